@@ -1,0 +1,131 @@
+"""Wires the HTTP side; the only place that does."""
+
+import functools
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.routing import APIRoute
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import HTMLResponse
+
+from api import docs, errors, openapi, operations
+from api.front import Front, Limiter
+from api.routers import COMPLETE, ROUTERS
+from api.routes import PUBLIC, Route
+from api.state import State
+from core.crypto import derive_key
+from core.database import Sessions, make_engine, make_sessions
+from core.settings import Settings
+from services import access
+from services.authentication import tokens_of
+
+
+class NotWired(Exception):  # noqa: N818 - it says what the state is
+    """Routes and access table do not agree; the server does not start."""
+
+
+def create_app(
+    settings: Settings,
+    *,
+    sessions: Sessions | None = None,
+    engine: AsyncEngine | None = None,
+    routers: Sequence[APIRouter] = ROUTERS,
+) -> FastAPI:
+    """Make the application. Without `sessions` or `engine` it makes its own engine when it starts, and closes it.
+
+    Raises NotWired when a route has no row in the access table, or a row has no route.
+    """
+    secret = settings.secret_key.get_secret_value()
+    tokens = tokens_of(secret, settings.access_minutes * 60)
+    state = State(settings, engine, sessions, tokens=tokens, page_key=derive_key(secret, "pages").secret)
+    if engine is not None and sessions is None:
+        state.sessions = make_sessions(engine)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        state.head = operations.head()
+        own = None
+        if state.sessions is None:
+            if settings.api_database_url is None:
+                raise NotWired("PHYSIO_API_DATABASE_URL is not set, and no engine was given")
+            own = state.engine = make_engine(
+                settings.api_database_url.get_secret_value(),
+                pool_size=settings.pool_size,
+                statement_cache=settings.statement_cache,
+                application_name="physio-api",
+            )
+            state.sessions = make_sessions(own)
+        yield
+        state.draining = True
+        if own is not None:
+            await own.dispose()
+
+    app = FastAPI(
+        title=openapi.TITLE,
+        version=openapi.VERSION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        middleware=_middleware(settings),
+    )
+    app.state.physio = state
+    # Routes stand flat in one list: an included router would be searched twice for every request.
+    app.router.routes.extend(openapi.routes_of(routers))
+    check(app, complete=COMPLETE and routers is ROUTERS)
+    document = functools.cache(lambda: openapi.document(app.routes))
+    app.openapi = document  # type: ignore[method-assign]
+
+    async def read_docs(_request: Request) -> HTMLResponse:
+        return HTMLResponse(docs.page(document()), headers={"Content-Security-Policy": docs.POLICY})
+
+    app.add_route("/docs", read_docs, include_in_schema=False)
+    errors.install(app)
+    return app
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    limiter = Limiter(settings.rate_per_second, settings.rate_burst) if settings.rate_per_second else None
+    layers = [Middleware(Front, limiter=limiter)]
+    if settings.cors_origins:
+        cors = Middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "If-Match",
+                "If-None-Match",
+                "Idempotency-Key",
+                "X-Request-Id",
+            ],
+            expose_headers=["ETag", "Location", "Retry-After", "Idempotent-Replay", "X-Request-Id", "RateLimit"],
+            max_age=600,
+        )
+        layers.append(cors)
+    return [*layers, errors.last_resort()]
+
+
+def check(app: FastAPI, *, complete: bool) -> None:
+    """Compare routes and access table. complete: every row must have its route, too. Raises NotWired."""
+    names: set[str] = set()
+    wrong: list[str] = []
+    for route in app.routes:
+        if not isinstance(route, APIRoute):
+            continue
+        name = route.unique_id
+        if not isinstance(route, Route):
+            wrong.append(f"{name}: make its router with api.routes.Router")
+        if name in names:
+            wrong.append(f"{name}: two routes have this name")
+        if (name in PUBLIC) == (name in access.OPERATIONS):
+            wrong.append(f"{name}: must be either public or have a row in access.OPERATIONS")
+        names.add(name)
+    if complete:
+        wrong.extend(f"{name}: has a row, but no route" for name in sorted((PUBLIC | access.OPERATIONS.keys()) - names))
+    if wrong:
+        raise NotWired("; ".join(wrong))

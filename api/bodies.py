@@ -1,0 +1,105 @@
+"""Reads JSON bodies, strictly: what two readers could understand differently is refused."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+from fastapi import Request
+
+from api.errors import ContentTooLarge, MalformedRequest, UnsupportedMediaType
+from core.errors import Invalid, Problem
+from schemas.base import INTEGER_LIMIT
+
+BODY_LIMIT = 256 * 1024
+"""Largest body in bytes; uploads have their own."""
+
+DEPTH_LIMIT = 32
+"""How deep lists and objects may lie within each other."""
+
+_JSON = re.compile(rb"""\s*application/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?""", re.IGNORECASE)
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+async def read(request: Request, limit: int = BODY_LIMIT) -> Any:
+    """Read the body as JSON; None when there is none. The bytes stay readable by `request.body()`.
+
+    Raises UnsupportedMediaType, ContentTooLarge (also for a body without a declared length), MalformedRequest when it
+    is no JSON, and Invalid when it is JSON that readers disagree about.
+    """
+    raw = await _bytes(request, limit)
+    request._body = raw  # noqa: SLF001 - FastAPI reads the body from the request; there is no public way to hand it over
+    if not raw:
+        return None
+    content_type, encoding = b"", b"identity"
+    for name, value in request.scope["headers"]:
+        if name == b"content-type":
+            content_type = value
+        elif name == b"content-encoding":
+            encoding = value.lower()
+    if encoding != b"identity" or not _JSON.fullmatch(content_type):
+        raise UnsupportedMediaType
+    value = parse(raw)
+    request._json = value  # noqa: SLF001 - as above: spares the second, laxer reading
+    return value
+
+
+async def _bytes(request: Request, limit: int) -> bytes:
+    for name, value in request.scope["headers"]:
+        if name == b"content-length" and value.isdigit() and (len(value) > 12 or int(value) > limit):  # noqa: PLR2004
+            raise ContentTooLarge
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise ContentTooLarge
+        parts.append(part)
+    return b"".join(parts)
+
+
+def parse(raw: bytes) -> Any:
+    """Parse JSON (RFC 8259, UTF-8) without NaN and Infinity, and check what its grammar leaves open.
+
+    Raises MalformedRequest, or Invalid for a key given twice, NUL in a text, a depth beyond 32, or a number beyond the
+    integers that every reader keeps exactly (±(2^53 - 1)).
+    """
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise MalformedRequest from error
+    members = 0
+    for node, pointer in _walk(value):
+        members += len(node) if isinstance(node, dict) else 0
+        problem = _problem(node)
+        if problem:
+            raise Invalid(Problem(pointer, *problem))
+    if members and members != _STRING.sub(b"", raw).count(b":"):  # a colon outside a text stands behind a key
+        raise Invalid(Problem("", "duplicate_key", "An object names one of its fields twice"))
+    return value
+
+
+def _walk(value: Any) -> Iterator[tuple[Any, str]]:
+    """Visit every value; a pointer is only made where it is needed, so it stays at the enclosing container."""
+    stack: list[tuple[Any, str, int]] = [(value, "", 0)]
+    while stack:
+        node, pointer, depth = stack.pop()
+        yield node, pointer
+        if not isinstance(node, dict | list) or not node:
+            continue
+        if depth == DEPTH_LIMIT:
+            raise Invalid(Problem("", "too_deep", f"Lists and objects lie at most {DEPTH_LIMIT} deep"))
+        if isinstance(node, list):
+            stack.extend((part, pointer, depth + 1) for part in node)
+        else:
+            for key, part in node.items():
+                yield key, pointer
+                stack.append((part, f"{pointer}/{key[:64].replace('~', '~0').replace('/', '~1')}", depth + 1))
+
+
+def _problem(node: Any) -> tuple[str, str] | None:
+    if isinstance(node, str):
+        return ("text_characters", "Control characters are not allowed") if "\x00" in node else None
+    if isinstance(node, int | float) and not -INTEGER_LIMIT <= node <= INTEGER_LIMIT:
+        return "number_range", "A number lies beyond ±(2^53 - 1)"
+    return None

@@ -1,0 +1,99 @@
+"""What every route of ours does around its endpoint: strict input, one effect per Idempotency-Key, 304."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, get_args, get_origin
+
+from fastapi import APIRouter, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from api import bodies, etags, idempotency
+from core.errors import Invalid, Problem, Unauthenticated
+
+PUBLIC = frozenset({"log_in", "refresh_sign_in", "accept_invitation", "livez", "readyz"})
+"""Operations that nobody needs to be signed in for. Every other one has a row in `access.OPERATIONS`."""
+
+
+class Route(APIRoute):
+    """A route whose operationId is the name of its endpoint.
+
+    Before the endpoint: an unknown or repeated query parameter is refused, the body is read strictly. After it, and
+    still within the transaction: the answer is kept under the Idempotency-Key.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Give the handler that FastAPI runs for a request."""
+        inner = super().get_route_handler()
+        known = _query_parameters(self.dependant)
+        public = self.unique_id in PUBLIC
+        wants_body = self.body_field is not None
+
+        async def handle(request: Request) -> Response:
+            kept = request.scope.setdefault("state", {})
+            if not public and "authorization" not in request.headers:
+                raise Unauthenticated
+            _check_query(request, known)
+            safe = request.method == "GET"
+            if not safe:
+                kept["body"] = await bodies.read(request)
+                if not wants_body and kept["body"]:
+                    raise Invalid(Problem("", "body_unexpected", "This operation takes no body"))
+            try:
+                response = await inner(request)
+            except idempotency.Replay as replay:
+                return replay.response
+            claim = kept.get("claim")
+            if claim is not None:
+                await idempotency.keep(claim, response)
+            tag = response.headers.get("etag") if safe and response.status_code == 200 else None  # noqa: PLR2004
+            if tag is not None and etags.matches(request.headers.get("if-none-match", ""), tag):
+                return Response(status_code=304, headers={"ETag": tag})
+            return response
+
+        return handle
+
+
+def Router(prefix: str, *, tags: list[str], **options: Any) -> APIRouter:  # noqa: N802 - stands where APIRouter would
+    """Make the router of one concept; its routes are `Route`s."""
+    return APIRouter(
+        prefix=prefix,
+        tags=[*tags],
+        route_class=Route,
+        generate_unique_id_function=lambda route: route.name,
+        **options,
+    )
+
+
+def _query_parameters(dependant: Dependant) -> dict[str, bool]:
+    """Give the names a route and what it depends on know, and whether each may be repeated."""
+    known: dict[str, bool] = {}
+    for part in dependant.dependencies:
+        known |= _query_parameters(part)
+    for parameter in dependant.query_params:
+        annotation = parameter.field_info.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            for name, field in annotation.model_fields.items():
+                known[field.alias or name] = _is_list(field.annotation)
+        else:
+            known[parameter.alias] = _is_list(annotation)
+    return known
+
+
+def _is_list(annotation: Any) -> bool:
+    if get_origin(annotation) in {list, set, tuple, frozenset}:
+        return True
+    return any(_is_list(part) for part in get_args(annotation))
+
+
+def _check_query(request: Request, known: dict[str, bool]) -> None:
+    if not request.scope["query_string"]:
+        return
+    seen: set[str] = set()
+    for name, _ in request.query_params.multi_items():
+        if name not in known:
+            raise Invalid(Problem(f"#/query/{name[:64]}", "query_unknown", "This parameter is not known here"))
+        if name in seen and not known[name]:
+            raise Invalid(Problem(f"#/query/{name[:64]}", "query_repeated", "This parameter may be given once"))
+        seen.add(name)

@@ -1,0 +1,205 @@
+"""`physio`: the clinic's own door. Heavy rooms are entered only by the command that needs them."""
+
+import asyncio
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from cli.environment import ROLES, as_role, console, one_machine, owner_url
+from core.settings import Settings, load
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="The backend of a virtual physiotherapy clinic.")
+database = typer.Typer(no_args_is_help=True, help="The database: roles, migrations, where it is.")
+users = typer.Typer(no_args_is_help=True, help="Clinics, their first admin, and service accounts.")
+library = typer.Typer(no_args_is_help=True, help="The shipped exercise library.")
+app.add_typer(database, name="db")
+app.add_typer(users, name="users")
+app.add_typer(library, name="library")
+
+
+@app.command()
+def up(*, demo: Annotated[bool, typer.Option(help="Make the demo clinic if there is none yet.")] = True) -> None:
+    """Run everything on this machine: PostgreSQL, API, worker, demo clinic. Ctrl-C stops all of it."""
+    from cli import running  # noqa: PLC0415
+    from core.settings import LOOPBACK  # noqa: PLC0415
+
+    settings = load()
+    if demo:
+        if settings.host not in LOOPBACK:
+            raise SystemExit("physio: the demo clinic has well-known passwords and listens on loopback only.")
+        settings = settings.model_copy(update={"demo": True})
+    with one_machine(settings) as found:
+        fresh = _migrate_if_needed(found)
+        known = _with_roles(found)
+        raise SystemExit(running.run(known, fill=demo and (fresh or not _has_clinic(known))))
+
+
+@app.command()
+def serve() -> None:
+    """Run the API alone, against the databases of the settings."""
+    from cli.serving import serve as run  # noqa: PLC0415
+
+    with one_machine() as settings:
+        run(_with_roles(settings))
+
+
+@app.command()
+def worker() -> None:
+    """Run the worker: the timetable of jobs, and the queue."""
+    from jobs.worker import main as run  # noqa: PLC0415
+
+    with one_machine() as settings:
+        run(_with_roles(settings))
+
+
+@app.command()
+def demo(
+    *, weeks: Annotated[int, typer.Option(min=1, max=52)] = 12, patients: Annotated[int, typer.Option(min=3)] = 60
+) -> None:
+    """Make the demo clinic: fictional people with weeks of history. Does nothing when it is there."""
+    from dev.demo import fill  # noqa: PLC0415
+
+    with one_machine() as settings:
+        asyncio.run(fill(_with_roles(settings), weeks=weeks, patients=patients))
+
+
+@app.command()
+def openapi() -> None:
+    """Write docs/openapi.json as the code has it."""
+    from api.openapi import write  # noqa: PLC0415
+
+    write()
+
+
+@database.command()
+def migrate() -> None:
+    """Bring the schema to the newest revision."""
+    from cli import migrations  # noqa: PLC0415
+
+    with one_machine() as settings:
+        migrations.upgrade(owner_url(settings))
+        console.print(f"physio: the schema is at {migrations.head()}")
+
+
+@database.command("roles")
+def roles_() -> None:
+    """Create or update the login roles, as an administrator (PHYSIO_DATABASE_URL), and print their addresses."""
+    import psycopg  # noqa: PLC0415
+
+    from dev.cluster import run_statements  # noqa: PLC0415
+    from dev.passwords import passwords_of  # noqa: PLC0415
+    from dev.roles import database_statements, role_statements  # noqa: PLC0415
+
+    settings = load()
+    url = owner_url(settings)
+    passwords = passwords_of(settings.secret_key.get_secret_value())
+    admin = url.replace("+asyncpg", "")
+    name = psycopg.conninfo.conninfo_to_dict(admin)["dbname"]
+    run_statements(admin, [*role_statements(passwords), *database_statements(f'"{name}"')])
+    for name, role in {"database_url": "physio_owner", **ROLES}.items():
+        typer.echo(f"PHYSIO_{name.upper()}={as_role(url, role, passwords[role])}")
+
+
+@database.command()
+def check() -> None:
+    """Tell whether the API would refuse to start on this database, and why."""
+    from cli.serving import UNSAFE, unsafe  # noqa: PLC0415
+
+    with one_machine() as settings:
+        known = _with_roles(settings)
+        assert known.api_database_url is not None
+        found = asyncio.run(unsafe(known.api_database_url.get_secret_value(), durable=True))
+    for each in found:
+        console.print(f"physio: {each}")
+    raise SystemExit(UNSAFE if found else 0)
+
+
+@users.command("create-clinic")
+def create_clinic(
+    name: str,
+    email: Annotated[str, typer.Option(help="The first admin's e-mail address.", prompt=True)],
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
+    country: Annotated[str, typer.Option(help="ISO 3166-1, two letters.")] = "US",
+    zone: Annotated[str, typer.Option(help="IANA time zone.")] = "America/New_York",
+) -> None:
+    """Make a clinic and its first admin; prints the clinic's id."""
+    from cli import people  # noqa: PLC0415
+
+    with one_machine() as settings:
+        made = asyncio.run(people.create_clinic(_with_roles(settings), name, email, password, country, zone))
+    typer.echo(made)
+
+
+@users.command("create-service")
+def create_service(
+    clinic: UUID,
+    email: Annotated[str, typer.Option(help="A name for the service, as an e-mail address.")],
+    scope: Annotated[str, typer.Option(help="What it may do.")] = "jobs:run",
+    days: Annotated[int, typer.Option(min=1, max=366, help="Life of the token, days.")] = 90,
+) -> None:
+    """Make a service account and print its access token, once."""
+    from cli import people  # noqa: PLC0415
+
+    with one_machine() as settings:
+        typer.echo(asyncio.run(people.create_service(_with_roles(settings), clinic, email, [scope], days)))
+
+
+@library.command()
+def sync() -> None:
+    """Bring the shipped exercise library into every clinic."""
+    from cli import people  # noqa: PLC0415
+
+    with one_machine() as settings:
+        changed = asyncio.run(people.sync_library(_with_roles(settings)))
+    console.print(f"physio: {changed} exercises new or changed")
+
+
+def _with_roles(settings: Settings) -> Settings:
+    """Fill in the roles' addresses where only the owner's is known (development); production names each."""
+    if all(getattr(settings, name) is not None for name in ROLES):
+        return settings
+    from pydantic import SecretStr  # noqa: PLC0415
+
+    from dev.passwords import passwords_of  # noqa: PLC0415
+
+    url, passwords = owner_url(settings), passwords_of(settings.secret_key.get_secret_value())
+    known = {name: SecretStr(as_role(url, role, passwords[role])) for name, role in ROLES.items()}
+    return settings.model_copy(update={name: getattr(settings, name) or value for name, value in known.items()})
+
+
+def _migrate_if_needed(settings: Settings) -> bool:
+    """Run missing revisions; true when the schema was empty before."""
+    import psycopg  # noqa: PLC0415
+
+    from cli import migrations  # noqa: PLC0415
+
+    url = owner_url(settings)
+    with psycopg.connect(url.replace("+asyncpg", ""), autocommit=True) as owner:
+        there = owner.execute("SELECT to_regclass('alembic_version') IS NOT NULL").fetchone()
+        known = (
+            None
+            if there is None or not there[0]
+            else owner.execute("SELECT version_num FROM alembic_version").fetchone()
+        )
+    if known is None or known[0] != migrations.head():
+        migrations.upgrade(url)
+    return known is None
+
+
+def _has_clinic(settings: Settings) -> bool:
+    import psycopg  # noqa: PLC0415
+
+    assert settings.sweeper_database_url is not None
+    url = settings.sweeper_database_url.get_secret_value().replace("+asyncpg", "")
+    with psycopg.connect(url, autocommit=True) as sweeper:
+        return sweeper.execute("SELECT id FROM clinics LIMIT 1").fetchone() is not None
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="physio")
+
+
+if __name__ == "__main__":
+    main()

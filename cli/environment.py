@@ -1,0 +1,71 @@
+"""Where the databases are: in the settings, or, in one-machine mode, in the embedded server's folder."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from pydantic import SecretStr
+from rich.console import Console
+
+from core.settings import DEVELOPMENT_KEY, Settings, load
+
+console = Console(stderr=True, highlight=False)
+ROLES = {
+    "api_database_url": "physio_api",
+    "worker_database_url": "physio_worker",
+    "sweeper_database_url": "physio_sweeper",
+}
+
+
+def as_role(url: str, role: str, password: str) -> str:
+    """Give the same database as another role."""
+    parts = urlsplit(url)
+    place = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{role}:{quote(password, safe='')}@{place}"))
+
+
+def owner_url(settings: Settings) -> str:
+    """Give the address of the schema's owner. Raises SystemExit when there is none."""
+    if settings.database_url is None:
+        raise SystemExit("PHYSIO_DATABASE_URL is not set; `physio up` (make run) embeds a server of its own.")
+    return settings.database_url.get_secret_value()
+
+
+@contextmanager
+def one_machine(settings: Settings | None = None) -> Iterator[Settings]:
+    """Give settings in which every address is known; without a database of your own, start the embedded one meanwhile.
+
+    Raises SystemExit with what to do when the embedded server cannot be started.
+    """
+    settings = settings or load()
+    if settings.database_url is not None or settings.api_database_url is not None:
+        yield settings
+        return
+    from dev.postgres import EmbeddedPostgres, EmbeddedPostgresError  # noqa: PLC0415 - only where nothing else is given
+
+    server = EmbeddedPostgres(settings.data_dir)
+    try:
+        server.start()
+    except EmbeddedPostgresError as error:
+        raise SystemExit(f"physio: {error}") from None
+    try:
+        known = {name: SecretStr(server.url(role)) for name, role in ROLES.items()}
+        if settings.secret_key.get_secret_value() == DEVELOPMENT_KEY:
+            known["secret_key"] = SecretStr(hashlib.sha256(server.cluster.passwords["postgres"].encode()).hexdigest())
+        yield settings.model_copy(update={**known, "database_url": SecretStr(server.url("physio_owner"))})
+    finally:
+        server.stop()
+
+
+def exported(settings: Settings) -> dict[str, str]:
+    """Give the settings as environment variables, for child processes."""
+    found: dict[str, str] = {}
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            value = value.get_secret_value()
+        if value is None or value == ():
+            continue
+        found[f"PHYSIO_{name.upper()}"] = ",".join(value) if isinstance(value, tuple) else str(value)
+    return found

@@ -1,0 +1,28 @@
+"""Alembic, told where the owner's database is."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+HOME = Path(__file__).resolve().parent.parent
+
+
+def config(url: str) -> Config:
+    """Make Alembic's configuration for the database at `url` (as the owner, and never through a pooler)."""
+    made = Config(toml_file=HOME / "pyproject.toml")
+    made.attributes["url"] = url
+    return made
+
+
+def head() -> str:
+    """Give the newest revision."""
+    found = ScriptDirectory.from_config(config("")).get_current_head()
+    assert found is not None
+    return found
+
+
+def upgrade(url: str) -> None:
+    """Run the revisions that are missing."""
+    command.upgrade(config(url), "head")

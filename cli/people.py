@@ -1,0 +1,54 @@
+"""What the command line does to accounts and clinics: opens the transaction, reads the clock, calls a service."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import psycopg
+
+from core import clock
+from core.database import bind_clinic, make_engine, make_sessions
+from core.settings import Settings
+from services import accounts, authentication, library
+
+
+async def create_clinic(settings: Settings, name: str, email: str, password: str, country: str, zone: str) -> UUID:
+    """Make a clinic with its first admin and the shipped library; return its id."""
+    assert settings.api_database_url is not None
+    engine = make_engine(settings.api_database_url.get_secret_value(), pool_size=1)
+    async with make_sessions(engine).begin() as session:
+        clinic = await accounts.create_clinic(
+            session, name=name, country=country, zone=zone, admin_email=email, admin_password=password, at=clock.now()
+        )
+        await library.sync(session, clinic.id)
+    await engine.dispose()
+    return clinic.id
+
+
+async def create_service(settings: Settings, clinic_id: UUID, email: str, scopes: Sequence[str], days: int) -> str:
+    """Make a service account in a clinic; return its access token, which nobody can read again."""
+    assert settings.api_database_url is not None
+    engine = make_engine(settings.api_database_url.get_secret_value(), pool_size=1)
+    tokens = authentication.tokens_of(settings.secret_key.get_secret_value(), settings.access_minutes * 60)
+    async with make_sessions(engine).begin() as session:
+        token = await accounts.create_service(
+            session, tokens, clinic_id=clinic_id, email=email, scopes=scopes, days=days, at=clock.now()
+        )
+    await engine.dispose()
+    return token
+
+
+async def sync_library(settings: Settings) -> int:
+    """Bring the shipped library into every clinic; return how many exercises were new or changed."""
+    assert settings.api_database_url is not None
+    assert settings.sweeper_database_url is not None
+    sweeper = settings.sweeper_database_url.get_secret_value().replace("+asyncpg", "")
+    with psycopg.connect(sweeper, autocommit=True) as connection:
+        clinics = [row[0] for row in connection.execute("SELECT id FROM clinics")]
+    engine = make_engine(settings.api_database_url.get_secret_value(), pool_size=1)
+    changed = 0
+    for clinic_id in clinics:
+        async with make_sessions(engine).begin() as session:
+            await bind_clinic(session, clinic_id)
+            changed += await library.sync(session, clinic_id)
+    await engine.dispose()
+    return changed

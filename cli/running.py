@@ -1,0 +1,142 @@
+"""Everything on one machine: database, API and worker under one roof, until Ctrl-C."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from rich.panel import Panel
+
+from cli.environment import console, exported
+from core.settings import Settings
+
+READY_SECONDS = 60
+STOP_SECONDS = 25
+DEMO = ("admin@demo.example", "therapist@demo.example", "patient@demo.example")
+PASSWORD = "physio-demo-2026"  # noqa: S105 - fictional people, loopback only
+
+_libc = ctypes.CDLL(None)
+
+
+class Stop(Exception):  # noqa: N818 - somebody asked for it
+    """Ctrl-C, or SIGTERM."""
+
+
+class Household:
+    """The child processes; when one that should run ends, all end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.environment = {**os.environ, **exported(settings)}
+        self.environment.pop("PHYSIO_DATABASE_URL", None)  # no child needs to own the schema
+        self.children: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, *arguments: str) -> None:
+        """Start `physio <arguments>` in a session of its own: Ctrl-C reaches us, and we pass it on in order."""
+        self.children[name] = subprocess.Popen(  # noqa: S603 - our own command
+            [sys.executable, "-m", "cli", *arguments],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one libc call, nothing of Python's is touched
+        )
+
+    def ended(self) -> tuple[str, int] | None:
+        """Give a child that ended, and its exit status; one that ended well and was not meant to stay is forgotten."""
+        for name, child in list(self.children.items()):
+            status = child.poll()
+            if status is not None:
+                if status == 0 and name not in {"api", "worker"}:
+                    del self.children[name]
+                    continue
+                return name, status
+        return None
+
+    def stop(self) -> None:
+        """Ask every child to finish, then insist."""
+        for child in self.children.values():
+            if child.poll() is None:
+                child.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        for child in self.children.values():
+            try:
+                child.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+
+def run(settings: Settings, *, fill: bool) -> int:
+    """Run API and worker until Ctrl-C; `fill` lets the demo clinic be made meanwhile. Returns the exit status."""
+    household = Household(settings)
+    with _signals():
+        try:
+            household.start("api", "serve")
+            _wait_until_ready(settings, household)
+            household.start("worker", "worker")
+            household.start("library", "library", "sync")
+            if fill:
+                household.start("demo", "demo")
+            _tell(settings, fill=fill)
+            while (found := household.ended()) is None:
+                time.sleep(0.2)
+        except Stop:
+            console.print("physio: stopping")
+            return 0
+        else:
+            name, status = found
+            console.print(f"[red]physio: {name} ended with status {status}; stopping the rest[/red]")
+            return status or 1
+        finally:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            household.stop()
+
+
+def _wait_until_ready(settings: Settings, household: Household) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    url = f"http://{settings.host}:{settings.port}/readyz"
+    while time.monotonic() < deadline:
+        found = household.ended()
+        if found is not None:
+            raise SystemExit(f"physio: the API did not start (status {found[1]}); is port {settings.port} in use?")
+        try:
+            with urllib.request.urlopen(url, timeout=1):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    raise SystemExit(f"physio: no answer from {url} within {READY_SECONDS} s")
+
+
+def _tell(settings: Settings, *, fill: bool) -> None:
+    address = f"http://{settings.host}:{settings.port}"
+    lines = [f"API        {address}/v1", f"Try it     {address}/docs", f"OpenAPI    {address}/openapi.json"]
+    if settings.demo:
+        lines += ["", *(f"Sign in    {each}" for each in DEMO), f"Password   {PASSWORD}"]
+    if fill:
+        lines += ["", "The demo clinic is being made: its sign-ins work in about a minute."]
+    lines += ["", "Ctrl-C stops everything; the data stays."]
+    console.print(Panel("\n".join(lines), title="Physio", expand=False))
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise Stop
+
+    before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel to send us SIGTERM should the parent be killed."""
+    _libc.prctl(1, signal.SIGTERM)

@@ -1,0 +1,96 @@
+"""The API process: refuses to start where it would be unsafe, then serves until it is told to stop."""
+
+import asyncio
+import sys
+
+import uvicorn
+from fastapi import FastAPI
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.app import create_app
+from core import logs
+from core.database import make_engine
+from core.settings import Settings, load
+
+UNSAFE = 78
+"""Exit status of a refused start (EX_CONFIG)."""
+
+_FACTS = """
+SELECT r.rolsuper OR r.rolbypassrls AS bypasses,
+  EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+    AND c.relowner = r.oid) AS owns,
+  (SELECT string_agg(c.relname, ', ') FROM pg_class c
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'clinic_id' AND NOT a.attisdropped
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname <> 'job_runs'
+      AND NOT (c.relrowsecurity AND c.relforcerowsecurity)) AS open_tables,
+  current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes,
+  current_setting('synchronous_commit') AS synchronous_commit, current_setting('data_checksums') AS data_checksums
+FROM pg_roles r WHERE r.rolname = current_user
+"""
+
+
+async def unsafe(url: str, *, durable: bool) -> list[str]:
+    """Tell what makes the database at `url` unsafe to serve from. durable: whether settings that lose data count."""
+    engine = make_engine(url, pool_size=1)
+    try:
+        async with engine.connect() as connection:
+            facts = (await connection.execute(text(_FACTS))).one()
+    finally:
+        await engine.dispose()
+    found = []
+    if facts.bypasses:
+        found.append("the API's database role is a superuser or bypasses row-level security: connect as physio_api")
+    if facts.owns:
+        found.append("the API's database role owns the tables: connect as physio_api")
+    if facts.open_tables:
+        found.append(f"row-level security is not forced on: {facts.open_tables}")
+    if durable:
+        found += [
+            f"{name} is off: what was acknowledged could be lost"
+            for name in ("fsync", "full_page_writes", "synchronous_commit")
+            if getattr(facts, name) == "off"
+        ]
+        if facts.data_checksums == "off":
+            found.append("data checksums are off: a damaged page would go unnoticed")
+    return found
+
+
+def make_app() -> FastAPI:
+    """Make the application of this process from the environment."""
+    settings = load()
+    logs.configure(settings.log_level)
+    return create_app(settings)
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM: then finish what is under way, for at most 20 s. Raises SystemExit."""
+    assert settings.api_database_url is not None
+    try:
+        found = asyncio.run(
+            unsafe(settings.api_database_url.get_secret_value(), durable=settings.environment != "test")
+        )
+    except (OSError, SQLAlchemyError) as error:
+        print(f"physio: the database does not answer ({type(error).__name__})", file=sys.stderr)  # noqa: T201
+        found = []  # it may come back; until then every request is answered 503
+    if found:
+        print("\n".join(f"physio: refusing to start: {each}" for each in found), file=sys.stderr)  # noqa: T201
+        raise SystemExit(UNSAFE)
+    uvicorn.run(
+        "cli.serving:make_app",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.processes if settings.processes > 1 else None,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        limit_concurrency=1000,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=20,
+        lifespan="on",
+        env_file=None,
+        backlog=2048,
+    )

@@ -1,0 +1,220 @@
+"""The clinic's bookshelf: every packaged file, read once, checked, and then never changed."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from types import MappingProxyType
+from typing import TypeVar
+
+from clinical.forms import Article, EducationFile, Exercise, ExerciseFile, Instrument, QuestionSet, QuestionSetFile
+from clinical.levels import Level
+from clinical.reading import BrokenFile, Document, Loc, Parsed, read
+from clinical.rulebook import (
+    AdherenceRules,
+    EmergencyNumbers,
+    Escalation,
+    Identifiers,
+    Progression,
+    RedFlags,
+    Rtm,
+    Schedule,
+)
+
+__all__ = ["BrokenFile", "Library", "load", "load_from"]
+
+T = TypeVar("T")
+
+INSTRUMENTS = ("gad2", "gad7", "groc11", "groc15", "nprs", "phq2", "phq4", "phq9", "psfs", "rmdq24")
+
+
+@dataclass(frozen=True)
+class Library:
+    """Everything that the clinic knows without a patient; mappings are by code."""
+
+    instruments: Mapping[str, Instrument]
+    exercise_file: ExerciseFile
+    exercises: Mapping[str, Exercise]
+    contraindications: Mapping[str, str]
+    articles: Mapping[str, Article]
+    question_sets: Mapping[str, QuestionSet]
+    red_flags: RedFlags
+    progression: Progression
+    adherence: AdherenceRules
+    escalation: Escalation
+    identifiers: Identifiers
+    schedule: Schedule
+    rtm: Rtm
+    emergency_numbers: EmergencyNumbers
+
+
+@cache
+def load() -> Library:
+    """Return the packaged library. Raises BrokenFile with file and line when a file is not what it must be."""
+    return load_from(files("clinical"))
+
+
+def load_from(root: Traversable) -> Library:
+    """Return the library below `root`, read again. Raises BrokenFile."""
+    red_flags = read(root, "rules/red_flags.yaml", RedFlags)
+    _check_red_flags(red_flags)
+    escalation = read(root, "rules/escalation.yaml", Escalation)
+    _check_escalation(escalation)
+    progression = read(root, "rules/progression.yaml", Progression)
+    adherence = read(root, "rules/adherence.yaml", AdherenceRules)
+    identifiers = read(root, "rules/identifiers.yaml", Identifiers)
+    schedule = read(root, "rules/schedule.yaml", Schedule)
+    rtm = read(root, "rules/rtm.yaml", Rtm)
+    emergency_numbers = read(root, "emergency_numbers.yaml", EmergencyNumbers)
+    question_sets = read(root, "question_sets.yaml", QuestionSetFile)
+    _check_question_sets(question_sets)
+    instruments = [read(root, f"instruments/{code}.yaml", Instrument) for code in INSTRUMENTS]
+    for code, instrument in zip(INSTRUMENTS, instruments, strict=True):
+        _check_instrument(code, instrument)
+    education = read(root, "education.yaml", EducationFile)
+    _unique(education, ("articles",), [article.code for article in education.value.articles])
+    exercises = read(root, "exercises.yaml", ExerciseFile)
+    _check_exercises(exercises)
+    return Library(
+        instruments=_by_code((document.value.code, document.value) for document in instruments),
+        exercise_file=exercises.value,
+        exercises=_by_code((exercise.code, exercise) for exercise in exercises.value.exercises),
+        contraindications=_by_code((entry.code, entry.label) for entry in exercises.value.contraindication_codes),
+        articles=_by_code((article.code, article) for article in education.value.articles),
+        question_sets=_by_code((one.code, one) for one in question_sets.value.question_sets),
+        red_flags=red_flags.value,
+        progression=progression.value,
+        adherence=adherence.value,
+        escalation=escalation.value,
+        identifiers=identifiers.value,
+        schedule=schedule.value,
+        rtm=rtm.value,
+        emergency_numbers=emergency_numbers.value,
+    )
+
+
+def _by_code(pairs: Iterable[tuple[str, T]]) -> Mapping[str, T]:
+    return MappingProxyType(dict(pairs))
+
+
+def _unique(document: Document[Parsed], loc: Loc, codes: Iterable[str]) -> None:
+    """Refuse a code that comes twice in the list at `loc`."""
+    seen: set[str] = set()
+    for place, code in enumerate(codes):
+        if code in seen:
+            raise document.broken((*loc, place), f"the code {code} comes twice")
+        seen.add(code)
+
+
+def _known(document: Document[Parsed], loc: Loc, codes: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse a code that nothing is called by."""
+    unknown = sorted(set(codes) - set(known))
+    if unknown:
+        raise document.broken(loc, f"unknown code {unknown[0]}")
+
+
+def _check_instrument(code: str, document: Document[Instrument]) -> None:
+    instrument = document.value
+    if instrument.code != code:
+        raise document.broken(("code",), f"the file is named {code}")
+    items = [item.id for item in instrument.items]
+    scores = [rule.id for rule in instrument.scoring.scores]
+    _unique(document, ("items",), items)
+    _unique(document, ("scoring", "scores"), scores)
+    _known(document, ("scoring", "primary"), [instrument.scoring.primary], scores)
+    for place, rule in enumerate(instrument.scoring.scores):
+        used = [rule.item] if rule.item is not None else []
+        used += rule.items if isinstance(rule.items, tuple) else []
+        _known(document, ("scoring", "scores", place), used, items)
+    for place, check in enumerate(instrument.scoring.validation):
+        _known(document, ("scoring", "validation", place), check.lte, items)
+    for place, safety in enumerate(instrument.safety_rules):
+        _known(document, ("safety_rules", place, "when"), safety.when.facts(), [*items, *scores])
+    if instrument.bands is not None:
+        _known(document, ("bands", "score"), [instrument.bands.score], scores)
+        expected, end = next(rule.range for rule in instrument.scoring.scores if rule.id == instrument.bands.score)
+        for place, band in enumerate(instrument.bands.list):
+            if band.min != expected or band.max < band.min:
+                raise document.broken(("bands", "list", place), f"the band {band.code} leaves a gap or overlaps")
+            expected = band.max + 1
+        if expected != end + 1:
+            raise document.broken(("bands", "list"), "the bands do not end where the score ends")
+
+
+def _check_exercises(document: Document[ExerciseFile]) -> None:
+    library = document.value
+    easier = {exercise.code: exercise.progression_of for exercise in library.exercises}
+    codes = [entry.code for entry in library.contraindication_codes]
+    _unique(document, ("exercises",), [exercise.code for exercise in library.exercises])
+    _unique(document, ("contraindication_codes",), codes)
+    for place, entry in enumerate(library.contraindication_codes):
+        _known(document, ("contraindication_codes", place), entry.implies, codes)
+    for place, exercise in enumerate(library.exercises):
+        loc: Loc = ("exercises", place)
+        _known(document, (*loc, "phase"), [exercise.phase], library.phases)
+        _known(document, (*loc, "type"), [exercise.type], library.types)
+        for at, reason in enumerate(exercise.contraindications):
+            _known(document, (*loc, "contraindications", at), [reason.code], codes)
+        if exercise.progression_of is not None:
+            _known(document, (*loc, "progression_of"), [exercise.progression_of], easier)
+    for place, exercise in enumerate(library.exercises):
+        loc = ("exercises", place)
+        harder = [code for code, easier_code in easier.items() if easier_code == exercise.code]
+        if Counter(harder) != Counter(exercise.regression_of):
+            raise document.broken((*loc, "regression_of"), f"the harder exercises of {exercise.code} are {harder}")
+        seen = {exercise.code}
+        step = exercise.progression_of
+        while step is not None:
+            if step in seen:
+                raise document.broken((*loc, "progression_of"), f"the progression of {exercise.code} runs in a circle")
+            seen.add(step)
+            step = easier[step]
+
+
+def _check_question_sets(document: Document[QuestionSetFile]) -> None:
+    _unique(document, ("question_sets",), [one.code for one in document.value.question_sets])
+    for place, question_set in enumerate(document.value.question_sets):
+        loc: Loc = ("question_sets", place, "questions")
+        _unique(document, loc, [question.id for question in question_set.questions])
+        for at, question in enumerate(question_set.questions):
+            ranged = question.type in {"integer", "number"}
+            complete = (
+                ranged == (question.min is not None and question.max is not None)
+                and (question.type == "code") == bool(question.options)
+                and (question.type == "text") == (question.max_length is not None)
+                and (question.type == "number") == (question.decimals is not None)
+            )
+            if not complete:
+                raise document.broken((*loc, at), f"the question {question.id} does not say what may be answered")
+
+
+def _check_red_flags(document: Document[RedFlags]) -> None:
+    screen = document.value
+    questions = [question.id for question in screen.questions]
+    rules = [rule.id for rule in screen.rules]
+    _unique(document, ("questions",), questions)
+    _unique(document, ("rules",), rules)
+    if screen.level_order != tuple(Level):
+        raise document.broken(("level_order",), "the levels are not in the order of their urgency")
+    _known(document, ("levels",), set(Level) - {Level.NONE}, screen.levels)
+    _known(document, ("decisive_facts",), screen.decisive_facts, screen.facts)
+    for group, members in screen.question_groups.items():
+        _known(document, ("question_groups", group), members, questions)
+    _known(
+        document, ("question_groups",), questions, [one for group in screen.question_groups.values() for one in group]
+    )
+    for region, groups in screen.regions.items():
+        _known(document, ("regions", region), groups, screen.question_groups)
+    for place, rule in enumerate(screen.rules):
+        _known(document, ("rules", place, "when"), rule.when.questions(), questions)
+        _known(document, ("rules", place, "when"), rule.when.facts(), screen.facts)
+    for place, example in enumerate(screen.examples):
+        _known(document, ("examples", place), [*example.answered_yes, *example.answered_unsure], questions)
+
+
+def _check_escalation(document: Document[Escalation]) -> None:
+    _unique(document, ("rules",), [rule.id for rule in document.value.rules])
+    for place, rule in enumerate(document.value.rules):
+        _known(document, ("rules", place, "instruments"), rule.instruments, INSTRUMENTS)

@@ -1,0 +1,90 @@
+"""What can be set from outside: one frozen object, made at the door, never read by services."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+DEVELOPMENT_KEY = "development only: never sign a real token with this"
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class Settings(BaseSettings):
+    """Every setting, read from `PHYSIO_…` variables or a `.env` file; unknown names in the file are refused."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PHYSIO_", env_file=".env", extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    environment: Literal["development", "test", "production"] = Field(
+        "development", description="production refuses every default that is only good for development"
+    )
+    demo: bool = Field(
+        default=False, description="a clinic of fictional people with well-known passwords; loopback only"
+    )
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: Annotated[int, Field(ge=1, le=65535, description="port to listen on")] = 8000
+    data_dir: Path = Field(Path(".physio"), description="where one-machine mode keeps its database, mail and secrets")
+
+    database_url: SecretStr | None = Field(
+        None, description="a PostgreSQL of your own, as the owner of the schema; without it one is embedded"
+    )
+    api_database_url: SecretStr | None = Field(None, description="as physio_api: what the API connects with")
+    worker_database_url: SecretStr | None = Field(
+        None, description="as physio_worker: jobs of one clinic, and the queue"
+    )
+    sweeper_database_url: SecretStr | None = Field(None, description="as physio_sweeper: jobs over all clinics")
+    pool_size: Annotated[int, Field(ge=1, le=100, description="connections per process")] = 8
+    statement_cache: Annotated[
+        int, Field(ge=0, le=1000, description="prepared statements per connection; 0 for a PgBouncer before 1.21")
+    ] = 100
+
+    secret_key: SecretStr = Field(
+        SecretStr(DEVELOPMENT_KEY), description="signs tokens and cursors; at least 32 characters"
+    )
+    access_minutes: Annotated[int, Field(ge=1, le=60, description="life of an access token, minutes")] = 15
+    rate_per_second: Annotated[float, Field(ge=0, description="requests per caller and second, 0 for no limit")] = 100
+    rate_burst: Annotated[int, Field(ge=1, description="requests a caller may send at once")] = 200
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="origins of dashboards, separated by commas"
+    )
+
+    smtp_url: SecretStr | None = Field(
+        None, description="smtp://user:password@host:587; without it mail goes to a folder"
+    )
+    mail_from: str = Field("clinic@physio.example", description="sender of e-mail")
+    public_url: str = Field("http://127.0.0.1:8000", description="what links in e-mail begin with")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    processes: Annotated[int, Field(ge=1, le=64, description="API processes")] = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_origins(cls, values: dict[str, object]) -> dict[str, object]:
+        origins = values.get("cors_origins")
+        if isinstance(origins, str):
+            values["cors_origins"] = tuple(each.strip() for each in origins.split(",") if each.strip())
+        return values
+
+    @model_validator(mode="after")
+    def _fit_to_run(self) -> Self:
+        if self.demo and self.host not in LOOPBACK:
+            raise ValueError("PHYSIO_DEMO listens on loopback only: its passwords are in the README")
+        if self.environment == "production":
+            if self.demo:
+                raise ValueError("PHYSIO_DEMO is not for production")
+            key = self.secret_key.get_secret_value()
+            if key == DEVELOPMENT_KEY or len(key) < 32:  # noqa: PLR2004 - 256 bits as text
+                raise ValueError("PHYSIO_SECRET_KEY must be set, to at least 32 characters")
+            if self.api_database_url is None:
+                raise ValueError("PHYSIO_API_DATABASE_URL must be set: the API does not run as the schema's owner")
+        return self
+
+
+def load() -> Settings:
+    """Read the settings. Raises SystemExit 78 with one line per problem, naming the variable and never its value."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [f"{'_'.join(('PHYSIO', *map(str, each['loc']))).upper()}: {each['msg']}" for each in error.errors()]
+        raise SystemExit("\n".join(lines)) from None

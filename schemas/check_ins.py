@@ -1,0 +1,217 @@
+"""Check-ins: plans, questions that are due, and answers."""
+
+from datetime import date, time
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import ConfigDict, Field
+
+from models.check_ins import CheckInStatus, PlanFrequency, PlanStatus
+from schemas.advice import Advice
+from schemas.base import In, Instant, Line, Out, Record, Text, UtcDatetime, ZoneName
+
+QuestionSetCode = Literal["daily", "weekly", "after_session"]
+Weekday = Annotated[int, Field(ge=1, le=7, description="ISO weekday, 1 is Monday")]
+Answers = Annotated[
+    dict[Annotated[str, Line(40)], int | float | bool | Annotated[str, Field(max_length=2000)] | None],
+    Field(max_length=60, description="Question ids of the question set to answers"),
+]
+
+DAILY: dict[str, Any] = {
+    "pain_now": 4,
+    "pain_worst_24h": 6,
+    "function_limit": 3,
+    "flare": False,
+    "sleep_hours": 7.5,
+    "new_symptoms": False,
+}
+
+
+class PlanIn(In):
+    """When the patient is asked what.
+
+    A check-in is due at `local_time` on each day of the plan, on the clock of `zone` (the patient's own when left out;
+    then it moves with the patient). It opens `opens_minutes` before, closes `closes_minutes` after, and takes late answers
+    for `late_minutes` more. `after_session` plans have no time of their own: they ask `after_hours` after a session
+    (0, or 20 to 28 for the next day).
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"question_set": "daily", "frequency": "daily", "local_time": "08:00"},
+                {"question_set": "weekly", "frequency": "weekdays", "weekdays": [1], "local_time": "18:30"},
+                {"question_set": "after_session", "frequency": "after_session", "after_hours": 24},
+            ]
+        }
+    )
+
+    question_set: QuestionSetCode
+    frequency: PlanFrequency
+    weekdays: Annotated[list[Weekday], Field(min_length=1, max_length=7)] | None = None
+    times_per_week: Annotated[int, Field(ge=1, le=7)] | None = None
+    local_time: time | None = None
+    zone: ZoneName | None = None
+    opens_minutes: Annotated[int, Field(ge=0, le=1440)] = 0
+    closes_minutes: Annotated[int, Field(ge=15, le=10080)] = 1200
+    late_minutes: Annotated[int, Field(ge=0, le=10080)] = 1440
+    after_hours: Annotated[int, Field(ge=0, le=28)] | None = None
+    starts_on: date | None = None
+    ends_on: date | None = None
+
+
+class PlanChange(In):
+    """What may change in a plan. A new time, zone or set of days counts from the patient's next local day."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"local_time": "19:00"}]})
+
+    question_set: QuestionSetCode | None = None
+    frequency: Literal["daily", "weekdays", "times_per_week"] | None = None
+    weekdays: Annotated[list[Weekday], Field(min_length=1, max_length=7)] | None = None
+    times_per_week: Annotated[int, Field(ge=1, le=7)] | None = None
+    local_time: time | None = None
+    zone: ZoneName | None = Field(None, description="null: the patient's own, and it moves with the patient")
+    opens_minutes: Annotated[int, Field(ge=0, le=1440)] | None = None
+    closes_minutes: Annotated[int, Field(ge=15, le=10080)] | None = None
+    late_minutes: Annotated[int, Field(ge=0, le=10080)] | None = None
+    after_hours: Annotated[int, Field(ge=0, le=28)] | None = None
+    ends_on: date | None = None
+
+
+class Reason(In):
+    """Why."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "Holiday until Sunday"}]})
+
+    reason: Annotated[str, Text(500)]
+
+
+class PlanOut(Record):
+    """A check-in plan; `next_due_at` is when its next check-in that is not made yet will be due."""
+
+    patient_id: UUID
+    episode_id: UUID
+    question_set: str
+    frequency: PlanFrequency
+    weekdays: list[int]
+    times_per_week: int | None
+    local_time: time
+    zone: str
+    follow_zone: bool
+    opens_minutes: int
+    closes_minutes: int
+    late_minutes: int
+    after_hours: int
+    starts_on: date
+    ends_on: date | None
+    next_on: date | None
+    next_due_at: UtcDatetime | None
+    status: PlanStatus
+    status_reason: str
+
+
+class CheckInOut(Out):
+    """A check-in: one occurrence of a plan, or one that the patient began (`plan_id` is null)."""
+
+    id: UUID
+    patient_id: UUID
+    episode_id: UUID
+    plan_id: UUID | None
+    local_date: date
+    slot: int
+    question_set: str
+    zone: str
+    status: CheckInStatus
+    opens_at: UtcDatetime
+    due_at: UtcDatetime
+    closes_at: UtcDatetime
+    late_until: UtcDatetime
+    answered_at: UtcDatetime | None
+    excused_reason: str | None
+    session_id: UUID | None
+
+
+class AnswersOut(Out):
+    """The answers to a check-in, as they were given, and the rules that they set off."""
+
+    question_set_version: str
+    answers: dict[str, Any]
+    late: bool
+    answered_at: UtcDatetime
+    device_at: UtcDatetime | None
+    device_zone: str | None
+    raised: list[str]
+
+
+class QuestionOption(Out):
+    """One answer of a closed list."""
+
+    value: str
+    text: str
+
+
+class QuestionOut(Out):
+    """One question, as the app shows it."""
+
+    id: str
+    text: str
+    type: Literal["integer", "number", "boolean", "code", "text"]
+    required: bool
+    min: int | None
+    max: int | None
+    decimals: int | None
+    unit: str | None
+    max_length: int | None
+    options: list[QuestionOption]
+
+
+class CheckInDetail(CheckInOut):
+    """A check-in with its questions, and its answers once they are there."""
+
+    questions: list[QuestionOut]
+    answers: AnswersOut | None
+
+
+class AnswersIn(In):
+    """The answers to a check-in. The server's clock decides what is in time; the device's is kept beside it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"answers": DAILY, "device_at": "2026-03-02T08:05:00+01:00", "device_zone": "Europe/Berlin"}]
+        }
+    )
+
+    answers: Answers
+    device_at: Instant | None = None
+    device_zone: ZoneName | None = None
+
+
+class AdHocIn(AnswersIn):
+    """A check-in that the patient began. Without an episode it belongs to the newest one that is not discharged."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"question_set": "daily", "answers": DAILY, "device_at": "2026-03-02T08:05:00+01:00"}]
+        }
+    )
+
+    question_set: Literal["daily", "weekly"]
+    episode_id: UUID | None = None
+
+
+class NextStep(Out):
+    """What the app should offer now: `red_flag_screen`, `flare_plan` or `crisis_help`."""
+
+    code: Literal["red_flag_screen", "flare_plan", "crisis_help"]
+    text: str
+
+
+class Answered(Out):
+    """Answers were kept. `advice` is to be shown at once, before anything else; it depends on no staff and no queue."""
+
+    check_in_id: UUID
+    status: CheckInStatus
+    late: bool
+    answered_at: UtcDatetime
+    next_steps: list[NextStep]
+    advice: Advice | None

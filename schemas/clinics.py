@@ -1,0 +1,144 @@
+"""The clinic itself: what everybody in it may read, and what its admin may set."""
+
+from datetime import date, time
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from schemas.base import EmailAddress, In, Line, Out, Record, Text, ZoneName, unchanged
+
+WallTime = Annotated[
+    str,
+    StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$"),
+    Field(description="HH:MM on the clinic's clock; 24:00 is the end of the day", examples=["09:00"]),
+]
+Span = Annotated[list[WallTime], Field(min_length=2, max_length=2, description="Opening and closing time")]
+
+
+def _apart(spans: list[list[str]]) -> list[list[str]]:
+    """Put the spans in order. Each ends after it begins, and none begins before the one before has ended."""
+    ordered = sorted(spans)
+    for start, end in ordered:
+        if start >= end:
+            raise PydanticCustomError("hours_order", "A span ends after it begins")
+    for place, (start, _) in enumerate(ordered[1:]):
+        if start < ordered[place][1]:
+            raise PydanticCustomError("hours_overlap", "Spans of one day may not overlap")
+    return ordered
+
+
+Spans = Annotated[list[Span], Field(max_length=6), AfterValidator(_apart)]
+Weekday = Literal["1", "2", "3", "4", "5", "6", "7"]
+StaffedHours = Annotated[
+    dict[Weekday, Spans],
+    Field(
+        description="ISO weekday (1 Monday to 7 Sunday) to spans; the clocks of alerts run only then",
+        examples=[{"1": [["09:00", "12:30"], ["13:30", "17:00"]]}],
+    ),
+]
+
+
+class ClinicSettings(In):
+    """Thresholds that a clinic may set; the defaults are those of the shipped rules."""
+
+    check_in_opens_minutes: Annotated[int, Field(ge=0, le=1_440, description="Before its time a check-in opens")] = 240
+    check_in_late_minutes: Annotated[
+        int, Field(ge=0, le=2_880, description="After it closed an answer still counts, as late")
+    ] = 1_440
+    pain_green_max: Annotated[int, Field(ge=0, le=4, description="Most pain during exercise that is no concern")] = 2
+    pain_amber_max: Annotated[int, Field(ge=1, le=6, description="Most pain during exercise that is acceptable")] = 5
+    high_pain: Annotated[int, Field(ge=5, le=9, description="Pain that newly reported raises an alert")] = 7
+    pain_rise: Annotated[int, Field(ge=1, le=4, description="Rise over three days that raises an alert")] = 2
+    low_adherence_percent: Annotated[
+        int, Field(ge=20, le=80, description="Adherence over 14 days below which an alert is raised")
+    ] = 50
+    quiet_from: WallTime = Field("21:00", description="From this time nobody is reminded, on the patient's clock")
+    quiet_until: WallTime = Field("08:00", description="Until this time nobody is reminded, on the patient's clock")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.pain_green_max >= self.pain_amber_max:
+            raise PydanticCustomError("pain_order", "pain_green_max must lie below pain_amber_max")
+        return self
+
+
+class ClinicSettingsChange(In):
+    """Thresholds to set anew; those left out stay."""
+
+    check_in_opens_minutes: int = unchanged()
+    check_in_late_minutes: int = unchanged()
+    pain_green_max: int = unchanged()
+    pain_amber_max: int = unchanged()
+    high_pain: int = unchanged()
+    pain_rise: int = unchanged()
+    low_adherence_percent: int = unchanged()
+    quiet_from: WallTime = unchanged()
+    quiet_until: WallTime = unchanged()
+
+
+class ClinicChange(In):
+    """What an admin may change."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "zone": "Europe/Berlin",
+                    "staffed_hours": {"1": [["09:00", "12:30"], ["13:30", "17:00"]], "5": [["09:00", "13:00"]]},
+                    "settings": {"high_pain": 6},
+                }
+            ]
+        }
+    )
+
+    name: Annotated[str, Line(200)] = unchanged()
+    zone: ZoneName = unchanged()
+    address: Annotated[str, Text(500)] = unchanged()
+    phone: Annotated[str, Line(40)] = unchanged()
+    email: EmailAddress = unchanged()
+    paper: Literal["a4", "us-letter"] = unchanged()
+    staffed_hours: StaffedHours = unchanged()
+    holidays: Annotated[list[date], Field(max_length=100, description="Days on which nobody is there")] = unchanged()
+    settings: ClinicSettingsChange = unchanged()
+
+
+class ClinicSettingsOut(Out):
+    """Thresholds in force."""
+
+    check_in_opens_minutes: int
+    check_in_late_minutes: int
+    pain_green_max: int
+    pain_amber_max: int
+    high_pain: int
+    pain_rise: int
+    low_adherence_percent: int
+    quiet_from: str
+    quiet_until: str
+
+
+class ClinicOut(Record):
+    """The clinic."""
+
+    id: UUID
+    name: str
+    country: str
+    zone: str
+    address: str
+    phone: str
+    email: str
+    paper: str
+    staffed_hours: dict[str, list[list[str]]]
+    holidays: list[date]
+    settings: ClinicSettingsOut
+
+
+def wall(text: str) -> time:
+    """Read a time of day; 24:00 is midnight."""
+    return time.fromisoformat("00:00" if text == "24:00" else text)
+
+
+def read_settings(stored: dict[str, Any]) -> ClinicSettings:
+    """Give the thresholds in force: what the clinic has set, else the default."""
+    return ClinicSettings.model_validate(stored)

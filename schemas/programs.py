@@ -1,0 +1,224 @@
+"""Exercise programs as they cross our border: phases, prescribed exercises with their dose, versions."""
+
+from datetime import date
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue
+
+from models.programs import ProgramStatus
+from schemas.advice import Advice
+from schemas.base import EffortRating, In, Line, Out, PainRating, Record, Text, UtcDatetime
+from schemas.exercises import Code, Phase
+
+LoadKg = Annotated[
+    float, Field(ge=0, le=300, description="Kilograms, kept to 10 g"), AfterValidator(lambda load: round(load, 2))
+]
+Reps = Annotated[int, Field(ge=1, le=100)]
+HoldSeconds = Annotated[int, Field(ge=1, le=600)]
+DurationSeconds = Annotated[int, Field(ge=1, le=7200)]
+Side = Literal["none", "left", "right", "both", "each"]
+
+PHASES: list[JsonValue] = [
+    {
+        "name": "Get it moving",
+        "kind": "mobility",
+        "weeks": 2,
+        "items": [
+            {"exercise_code": "lb_pelvic_tilt"},
+            {"exercise_code": "br_belly_supine", "sets": 1, "reps": 8, "weekdays": [1, 3, 5]},
+        ],
+    },
+    {
+        "name": "Build strength",
+        "kind": "strength",
+        "entry_criteria": "Pain at most 3 on three days in a row",
+        "items": [{"exercise_code": "hp_bridge", "sets": 3, "reps": 10, "effort_ceiling": 6, "pain_ceiling": 4}],
+    },
+]
+
+
+class AcceptedContraindications(In):
+    """Contraindications that the therapist accepts for this patient; the reason is kept on record."""
+
+    codes: Annotated[list[Code], Field(min_length=1, max_length=20)]
+    reason: Annotated[str, Text(500)]
+
+
+class ProgramItemIn(In):
+    """An exercise, by id or by code, and its dose; what is left out of the dose comes from the exercise's usual one.
+
+    Give reps (perhaps held for hold_seconds), or hold_seconds alone, or duration_seconds: naming one of them replaces
+    all three. weekdays are ISO, Monday 1. pain_ceiling: stop above it; left out, the program's own holds.
+    """
+
+    exercise_id: UUID | None = None
+    exercise_code: Code | None = None
+    sets: Annotated[int, Field(ge=1, le=10)] | None = None
+    reps: Reps | None = None
+    hold_seconds: HoldSeconds | None = None
+    duration_seconds: DurationSeconds | None = None
+    load_kg: LoadKg | None = None
+    load_label: Annotated[str, Line(60)] | None = None
+    tempo: Annotated[str, Field(pattern=r"^[0-9]{1,2}-[0-9]{1,2}-[0-9]{1,2}(-[0-9]{1,2})?$")] | None = None
+    rest_seconds: Annotated[int, Field(ge=0, le=600)] | None = None
+    side: Side | None = None
+    sessions_per_day: Annotated[int, Field(ge=1, le=6)] | None = None
+    weekdays: Annotated[list[Annotated[int, Field(ge=1, le=7)]], Field(min_length=1, max_length=7)] | None = None
+    pain_ceiling: PainRating | None = None
+    effort_ceiling: EffortRating | None = None
+    note: Annotated[str, Text(500)] | None = None
+    accept_contraindications: AcceptedContraindications | None = None
+
+
+class ProgramPhaseIn(In):
+    """A phase in its order; only the last may leave `weeks` open. Criteria are words for the therapist's judgement."""
+
+    name: Annotated[str, Line(120)]
+    kind: Phase
+    weeks: Annotated[int, Field(ge=1, le=52)] | None = None
+    entry_criteria: Annotated[str, Text(500)] | None = None
+    exit_criteria: Annotated[str, Text(500)] | None = None
+    items: Annotated[list[ProgramItemIn], Field(min_length=1, max_length=40)]
+
+
+class ProgramCreate(In):
+    """A draft. `starts_on` is a day of the patient's calendar, today when left out."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"title": "Low back pain, home", "phases": PHASES}]})
+
+    title: Annotated[str, Line(200)]
+    starts_on: date | None = None
+    pain_ceiling: PainRating = 5
+    phases: Annotated[list[ProgramPhaseIn], Field(min_length=1, max_length=12)]
+
+
+class ProgramVersionCreate(In):
+    """A new version: the whole prescription, why it changed, and the patient's day from which it holds.
+
+    Phases keep counting from the day the program began; `restart_phases` begins with the first phase on that day.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"reason": "Pain rose: back to mobility for a while", "phases": PHASES[:1]}]}
+    )
+
+    reason: Annotated[str, Text(500)]
+    effective_on: date | None = None
+    restart_phases: bool = False
+    pain_ceiling: PainRating | None = None
+    phases: Annotated[list[ProgramPhaseIn], Field(min_length=1, max_length=12)]
+
+
+class ProgramReason(In):
+    """Why the program changes its state."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "Goals reached"}]})
+
+    reason: Annotated[str, Text(500)]
+
+
+class ProgramPauseIn(In):
+    """Why nothing is planned for a while; days of a pause count against nobody."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "Two weeks away", "kind": "holiday_agreed"}]})
+
+    reason: Annotated[str, Text(500)]
+    kind: Literal["program_paused", "holiday_agreed", "therapist_excused"] = "program_paused"
+
+
+class PinnedExercise(Out):
+    """The exercise as it was when it was prescribed."""
+
+    code: str
+    name: str
+    instructions: list[str]
+    cues: list[str]
+    precautions: list[str]
+    position: str
+    equipment: list[str]
+    target_region: str
+
+
+class ProgramItemRead(Out):
+    """A prescribed exercise with its whole dose; `pain_ceiling` is the one that holds for it."""
+
+    id: UUID
+    position: int
+    exercise_id: UUID
+    exercise_code: str
+    exercise: PinnedExercise
+    sets: int
+    reps: int | None
+    hold_seconds: int | None
+    duration_seconds: int | None
+    load_kg: float | None
+    load_label: str | None
+    tempo: str | None
+    rest_seconds: int | None
+    side: Side
+    sessions_per_day: int
+    weekdays: list[int]
+    pain_ceiling: int
+    effort_ceiling: int | None
+    note: str
+    accepted_contraindications: dict[str, Any] | None
+
+
+class ProgramPhaseRead(Out):
+    """A phase with its exercises; `begins_on` is the day it starts, of a draft the day as planned."""
+
+    id: UUID
+    position: int
+    name: str
+    kind: str
+    weeks: int | None
+    begins_on: date
+    entry_criteria: str
+    exit_criteria: str
+    items: list[ProgramItemRead]
+
+
+class ProgramVersionSummary(Out):
+    """A version; it holds from `in_force_from` until the day before `in_force_until` (empty: until further notice)."""
+
+    id: UUID
+    number: int
+    reason: str
+    author_id: UUID
+    starts_on: date
+    in_force_from: date | None
+    in_force_until: date | None
+    created_at: UtcDatetime
+
+
+class ProgramVersionRead(ProgramVersionSummary):
+    """A version with everything it prescribes. Stop above `pain_ceiling` (0-10)."""
+
+    pain_ceiling: int
+    phases: list[ProgramPhaseRead]
+
+
+class ProgramSummary(Record):
+    """A program without what it prescribes."""
+
+    patient_id: UUID
+    episode_id: UUID
+    title: str
+    status: ProgramStatus
+    status_reason: str
+    activated_at: UtcDatetime | None
+    ended_at: UtcDatetime | None
+    suspended_by_id: UUID | None
+
+
+class ProgramRead(ProgramSummary):
+    """A program: all versions in short, and one in full (the current one, unless another was asked for).
+
+    Patients are shown no exercises while a red flag suspends the program (then `advice` says what to do instead) or
+    while it is a draft: `shown` is empty.
+    """
+
+    versions: list[ProgramVersionSummary]
+    shown: ProgramVersionRead | None
+    advice: Advice | None

@@ -1,0 +1,74 @@
+"""Everything a patient's app shows today, in one call."""
+
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from schemas.advice import Advice
+from schemas.base import Out, UtcDatetime
+
+
+class DueCheckIn(Out):
+    """A check-in that is open for answers, or opens later today."""
+
+    id: UUID
+    question_set: str
+    local_date: date
+    status: str
+    opens_at: UtcDatetime
+    due_at: UtcDatetime
+    closes_at: UtcDatetime
+    late_until: UtcDatetime
+
+
+class TodayItem(Out):
+    """One prescribed exercise with its dose; times in seconds, load in kilograms, ratings 0-10."""
+
+    item_id: UUID
+    exercise_code: str
+    exercise: dict[str, Any]
+    sets: int
+    reps: int | None
+    hold_seconds: int | None
+    duration_seconds: int | None
+    load_kg: float | None
+    load_label: str | None
+    tempo: str | None
+    rest_seconds: int | None
+    side: str
+    pain_ceiling: int
+    effort_ceiling: int | None
+    note: str
+
+
+class TodaySession(Out):
+    """One planned session of today; `done` says whether a session was logged for this slot."""
+
+    slot: int
+    done: bool
+    items: list[TodayItem]
+
+
+class TodayProgram(Out):
+    """The program in use. A suspended or paused one has no sessions; `advice` then says what to do instead."""
+
+    program_id: UUID
+    version_id: UUID | None
+    version_number: int | None
+    title: str
+    status: str
+    phase: str | None
+    pain_ceiling: int | None
+    sessions: list[TodaySession]
+    advice: Advice | None
+
+
+class Today(Out):
+    """The patient's day; `emergency` says whom to call where the patient is: keep it for when there is no network."""
+
+    on: date
+    zone: str
+    check_ins: list[DueCheckIn]
+    program: TodayProgram | None
+    screen_due: bool
+    emergency: Advice

@@ -1,0 +1,291 @@
+"""Who may do what to whose record: all of it, on one screen.
+
+Three questions, always in this order. May this role ever do this (`require`, else Forbidden)? Which patients does it
+reach (`patients`, the base set of every list)? Is this record among them (`patient`, `subject`, else NotFound)? "Not
+yours" and "not there" are the same answer. `OPERATIONS` ties every route to its row; one without does not start.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Select, literal, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.errors import Forbidden, NotFound
+from models.care_team import CareLink
+from models.identity import Role
+from models.patients import Patient
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who is asking, as what, in which clinic; made anew for every request from rows, never from the token's text."""
+
+    account_id: UUID
+    clinic_id: UUID
+    role: Role
+    sign_in_id: UUID | None = None
+    membership_id: UUID | None = None
+    therapist_id: UUID | None = None
+    patient_id: UUID | None = None
+    scopes: frozenset[str] = field(default_factory=frozenset)
+    request_id: str | None = None
+
+
+class Relation(StrEnum):
+    """How far a grant reaches."""
+
+    SELF = "self"
+    """The caller's own record."""
+    LINKED = "linked"
+    """Patients with an active care link to the caller, at this moment."""
+    CLINIC = "clinic"
+    """Anything of the caller's clinic; for patients: name, contact and care team, never clinical text."""
+
+
+class Action(StrEnum):
+    """What can be asked for."""
+
+    READ_OWN_ACCOUNT = "read_own_account"
+    READ_CLINIC = "read_clinic"
+    CHANGE_CLINIC = "change_clinic"
+    READ_STAFF = "read_staff"
+    MANAGE_STAFF = "manage_staff"
+    READ_LICENSES = "read_licenses"
+    MANAGE_LICENSES = "manage_licenses"
+    INVITE = "invite"
+    READ_PATIENTS = "read_patients"
+    REGISTER_PATIENTS = "register_patients"
+    CHANGE_PATIENTS = "change_patients"
+    ATTEST_LOCATION = "attest_location"
+    READ_CARE_TEAM = "read_care_team"
+    MANAGE_CARE_TEAM = "manage_care_team"
+    READ_CONSENTS = "read_consents"
+    GIVE_CONSENT = "give_consent"
+    READ_RECORD = "read_record"
+    MANAGE_EPISODES = "manage_episodes"
+    READ_INSTRUMENTS = "read_instruments"
+    ANSWER_INSTRUMENTS = "answer_instruments"
+    SCREEN_RED_FLAGS = "screen_red_flags"
+    CLOSE_RED_FLAGS = "close_red_flags"
+    WRITE_ASSESSMENTS = "write_assessments"
+    SET_GOALS = "set_goals"
+    READ_EXERCISES = "read_exercises"
+    MANAGE_EXERCISES = "manage_exercises"
+    PRESCRIBE = "prescribe"
+    LOG_SESSIONS = "log_sessions"
+    PLAN_CHECK_INS = "plan_check_ins"
+    ANSWER_CHECK_INS = "answer_check_ins"
+    READ_ALERTS = "read_alerts"
+    HANDLE_ALERTS = "handle_alerts"
+    READ_TODAY = "read_today"
+    READ_WORKLIST = "read_worklist"
+    WRITE_REPORTS = "write_reports"
+    READ_JOBS = "read_jobs"
+    RUN_JOBS = "run_jobs"
+
+
+SELF, LINKED, CLINIC = Relation.SELF, Relation.LINKED, Relation.CLINIC
+PATIENT, THERAPIST, ASSISTANT = Role.PATIENT, Role.THERAPIST, Role.ASSISTANT
+ADMIN, AUDITOR, SERVICE = Role.CLINIC_ADMIN, Role.AUDITOR, Role.SERVICE
+
+GRANTS: Mapping[Action, Mapping[Role, Relation]] = {
+    Action.READ_OWN_ACCOUNT: dict.fromkeys(Role, SELF),
+    Action.READ_CLINIC: dict.fromkeys(Role, CLINIC),
+    Action.CHANGE_CLINIC: {ADMIN: CLINIC},
+    Action.READ_STAFF: {THERAPIST: CLINIC, ASSISTANT: CLINIC, ADMIN: CLINIC},
+    Action.MANAGE_STAFF: {ADMIN: CLINIC},
+    Action.READ_LICENSES: {THERAPIST: CLINIC, ASSISTANT: CLINIC, ADMIN: CLINIC},
+    Action.MANAGE_LICENSES: {ADMIN: CLINIC},
+    Action.INVITE: {THERAPIST: LINKED, ADMIN: CLINIC},
+    Action.READ_PATIENTS: {PATIENT: SELF, THERAPIST: LINKED, ASSISTANT: LINKED, ADMIN: CLINIC},
+    Action.REGISTER_PATIENTS: {THERAPIST: CLINIC, ADMIN: CLINIC},
+    Action.CHANGE_PATIENTS: {PATIENT: SELF, THERAPIST: LINKED, ADMIN: CLINIC},
+    Action.ATTEST_LOCATION: {PATIENT: SELF, THERAPIST: LINKED, ASSISTANT: LINKED},
+    Action.READ_CARE_TEAM: {PATIENT: SELF, THERAPIST: LINKED, ASSISTANT: LINKED, ADMIN: CLINIC},
+    Action.MANAGE_CARE_TEAM: {THERAPIST: LINKED, ADMIN: CLINIC},
+    Action.READ_CONSENTS: {PATIENT: SELF, THERAPIST: LINKED, ASSISTANT: LINKED, ADMIN: CLINIC},
+    Action.GIVE_CONSENT: {PATIENT: SELF, THERAPIST: LINKED, ASSISTANT: LINKED},
+    Action.READ_RECORD: {PATIENT: SELF, THERAPIST: LINKED, ASSISTANT: LINKED},
+    Action.MANAGE_EPISODES: {THERAPIST: LINKED},
+    Action.READ_INSTRUMENTS: {PATIENT: CLINIC, THERAPIST: CLINIC, ASSISTANT: CLINIC, ADMIN: CLINIC},
+    Action.ANSWER_INSTRUMENTS: {PATIENT: SELF, THERAPIST: LINKED, ASSISTANT: LINKED},
+    Action.SCREEN_RED_FLAGS: {PATIENT: SELF, THERAPIST: LINKED, ASSISTANT: LINKED},
+    Action.CLOSE_RED_FLAGS: {THERAPIST: LINKED},
+    Action.WRITE_ASSESSMENTS: {THERAPIST: LINKED},
+    Action.SET_GOALS: {THERAPIST: LINKED},
+    Action.READ_EXERCISES: {PATIENT: CLINIC, THERAPIST: CLINIC, ASSISTANT: CLINIC, ADMIN: CLINIC},
+    Action.MANAGE_EXERCISES: {THERAPIST: CLINIC, ADMIN: CLINIC},
+    Action.PRESCRIBE: {THERAPIST: LINKED},
+    Action.LOG_SESSIONS: {PATIENT: SELF},
+    Action.PLAN_CHECK_INS: {THERAPIST: LINKED},
+    Action.ANSWER_CHECK_INS: {PATIENT: SELF},
+    Action.READ_ALERTS: {THERAPIST: LINKED, ASSISTANT: LINKED},
+    Action.HANDLE_ALERTS: {THERAPIST: LINKED},
+    Action.READ_TODAY: {PATIENT: SELF},
+    Action.READ_WORKLIST: {THERAPIST: LINKED, ASSISTANT: LINKED},
+    Action.WRITE_REPORTS: {THERAPIST: LINKED},
+    Action.READ_JOBS: {SERVICE: CLINIC, ADMIN: CLINIC},
+    Action.RUN_JOBS: {SERVICE: CLINIC},
+}
+
+OPERATIONS: Mapping[str, Action] = {
+    # sign in
+    "log_out": Action.READ_OWN_ACCOUNT,
+    "get_me": Action.READ_OWN_ACCOUNT,
+    "create_invitation": Action.INVITE,
+    # clinic and staff
+    "get_clinic": Action.READ_CLINIC,
+    "update_clinic": Action.CHANGE_CLINIC,
+    "list_therapists": Action.READ_STAFF,
+    "create_therapist": Action.MANAGE_STAFF,
+    "get_therapist": Action.READ_STAFF,
+    "update_therapist": Action.MANAGE_STAFF,
+    "list_licenses": Action.READ_LICENSES,
+    "create_license": Action.MANAGE_LICENSES,
+    "verify_license": Action.MANAGE_LICENSES,
+    # patients
+    "list_patients": Action.READ_PATIENTS,
+    "create_patient": Action.REGISTER_PATIENTS,
+    "get_patient": Action.READ_PATIENTS,
+    "update_patient": Action.CHANGE_PATIENTS,
+    "attest_location": Action.ATTEST_LOCATION,
+    "list_care_team": Action.READ_CARE_TEAM,
+    "create_care_link": Action.MANAGE_CARE_TEAM,
+    "end_care_link": Action.MANAGE_CARE_TEAM,
+    "list_consents": Action.READ_CONSENTS,
+    "create_consent": Action.GIVE_CONSENT,
+    "withdraw_consent": Action.GIVE_CONSENT,
+    # episodes and what they hold
+    "list_episodes": Action.READ_RECORD,
+    "create_episode": Action.MANAGE_EPISODES,
+    "get_episode": Action.READ_RECORD,
+    "update_episode": Action.MANAGE_EPISODES,
+    "discharge_episode": Action.MANAGE_EPISODES,
+    "hold_episode": Action.MANAGE_EPISODES,
+    "reopen_episode": Action.MANAGE_EPISODES,
+    "list_instruments": Action.READ_INSTRUMENTS,
+    "get_instrument": Action.READ_INSTRUMENTS,
+    "list_outcomes": Action.READ_RECORD,
+    "create_outcome": Action.ANSWER_INSTRUMENTS,
+    "list_red_flag_screens": Action.READ_RECORD,
+    "create_red_flag_screen": Action.SCREEN_RED_FLAGS,
+    "close_red_flag_screen": Action.CLOSE_RED_FLAGS,
+    "create_assessment": Action.WRITE_ASSESSMENTS,
+    "get_assessment": Action.READ_RECORD,
+    "update_assessment": Action.WRITE_ASSESSMENTS,
+    "sign_assessment": Action.WRITE_ASSESSMENTS,
+    "list_goals": Action.READ_RECORD,
+    "create_goal": Action.SET_GOALS,
+    "update_goal": Action.SET_GOALS,
+    # exercises, programs, sessions
+    "list_exercises": Action.READ_EXERCISES,
+    "create_exercise": Action.MANAGE_EXERCISES,
+    "get_exercise": Action.READ_EXERCISES,
+    "update_exercise": Action.MANAGE_EXERCISES,
+    "create_program": Action.PRESCRIBE,
+    "list_programs": Action.READ_RECORD,
+    "get_program": Action.READ_RECORD,
+    "create_program_version": Action.PRESCRIBE,
+    "activate_program": Action.PRESCRIBE,
+    "pause_program": Action.PRESCRIBE,
+    "resume_program": Action.PRESCRIBE,
+    "complete_program": Action.PRESCRIBE,
+    "log_session": Action.LOG_SESSIONS,
+    "list_sessions": Action.READ_RECORD,
+    # check-ins and alerts
+    "list_check_in_plans": Action.READ_RECORD,
+    "create_check_in_plan": Action.PLAN_CHECK_INS,
+    "update_check_in_plan": Action.PLAN_CHECK_INS,
+    "pause_check_in_plan": Action.PLAN_CHECK_INS,
+    "resume_check_in_plan": Action.PLAN_CHECK_INS,
+    "list_check_ins": Action.READ_RECORD,
+    "get_check_in": Action.READ_RECORD,
+    "answer_check_in": Action.ANSWER_CHECK_INS,
+    "put_check_in": Action.ANSWER_CHECK_INS,
+    "list_alerts": Action.READ_ALERTS,
+    "acknowledge_alert": Action.HANDLE_ALERTS,
+    "assign_alert": Action.HANDLE_ALERTS,
+    "resolve_alert": Action.HANDLE_ALERTS,
+    # one call for the app, one for the dashboard
+    "get_today": Action.READ_TODAY,
+    "list_worklist": Action.READ_WORKLIST,
+    # progress and reports
+    "get_progress": Action.READ_RECORD,
+    "get_progress_chart": Action.READ_RECORD,
+    "create_report": Action.WRITE_REPORTS,
+    "get_report": Action.READ_RECORD,
+    "update_report": Action.WRITE_REPORTS,
+    "sign_report": Action.WRITE_REPORTS,
+    # the clock
+    "list_jobs": Action.READ_JOBS,
+    "run_job": Action.RUN_JOBS,
+}
+
+SUBJECT = "subject_patient_id"
+"""Key of `session.info` under which the patient that a request is about stands (a replayed answer is checked by it)."""
+
+Row = TypeVar("Row")
+
+
+def require(actor: Actor, action: Action) -> Relation:
+    """Tell how far `actor` may do `action`. Raises Forbidden when its role never may."""
+    relation = GRANTS[action].get(actor.role)
+    if relation is None:
+        raise Forbidden
+    return relation
+
+
+def patients(actor: Actor, action: Action, at: datetime) -> Select[UUID]:
+    """Ids of the patients to whom `actor` may do `action` at `at`; compose it with `in_`. Raises Forbidden."""
+    relation = require(actor, action)
+    if relation is Relation.CLINIC:
+        return select(Patient.id).where(Patient.clinic_id == actor.clinic_id)
+    if relation is Relation.SELF:
+        own = select(Patient.id).where(Patient.clinic_id == actor.clinic_id)
+        return own.where(Patient.id == actor.patient_id)
+    return select(CareLink.patient_id).where(
+        CareLink.clinic_id == actor.clinic_id,
+        CareLink.therapist_id == actor.therapist_id,
+        CareLink.during.op("@>")(literal(at)),
+    )
+
+
+async def patient(
+    session: AsyncSession, actor: Actor, action: Action, patient_id: UUID, *, at: datetime, lock: bool = False
+) -> Patient:
+    """Give the patient's row, locked for change if asked. Raises Forbidden; NotFound when it is out of reach."""
+    query = select(Patient).where(
+        Patient.clinic_id == actor.clinic_id, Patient.id == patient_id, Patient.id.in_(patients(actor, action, at))
+    )
+    found = await session.scalar(query.with_for_update() if lock else query)
+    if found is None:
+        raise NotFound
+    session.info[SUBJECT] = found.id
+    return found
+
+
+async def subject(
+    session: AsyncSession,
+    actor: Actor,
+    action: Action,
+    model: type[Row],
+    row_id: UUID,
+    *,
+    at: datetime,
+    lock: bool = False,
+) -> Row:
+    """Give the row of a table that hangs on a patient. Raises Forbidden; NotFound when it is out of reach."""
+    table: Any = model
+    query = select(model).where(
+        table.clinic_id == actor.clinic_id, table.id == row_id, table.patient_id.in_(patients(actor, action, at))
+    )
+    found: Any = await session.scalar(query.with_for_update() if lock else query)
+    if found is None:
+        raise NotFound
+    session.info[SUBJECT] = found.patient_id
+    return found  # type: ignore[no-any-return]

@@ -1,0 +1,424 @@
+"""Alerts: a rule found something that a human must look at, by a certain time.
+
+One unresolved alert per patient and rule. A repeat appends an event and counts; it may raise the level, never lower it,
+and an alert whose level rose must be acknowledged again. What was resolved within the last 72 hours is not opened again
+by the same rule at the same level or below: the event is kept with it. Red flags and other urgent ones are never muted.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import ColumnElement, exists, func, literal, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from clinical import escalation, levels, recurrence
+from clinical.library import load
+from core.database import fetch
+from core.errors import Conflict, Invalid, Problem, Stale
+from models.alerts import Alert, AlertEvent, AlertLevel, AlertOutcome, AlertStatus
+from models.care_team import CareLink
+from models.clinics import Clinic
+from models.notifications import NotificationChannel
+from models.red_flag_screens import RedFlagLevel, RedFlagScreen, ScreenStatus
+from schemas.pages import Page, Paged
+from schemas.pages import fetch as fetch_page
+from services import access, audit, notifications
+from services.access import Action, Actor
+
+RED_FLAG = "ES01"
+"""The rule whose alerts hang on a red-flag screen."""
+
+ORDER: Sequence[AlertLevel] = tuple(AlertLevel)
+"""Levels, the least urgent first."""
+
+TOLD_FROM = AlertLevel.HIGH
+"""From this level on the lead therapist is told by e-mail; below it the worklist is enough."""
+
+
+class AlertNotAcknowledged(Conflict):
+    """Acknowledge this alert first: somebody must have seen it."""
+
+
+class AlertNotOpen(Conflict):
+    """This alert is past that step."""
+
+
+class ScreenStillOpen(Conflict):
+    """Close the red-flag screen first; a human says how it ended."""
+
+
+class AssigneeNotLinked(Invalid):
+    """This therapist does not treat this patient."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule found. source: type and id of the row it looked at. inputs: codes and numbers, no text."""
+
+    clinic_id: UUID
+    patient_id: UUID
+    episode_id: UUID | None
+    rule_id: str
+    rule_version: str
+    level: AlertLevel
+    task: str | None
+    source: tuple[str, UUID]
+    inputs: Mapping[str, Any]
+
+
+# $13: levels in order. An alert that is muted gets the event and nothing else.
+_RAISE = """
+WITH found AS (
+  SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                       $9::uuid[], $10::text[]::jsonb[], $11::timestamptz[])
+    AS f(clinic_id, patient_id, episode_id, rule_id, rule_version, level, task, source_type, source_id, inputs,
+         respond_by)
+), muted AS (
+  SELECT f.clinic_id, f.patient_id, f.rule_id, r.id FROM found f CROSS JOIN LATERAL (
+    SELECT a.id FROM alerts a
+    WHERE a.clinic_id = f.clinic_id AND a.patient_id = f.patient_id AND a.rule_id = f.rule_id
+      AND a.status = 'resolved' AND a.resolved_at > $14
+      AND array_position($13::text[], f.level) < array_position($13::text[], 'urgent_same_day')
+      AND array_position($13::text[], f.level) <= array_position($13::text[], a.level::text)
+    ORDER BY a.resolved_at DESC LIMIT 1
+  ) r
+  WHERE NOT EXISTS (
+    SELECT FROM alerts a WHERE a.clinic_id = f.clinic_id AND a.patient_id = f.patient_id AND a.rule_id = f.rule_id
+      AND a.status <> 'resolved')
+), put AS (
+  INSERT INTO alerts (clinic_id, patient_id, episode_id, rule_id, rule_version, level, task, status, source_type,
+                      source_id, inputs, raised_at, respond_by)
+  SELECT f.clinic_id, f.patient_id, f.episode_id, f.rule_id, f.rule_version, f.level, f.task, 'open', f.source_type,
+         f.source_id, f.inputs, $12, f.respond_by
+  FROM found f
+  WHERE NOT EXISTS (SELECT FROM muted m
+                    WHERE (m.clinic_id, m.patient_id, m.rule_id) = (f.clinic_id, f.patient_id, f.rule_id))
+  ON CONFLICT (clinic_id, patient_id, rule_id) WHERE status <> 'resolved' DO UPDATE SET
+    repeats = alerts.repeats + 1, version = alerts.version + 1, updated_at = $12,
+    status = CASE WHEN array_position($13::text[], excluded.level::text)
+                     > array_position($13::text[], alerts.level::text) THEN 'open' ELSE alerts.status END,
+    respond_by = CASE WHEN array_position($13::text[], excluded.level::text)
+                         > array_position($13::text[], alerts.level::text)
+                      THEN least(alerts.respond_by, excluded.respond_by) ELSE alerts.respond_by END,
+    overdue_at = CASE WHEN array_position($13::text[], excluded.level::text)
+                         > array_position($13::text[], alerts.level::text) THEN NULL ELSE alerts.overdue_at END,
+    level = CASE WHEN array_position($13::text[], excluded.level::text)
+                    > array_position($13::text[], alerts.level::text) THEN excluded.level ELSE alerts.level END
+  RETURNING clinic_id, id, patient_id, rule_id, level, repeats
+), events AS (
+  INSERT INTO alert_events (clinic_id, alert_id, kind, at, source_type, source_id, inputs)
+  SELECT f.clinic_id, coalesce(p.id, m.id), CASE WHEN p.repeats = 0 THEN 'raised' ELSE 'repeated' END, $12,
+         f.source_type, f.source_id, f.inputs
+  FROM found f
+  LEFT JOIN put p ON (p.clinic_id, p.patient_id, p.rule_id) = (f.clinic_id, f.patient_id, f.rule_id)
+  LEFT JOIN muted m ON (m.clinic_id, m.patient_id, m.rule_id) = (f.clinic_id, f.patient_id, f.rule_id)
+)
+SELECT clinic_id, id, patient_id, rule_id, level::text AS level, repeats, false AS muted FROM put
+UNION ALL SELECT clinic_id, id, patient_id, rule_id, NULL, NULL, true FROM muted
+"""
+
+
+async def raise_alert(
+    session: AsyncSession,
+    *,
+    clinic_id: UUID,
+    patient_id: UUID,
+    episode_id: UUID | None,
+    rule_id: str,
+    rule_version: str,
+    level: levels.AlertLevel | AlertLevel | str,
+    task: str | None,
+    source: tuple[str, UUID],
+    inputs: Mapping[str, Any],
+    at: datetime,
+) -> Alert:
+    """Raise an alert, or add to the one that stands for this patient and rule; give its row.
+
+    level: routine or above (a rule whose level is none raises none). source: type and id of what the rule looked at.
+    """
+    await session.flush()
+    finding = Finding(
+        clinic_id, patient_id, episode_id, rule_id, rule_version, AlertLevel(str(level)), task, source, inputs
+    )
+    (alert_id,) = await raise_many(session, [finding], at=at)
+    query = select(Alert).where(Alert.clinic_id == clinic_id, Alert.id == alert_id)
+    return (await session.scalars(query.execution_options(populate_existing=True))).one()
+
+
+async def raise_many(session: AsyncSession, findings: Sequence[Finding], *, at: datetime) -> list[UUID]:
+    """Raise alerts of any clinics in a few statements; give the ids of the alerts that they ended up in.
+
+    Runs the same as the sweeper over all clinics and as a role bound to one.
+    """
+    alert_ids: list[UUID] = []
+    left = list(findings)
+    while left:  # one statement may not touch an alert twice: the second finding of a rule waits for the next round
+        batch: dict[tuple[UUID, UUID, str], Finding] = {}
+        rest: list[Finding] = []
+        for finding in left:
+            key = (finding.clinic_id, finding.patient_id, finding.rule_id)
+            if key in batch:
+                rest.append(finding)
+            else:
+                batch[key] = finding
+        alert_ids += await _raise(session, list(batch.values()), at)
+        left = rest
+    return alert_ids
+
+
+async def _raise(session: AsyncSession, findings: list[Finding], at: datetime) -> list[UUID]:
+    clocks = await _clocks(session, {finding.clinic_id for finding in findings})
+    rows = await fetch(
+        session,
+        _RAISE,
+        [one.clinic_id for one in findings],
+        [one.patient_id for one in findings],
+        [one.episode_id for one in findings],
+        [one.rule_id for one in findings],
+        [one.rule_version for one in findings],
+        [one.level.value for one in findings],
+        [one.task for one in findings],
+        [one.source[0] for one in findings],
+        [one.source[1] for one in findings],
+        [orjson.dumps(dict(one.inputs)).decode() for one in findings],
+        [clocks[one.clinic_id].respond_by(one.level, at) for one in findings],
+        at,
+        [level.value for level in ORDER],
+        at - timedelta(hours=load().escalation.dedupe.reopen_after_hours),
+    )
+    loud = {level.value for level in ORDER[ORDER.index(TOLD_FROM) :]}
+    told = [row for row in rows if row["level"] in loud]
+    await tell(
+        session, "alert_raised", [(row["clinic_id"], row["patient_id"], row["id"], row["level"]) for row in told], at
+    )
+    return [row["id"] for row in rows]
+
+
+async def tell(
+    session: AsyncSession, template: str, about: Sequence[tuple[UUID, UUID, UUID, str]], at: datetime
+) -> int:
+    """Owe an e-mail about alerts (clinic, patient, alert, level) to each patient's lead, else to another who treats him.
+
+    Once per alert, template and level; the message names the alert, never the patient or the finding.
+    """
+    if not about:
+        return 0
+    leads = await fetch(
+        session,
+        """
+        SELECT DISTINCT ON (a.alert_id) a.clinic_id, a.alert_id, a.level, t.account_id
+        FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[]) AS a(clinic_id, patient_id, alert_id, level)
+        JOIN care_links l ON l.clinic_id = a.clinic_id AND l.patient_id = a.patient_id AND l.during @> $5::timestamptz
+        JOIN therapists t ON t.clinic_id = l.clinic_id AND t.id = l.therapist_id
+        WHERE t.account_id IS NOT NULL
+        ORDER BY a.alert_id, (l.role = 'lead') DESC, lower(l.during)
+        """,
+        *([one[position] for one in about] for position in range(4)),
+        at,
+    )
+    return await notifications.owe_many(
+        session,
+        [
+            {
+                "clinic_id": row["clinic_id"],
+                "template": template,
+                "channel": NotificationChannel.EMAIL,
+                "dedupe_key": f"{template}:{row['alert_id']}:{row['level']}",
+                "due_at": at,
+                "account_id": row["account_id"],
+                "patient_id": None,
+                "parameters": {"alert_id": str(row["alert_id"])},
+            }
+            for row in leads
+        ],
+    )
+
+
+async def mark_overdue(session: AsyncSession, *, at: datetime) -> int:
+    """Mark the alerts that nobody acknowledged in time, once each, and remind; give how many. Safe to repeat."""
+    rows = await fetch(
+        session,
+        """
+        WITH late AS (
+          UPDATE alerts SET overdue_at = $1, updated_at = $1, version = version + 1
+          WHERE status = 'open' AND overdue_at IS NULL AND respond_by <= $1
+          RETURNING clinic_id, patient_id, id, level::text AS level
+        ), events AS (
+          INSERT INTO alert_events (clinic_id, alert_id, kind, at) SELECT clinic_id, id, 'overdue', $1 FROM late
+        )
+        SELECT * FROM late
+        """,
+        at,
+    )
+    about = [(row["clinic_id"], row["patient_id"], row["id"], row["level"]) for row in rows]
+    await tell(session, "alert_overdue", about, at)
+    return len(rows)
+
+
+# ------------------------------------------------------------------ the response clock
+@dataclass(frozen=True)
+class _Clock:
+    zone: str
+    staffed_hours: recurrence.StaffedHours
+    holidays: Collection[date]
+
+    def respond_by(self, level: AlertLevel, at: datetime) -> datetime:
+        limit = escalation.response(levels.AlertLevel(level.value))
+        assert limit is not None, "every level of an alert has a response time"
+        return recurrence.respond_by(
+            at,
+            self.staffed_hours,
+            self.zone,
+            minutes=limit.minutes,
+            hours=limit.hours,
+            working_days=limit.working_days,
+            holidays=self.holidays,
+        )
+
+
+async def _clocks(session: AsyncSession, clinic_ids: Collection[UUID]) -> dict[UUID, _Clock]:
+    query = select(Clinic.id, Clinic.zone, Clinic.staffed_hours, Clinic.holidays).where(Clinic.id.in_(clinic_ids))
+    return {
+        row.id: _Clock(row.zone, _staffed(row.staffed_hours), frozenset(map(date.fromisoformat, row.holidays)))
+        for row in (await session.execute(query)).all()
+    }
+
+
+def _staffed(stored: Mapping[str, Sequence[Sequence[str]]]) -> recurrence.StaffedHours:
+    return {
+        int(weekday): [(_wall(start), _wall(end)) for start, end in spans] for weekday, spans in stored.items() if spans
+    }
+
+
+def _wall(text: str) -> time:
+    return time.fromisoformat("00:00" if text == "24:00" else text)
+
+
+# ------------------------------------------------------------------ what clinicians do
+async def browse(
+    session: AsyncSession,
+    actor: Actor,
+    page: Page,
+    *,
+    status: Collection[AlertStatus] | None = None,
+    level: Collection[AlertLevel] | None = None,
+    patient_id: UUID | None = None,
+    rule_id: str | None = None,
+    owner_id: UUID | None = None,
+    at: datetime,
+) -> Paged[Alert]:
+    """Alerts within reach, what must be answered first on top; unresolved ones only, unless `status` says otherwise.
+
+    Raises Forbidden; NotFound when `patient_id` is out of reach.
+    """
+    if patient_id is not None:
+        await access.patient(session, actor, Action.READ_ALERTS, patient_id, at=at)
+    query = select(Alert).where(
+        Alert.clinic_id == actor.clinic_id, Alert.patient_id.in_(access.patients(actor, Action.READ_ALERTS, at))
+    )
+    query = query.where(Alert.status.in_(status) if status else Alert.status != AlertStatus.RESOLVED)
+    narrowed: list[ColumnElement[bool]] = []
+    if level:
+        narrowed.append(Alert.level.in_(level))
+    if patient_id is not None:
+        narrowed.append(Alert.patient_id == patient_id)
+    if rule_id is not None:
+        narrowed.append(Alert.rule_id == rule_id)
+    if owner_id is not None:
+        narrowed.append(Alert.owner_id == owner_id)
+    await audit.record(session, actor, "alert.list", subject=("alert", None), patient_id=patient_id, at=at)
+    return await fetch_page(session, query.where(*narrowed), page, keys=(Alert.respond_by, Alert.id))
+
+
+async def acknowledge(session: AsyncSession, actor: Actor, alert_id: UUID, *, version: int, at: datetime) -> Alert:
+    """Say that somebody has seen it. Raises NotFound, Stale, AlertNotOpen."""
+    alert = await _changing(session, actor, alert_id, version, at)
+    if alert.status is not AlertStatus.OPEN:
+        raise AlertNotOpen
+    alert.status = AlertStatus.ACKNOWLEDGED
+    alert.acknowledged_at, alert.acknowledged_by = at, actor.account_id
+    return await _changed(session, actor, alert, "acknowledged", at)
+
+
+async def assign(
+    session: AsyncSession, actor: Actor, alert_id: UUID, therapist_id: UUID, *, version: int, at: datetime
+) -> Alert:
+    """Give it to a therapist who treats the patient; whoever assigns has seen it.
+
+    Raises NotFound, Stale, AlertNotOpen, AssigneeNotLinked.
+    """
+    alert = await _changing(session, actor, alert_id, version, at)
+    if alert.status is AlertStatus.RESOLVED:
+        raise AlertNotOpen
+    linked = exists().where(
+        CareLink.clinic_id == actor.clinic_id,
+        CareLink.patient_id == alert.patient_id,
+        CareLink.therapist_id == therapist_id,
+        CareLink.during.op("@>")(literal(at)),
+    )
+    if not await session.scalar(select(linked)):
+        raise AssigneeNotLinked(Problem("/therapist_id", "assignee_not_linked", "Choose somebody of the care team."))
+    if alert.status is AlertStatus.OPEN:
+        alert.acknowledged_at, alert.acknowledged_by = at, actor.account_id
+    alert.status = AlertStatus.ASSIGNED
+    alert.owner_id = therapist_id
+    return await _changed(session, actor, alert, "assigned", at)
+
+
+async def resolve(
+    session: AsyncSession,
+    actor: Actor,
+    alert_id: UUID,
+    outcome: AlertOutcome,
+    note: str | None,
+    *,
+    version: int,
+    at: datetime,
+) -> Alert:
+    """Say how it ended. A red flag's alert stays as long as a screen of the patient at an urgent level is open.
+
+    Raises NotFound, Stale, AlertNotAcknowledged, AlertNotOpen, ScreenStillOpen.
+    """
+    alert = await _changing(session, actor, alert_id, version, at)
+    if alert.status is AlertStatus.OPEN:
+        raise AlertNotAcknowledged
+    if alert.status is AlertStatus.RESOLVED:
+        raise AlertNotOpen
+    if alert.rule_id == RED_FLAG:
+        open_screen = exists().where(
+            RedFlagScreen.clinic_id == actor.clinic_id,
+            RedFlagScreen.patient_id == alert.patient_id,
+            RedFlagScreen.level.in_([RedFlagLevel.URGENT_SAME_DAY, RedFlagLevel.EMERGENCY_NOW]),
+            RedFlagScreen.status != ScreenStatus.CLOSED,
+        )
+        if await session.scalar(select(open_screen)):
+            raise ScreenStillOpen
+    alert.status = AlertStatus.RESOLVED
+    alert.resolved_at, alert.resolved_by = at, actor.account_id
+    alert.outcome, alert.note = outcome, note
+    return await _changed(session, actor, alert, "resolved", at)
+
+
+async def _changing(session: AsyncSession, actor: Actor, alert_id: UUID, version: int, at: datetime) -> Alert:
+    alert = await access.subject(session, actor, Action.HANDLE_ALERTS, Alert, alert_id, at=at, lock=True)
+    if alert.version != version:
+        raise Stale(alert.version)
+    return alert
+
+
+async def _changed(session: AsyncSession, actor: Actor, alert: Alert, kind: str, at: datetime) -> Alert:
+    session.add(AlertEvent(clinic_id=alert.clinic_id, alert_id=alert.id, kind=kind, at=at, by=actor.account_id))
+    await session.flush()
+    verb = {"acknowledged": "acknowledge", "assigned": "assign", "resolved": "resolve"}[kind]
+    await audit.record(session, actor, f"alert.{verb}", subject=("alert", alert.id), patient_id=alert.patient_id, at=at)
+    return alert
+
+
+async def unresolved(session: AsyncSession, *, at: datetime) -> int:
+    """How many alerts are past their time and still nobody has looked; for the jobs' backlog."""
+    query = select(func.count()).select_from(Alert)
+    return await session.scalar(query.where(Alert.status == AlertStatus.OPEN, Alert.respond_by <= at)) or 0

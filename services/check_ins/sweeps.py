@@ -1,0 +1,237 @@
+"""What time does to check-ins: plans make them, they open, they close.
+
+Each sweep is one set-based statement, the same for all clinics (as the sweeper) and for one (bound by its policies), and
+may run twice or on several workers at once: a plan is moved on and its check-in inserted by the same statement, under
+the plan's row lock and the key (plan, local date, slot). Arithmetic inside is immutable, so that a sharded database can
+push it down to where the plans are.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from clinical import escalation
+from clinical.levels import AlertLevel as Urgency
+from clinical.library import load
+from core.database import driver, fetch, fetchrow
+from models.alerts import AlertLevel
+from models.notifications import NotificationChannel
+from services import alerts, notifications
+
+HORIZON = timedelta(hours=24)
+"""How far ahead check-ins are made; until they open they are forecasts, and are taken back when their plan changes."""
+
+_NEXT = "p.next_on + p.steps[extract(isodow FROM p.next_on)::int]"
+
+_MATERIALIZE_WHERE = f"""
+WITH due AS (
+  UPDATE check_in_plans p SET
+    next_on = CASE WHEN p.ends_on IS NULL OR {_NEXT} <= p.ends_on THEN {_NEXT} END,
+    next_due_at = CASE WHEN p.ends_on IS NULL OR {_NEXT} <= p.ends_on
+                       THEN local_instant({_NEXT}, p.local_time, p.zone) END
+  WHERE p.status = 'active' AND {{condition}}
+  RETURNING p.clinic_id, p.id, p.patient_id, p.episode_id, p.question_set, p.zone, old.next_on AS local_date,
+            old.next_due_at AS due_at, old.next_due_at AT TIME ZONE 'UTC' AS due,
+            make_interval(mins => p.opens_minutes) AS opens, make_interval(mins => p.closes_minutes) AS closes,
+            make_interval(mins => p.closes_minutes + p.late_minutes) AS late
+)
+INSERT INTO check_ins (clinic_id, patient_id, episode_id, plan_id, local_date, question_set, zone, status, opens_at,
+                       due_at, closes_at, late_until)
+SELECT clinic_id, patient_id, episode_id, id, local_date, question_set, zone,
+       CASE WHEN (due - opens) AT TIME ZONE 'UTC' <= $1 THEN 'open' ELSE 'due' END,
+       (due - opens) AT TIME ZONE 'UTC', due_at, (due + closes) AT TIME ZONE 'UTC', (due + late) AT TIME ZONE 'UTC'
+FROM due
+ON CONFLICT ON CONSTRAINT uq_check_ins_occurrence DO NOTHING
+"""  # noqa: S608 - built of constants
+
+_MATERIALIZE = _MATERIALIZE_WHERE.format(condition="p.next_due_at <= $2")
+_MATERIALIZE_ONE = _MATERIALIZE_WHERE.format(condition="p.clinic_id = $2 AND p.id = $3 AND p.next_on <= $4")
+
+_ROOM = "SET LOCAL work_mem = '64MB'"
+"""The rows of a sweep stay in memory between its two halves."""
+
+_WAITING = "SELECT EXISTS (SELECT FROM check_in_plans WHERE status = 'active' AND next_due_at <= $1) AS waiting"
+
+_OPEN = "UPDATE check_ins SET status = 'open' WHERE status = 'due' AND opens_at <= $1 AND closes_at > $1"
+
+# Why nobody was expected to answer: the plan rests, the episode rests or is over, or the program rested on that day.
+_CLOSE = """
+WITH ending AS (
+  SELECT c.clinic_id, c.id, CASE
+    WHEN p.status = 'paused' THEN 'plan_paused'
+    WHEN e.status IN ('on_hold', 'discharged') THEN 'episode_' || e.status
+    ELSE (SELECT s.reason FROM programs g
+          JOIN program_pauses s ON s.clinic_id = g.clinic_id AND s.program_id = g.id
+          WHERE g.clinic_id = c.clinic_id AND g.patient_id = c.patient_id AND g.episode_id = c.episode_id
+            AND s.during @> c.local_date
+          LIMIT 1)
+    END AS excuse
+  FROM check_ins c
+  LEFT JOIN check_in_plans p ON p.clinic_id = c.clinic_id AND p.id = c.plan_id
+  JOIN episodes e ON e.clinic_id = c.clinic_id AND e.id = c.episode_id
+  WHERE c.status IN ('due', 'open') AND c.closes_at <= $1
+)
+UPDATE check_ins c SET status = CASE WHEN n.excuse IS NULL THEN 'missed' ELSE 'excused' END, excused_reason = n.excuse
+FROM ending n
+WHERE c.clinic_id = n.clinic_id AND c.id = n.id AND c.status IN ('due', 'open')
+RETURNING c.clinic_id, c.id, c.patient_id, c.episode_id, c.plan_id, c.local_date, c.slot, c.status = 'missed' AS missed
+"""
+
+# How many check-ins of the plan were missed in a row, up to and with each of these; excused ones do not count either way.
+_STREAKS = """
+SELECT m.clinic_id, m.id, m.patient_id, m.episode_id, s.in_a_row,
+       (SELECT t.account_id FROM patients t WHERE t.clinic_id = m.clinic_id AND t.id = m.patient_id) AS account_id
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::date[], $7::int[])
+  AS m(clinic_id, id, patient_id, episode_id, plan_id, local_date, slot)
+CROSS JOIN LATERAL (
+  SELECT (1 + count(*) FILTER (WHERE unbroken))::int AS in_a_row FROM (
+    SELECT bool_and(status = 'missed') OVER (ORDER BY local_date DESC, slot DESC) AS unbroken FROM (
+      SELECT k.local_date, k.slot, k.status FROM check_ins k
+      WHERE k.clinic_id = m.clinic_id AND k.plan_id = m.plan_id AND (k.local_date, k.slot) < (m.local_date, m.slot)
+        AND k.status <> 'excused'
+      ORDER BY k.local_date DESC, k.slot DESC LIMIT $8
+    ) earlier
+  ) counted
+) s
+WHERE s.in_a_row = ANY ($9::int[])
+ORDER BY m.local_date, m.slot, m.id
+"""
+
+
+@dataclass(frozen=True)
+class Dispatched:
+    """How many check-ins were made, and how many of those that waited have opened."""
+
+    materialized: int
+    opened: int
+
+
+@dataclass(frozen=True)
+class Closed:
+    """How many check-ins closed without an answer, and what followed from those missed in a row."""
+
+    missed: int
+    excused: int
+    reminders: int
+    alerts: int
+
+
+async def dispatch(session: AsyncSession, *, at: datetime) -> Dispatched:
+    """Make every check-in that is due within the next 24 hours, then open those whose time has come.
+
+    After an outage it makes all that should have been, plan by plan and day by day; those whose window has passed are
+    closed by `close_due`. Safe to repeat.
+    """
+    made = await materialize(session, at=at)
+    return Dispatched(made, await open_due(session, at=at))
+
+
+async def materialize(session: AsyncSession, *, at: datetime) -> int:
+    """Make the check-ins that are due within the next 24 hours and move their plans on; give how many are new."""
+    made = 0
+    await (await driver(session)).execute(_ROOM)
+    while True:
+        made += await _count(session, _MATERIALIZE, at, at + HORIZON)
+        waiting = await fetchrow(session, _WAITING, at + HORIZON)
+        assert waiting is not None
+        if not waiting["waiting"]:
+            return made
+
+
+async def materialize_plan(session: AsyncSession, clinic_id: UUID, plan_id: UUID, until: date, *, at: datetime) -> None:
+    """Make one plan's check-ins up to and on the local day `until`, before the plan changes."""
+    while await _count(session, _MATERIALIZE_ONE, at, clinic_id, plan_id, until):
+        pass
+
+
+async def open_due(session: AsyncSession, *, at: datetime) -> int:
+    """Open the check-ins whose window has begun; give how many."""
+    return await _count(session, _OPEN, at)
+
+
+async def close_due(session: AsyncSession, *, at: datetime) -> Closed:
+    """Close the check-ins that nobody answered in time, as missed or excused, and escalate misses in a row.
+
+    Two missed in a row owe a reminder by another channel, three and five an alert (ES07 to ES09), each once per streak.
+    """
+    rows = await fetch(session, _CLOSE, at)
+    missed = [row for row in rows if row["missed"]]
+    streaks = await _streaks(session, [row for row in missed if row["plan_id"] is not None])
+    reminders = await notifications.owe_many(session, [_reminder(row, at) for row in streaks if _reminds(row)])
+    findings = [finding for row in streaks for finding in _findings(row)]
+    await alerts.raise_many(session, findings, at=at)
+    return Closed(len(missed), len(rows) - len(missed), reminders, len(findings))
+
+
+async def backlog(session: AsyncSession, *, at: datetime) -> tuple[int, datetime | None]:
+    """How many plans and check-ins wait for a sweep at `at`, and since when the oldest does."""
+    row = await fetchrow(
+        session,
+        """
+        SELECT count(*) AS waiting, min(since) AS oldest FROM (
+          SELECT next_due_at AS since FROM check_in_plans WHERE status = 'active' AND next_due_at <= $1
+          UNION ALL SELECT opens_at FROM check_ins WHERE status = 'due' AND opens_at <= $1 AND closes_at > $1
+          UNION ALL SELECT closes_at FROM check_ins WHERE status IN ('due', 'open') AND closes_at <= $1
+        ) waiting
+        """,
+        at,
+    )
+    assert row is not None
+    return row["waiting"], row["oldest"]
+
+
+async def _count(session: AsyncSession, sql: str, *args: Any) -> int:
+    status = await (await driver(session)).execute(sql, *args)
+    return int(status.rsplit(" ", 1)[-1])
+
+
+async def _streaks(session: AsyncSession, missed: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
+    if not missed:
+        return []
+    limits = [rule.limits["in_a_row"] for rule in load().escalation.rules if rule.check == "missed"]
+    columns = ("clinic_id", "id", "patient_id", "episode_id", "plan_id", "local_date", "slot")
+    return await fetch(
+        session, _STREAKS, *([row[column] for row in missed] for column in columns), max(limits), limits
+    )
+
+
+def _reminds(row: asyncpg.Record) -> bool:
+    return row["account_id"] is not None and any(
+        raised.then == "reminder_other_channel" for raised in escalation.missed(row["in_a_row"])
+    )
+
+
+def _reminder(row: asyncpg.Record, at: datetime) -> Mapping[str, Any]:
+    return {
+        "clinic_id": row["clinic_id"],
+        "template": "check_in_reminder",
+        "channel": NotificationChannel.EMAIL,
+        "dedupe_key": f"check_in_reminder:{row['id']}",
+        "due_at": at,
+        "account_id": row["account_id"],
+        "patient_id": row["patient_id"],
+        "parameters": {"check_in_id": str(row["id"])},
+    }
+
+
+def _findings(row: asyncpg.Record) -> list[alerts.Finding]:
+    return [
+        alerts.Finding(
+            row["clinic_id"],
+            row["patient_id"],
+            row["episode_id"],
+            raised.rule_id,
+            raised.rule_version,
+            AlertLevel(raised.level.value),
+            raised.then,
+            ("check_in", row["id"]),
+            raised.inputs,
+        )
+        for raised in escalation.missed(row["in_a_row"])
+        if raised.level is not Urgency.NONE
+    ]

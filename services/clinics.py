@@ -1,0 +1,69 @@
+"""The clinic itself: its name, zone, staffed hours and thresholds."""
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.errors import Invalid, Problem, Stale
+from models.clinics import Clinic
+from schemas.clinics import ClinicChange, ClinicOut, ClinicSettings, ClinicSettingsOut, read_settings
+from services import access, audit
+from services.access import Action, Actor
+
+
+class SettingsRefused(Invalid):
+    """These thresholds are out of range."""
+
+
+async def get(session: AsyncSession, actor: Actor) -> ClinicOut:
+    """Give the caller's clinic."""
+    access.require(actor, Action.READ_CLINIC)
+    return _out(await session.get_one(Clinic, actor.clinic_id))
+
+
+async def update(
+    session: AsyncSession, actor: Actor, change: ClinicChange, *, expected: int, at: datetime
+) -> ClinicOut:
+    """Change the caller's clinic. Raises Stale, SettingsRefused."""
+    access.require(actor, Action.CHANGE_CLINIC)
+    clinic = await session.scalar(select(Clinic).where(Clinic.id == actor.clinic_id).with_for_update())
+    assert clinic is not None, "a membership names a clinic that exists"
+    if clinic.version != expected:
+        raise Stale(clinic.version)
+    changes = change.model_dump(mode="json", exclude_unset=True)
+    if "settings" in changes:
+        changes["settings"] = _checked({**clinic.settings, **changes["settings"]})
+    if "holidays" in changes:
+        changes["holidays"] = sorted(set(changes["holidays"]))
+    for name, value in changes.items():
+        setattr(clinic, name, value)
+    await session.flush()
+    await audit.record(session, actor, "clinic.update", at=at, subject=("clinic", clinic.id))
+    return _out(clinic)
+
+
+def _checked(merged: dict[str, object]) -> dict[str, object]:
+    """Give the thresholds that differ from the defaults, when all of them together are possible."""
+    try:
+        settings = ClinicSettings.model_validate(merged)
+    except ValidationError as error:
+        problems = [
+            Problem("/settings" + "".join(f"/{part}" for part in each["loc"]), each["type"], each["msg"])
+            for each in error.errors(include_input=False, include_url=False, include_context=False)
+        ]
+        raise SettingsRefused(*problems) from error
+    return settings.model_dump(exclude_defaults=True)
+
+
+async def settings_of(session: AsyncSession, clinic_id: UUID) -> ClinicSettings:
+    """Give the thresholds in force in a clinic."""
+    return read_settings(await session.scalar(select(Clinic.settings).where(Clinic.id == clinic_id)) or {})
+
+
+def _out(clinic: Clinic) -> ClinicOut:
+    settings = ClinicSettingsOut.model_validate(read_settings(clinic.settings))
+    shown = {name: getattr(clinic, name) for name in ClinicOut.model_fields if name != "settings"}
+    return ClinicOut(**shown, settings=settings)

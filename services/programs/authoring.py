@@ -1,0 +1,307 @@
+"""Writing programs: a draft, and every later version. What is once prescribed is never changed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.attributes import flag_modified
+
+from clinical.forms import Contraindication, DefaultDosage
+from clinical.prescription import Dosage, conflicts, starting_dosage
+from clinical.recurrence import local_date
+from core.errors import Conflict, Invalid, Problem
+from models.episodes import Episode, EpisodeStatus
+from models.exercises import Exercise
+from models.patients import Patient
+from models.programs import Program, ProgramItem, ProgramPhase, ProgramStatus, ProgramVersion
+from schemas.programs import (
+    PinnedExercise,
+    ProgramCreate,
+    ProgramItemIn,
+    ProgramPhaseIn,
+    ProgramRead,
+    ProgramVersionCreate,
+)
+from services import access, audit, exercises
+from services.access import Action, Actor
+from services.programs.lifecycle import IN_USE, require_ready
+from services.programs.reading import read
+from services.programs.records import ProgramNotInState, close_versions, locked
+
+LATEST = timedelta(days=366)
+"""How far ahead a program or a version may begin."""
+
+AMOUNT = ("reps", "hold_seconds", "duration_seconds")
+
+DOSAGE = {  # our field: the bookshelf's
+    "sets": "sets",
+    "reps": "reps",
+    "hold_seconds": "hold_seconds",
+    "duration_seconds": "duration_seconds",
+    "load_kg": "load_kg",
+    "load_label": "load_note",
+    "rest_seconds": "rest_seconds",
+    "tempo": "tempo",
+    "sessions_per_day": "sessions_per_day",
+    "weekdays": "weekdays",
+    "effort_ceiling": "effort",
+}
+REQUIRED = frozenset({"sets", "sessions_per_day", "weekdays"})
+
+
+class EpisodeDischarged(Conflict):
+    """This episode is discharged."""
+
+
+class ProgramRefused(Invalid):
+    """The program breaks a rule; see errors for each place."""
+
+
+class Contraindicated(ProgramRefused):
+    """An exercise may harm this patient: choose another, or accept its contraindications with a reason.
+
+    `contraindications` in the answer lists, by place, all that the exercise has; which of them the patient meets stands
+    in the patient's record only.
+    """
+
+
+@dataclass
+class _Draft:
+    """What will be written, and everything that is wrong with it."""
+
+    items: list[list[dict[str, Any]]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    contraindicated: dict[str, list[str]] = field(default_factory=dict)
+
+    def refuse(self) -> None:
+        """Raise what was found: ProgramRefused or, when that is all, Contraindicated."""
+        extras = {"contraindications": self.contraindicated} if self.contraindicated else None
+        found = [
+            Problem(f"{place}/accept_contraindications", "contraindicated", "The exercise is contraindicated here.")
+            for place in self.contraindicated
+        ]
+        if self.problems:
+            raise ProgramRefused(*self.problems, *found, extras=extras)
+        if found:
+            raise Contraindicated(*found, extras=extras)
+
+
+async def create(
+    session: AsyncSession, actor: Actor, episode_id: UUID, form: ProgramCreate, *, at: datetime
+) -> ProgramRead:
+    """Write a draft with its first version. Raises NotFound, EpisodeDischarged, ProgramRefused, Contraindicated."""
+    episode = await access.subject(session, actor, Action.PRESCRIBE, Episode, episode_id, at=at)
+    if episode.status is EpisodeStatus.DISCHARGED:
+        raise EpisodeDischarged
+    patient = await session.scalar(
+        select(Patient).where(Patient.clinic_id == actor.clinic_id, Patient.id == episode.patient_id)
+    )
+    assert patient is not None
+    starts_on = _begin(form.starts_on, local_date(at, patient.zone), "/starts_on")
+    draft = await _draft(session, actor, patient.conditions, form.phases)
+    program = Program(clinic_id=actor.clinic_id, patient_id=patient.id, episode_id=episode_id, title=form.title)
+    session.add(program)
+    await session.flush()
+    version = ProgramVersion(number=1, starts_on=starts_on, pain_ceiling=form.pain_ceiling)
+    await _write(session, actor, program, version, form.phases, draft, at=at)
+    await audit.record(session, actor, "program.create", subject=("program", program.id), patient_id=patient.id, at=at)
+    return await read(session, actor, program, patient.zone, None, at=at)
+
+
+async def create_version(
+    session: AsyncSession, actor: Actor, program_id: UUID, form: ProgramVersionCreate, *, version: int, at: datetime
+) -> ProgramRead:
+    """Write the next version; in a program in use it takes over on its day, and what was planned after that is gone.
+
+    Raises NotFound, Stale, ProgramNotInState, ProgramNotReady, ProgramRefused, Contraindicated.
+    """
+    program, patient = await locked(session, actor, program_id, version, at=at)
+    running = program.status in IN_USE
+    if not running and program.status is not ProgramStatus.DRAFT:
+        raise ProgramNotInState
+    today = local_date(at, patient.zone)
+    effective_on = _begin(form.effective_on, today, "/effective_on")
+    draft = await _draft(session, actor, patient.conditions, form.phases)
+    if program.status is ProgramStatus.ACTIVE:
+        await require_ready(session, actor, program, at=at)
+    found = await session.scalars(
+        select(ProgramVersion)
+        .where(ProgramVersion.clinic_id == program.clinic_id, ProgramVersion.program_id == program_id)
+        .order_by(ProgramVersion.number)
+        .execution_options(populate_existing=True)
+    )
+    versions = list(found)
+    last = versions[-1]
+    written = ProgramVersion(
+        number=last.number + 1,
+        reason=form.reason,
+        starts_on=effective_on,
+        pain_ceiling=last.pain_ceiling if form.pain_ceiling is None else form.pain_ceiling,
+    )
+    if running:
+        before = next((each for each in versions if _holds(each, effective_on)), last)
+        written.starts_on = effective_on if form.restart_phases else before.starts_on
+        written.in_force = Range(max(effective_on, written.starts_on), None)
+        await close_versions(session, program, max(effective_on, written.starts_on))
+    elif form.effective_on is None:
+        written.starts_on = max(last.starts_on, today)
+    await _write(session, actor, program, written, form.phases, draft, at=at)
+    flag_modified(program, "title")  # the program counts its versions: whoever read the last one holds a stale tag
+    await session.flush()
+    await audit.record(
+        session,
+        actor,
+        "program_version.create",
+        subject=("program_version", written.id),
+        patient_id=patient.id,
+        at=at,
+    )
+    return await read(session, actor, program, patient.zone, written.number, at=at)
+
+
+def _begin(wanted: date | None, today: date, pointer: str) -> date:
+    if wanted is None:
+        return today
+    if wanted < today:
+        raise ProgramRefused(Problem(pointer, "in_the_past", "It begins today or later, by the patient's calendar."))
+    if wanted > today + LATEST:
+        raise ProgramRefused(Problem(pointer, "too_far_ahead", "It begins within a year."))
+    return wanted
+
+
+def _holds(version: ProgramVersion, day: date) -> bool:
+    return version.in_force is not None and version.in_force.contains(day)
+
+
+async def _draft(
+    session: AsyncSession, actor: Actor, conditions: Sequence[str], phases: Sequence[ProgramPhaseIn]
+) -> _Draft:
+    """Find the exercises and fill in the doses. Raises ProgramRefused and Contraindicated with all there is to say."""
+    items = [item for phase in phases for item in phase.items]
+    found = await exercises.by_code(
+        session,
+        actor,
+        {item.exercise_code for item in items if item.exercise_code is not None},
+        {item.exercise_id for item in items if item.exercise_id is not None},
+    )
+    shelf: Mapping[object, Exercise] = {row.id: row for row in found} | {row.code: row for row in found}
+    draft = _Draft()
+    for place, phase in enumerate(phases):
+        if phase.weeks is None and place < len(phases) - 1:
+            draft.problems.append(
+                Problem(f"/phases/{place}/weeks", "weeks_missing", "Only the last phase may be open-ended.")
+            )
+        draft.items.append(
+            [
+                _item(draft, f"/phases/{place}/items/{at}", item, shelf, conditions)
+                for at, item in enumerate(phase.items)
+            ]
+        )
+    draft.refuse()
+    return draft
+
+
+def _item(
+    draft: _Draft, place: str, item: ProgramItemIn, shelf: Mapping[object, Exercise], conditions: Sequence[str]
+) -> dict[str, Any]:
+    """Make the columns of one item; what is wrong goes to the draft."""
+    if (item.exercise_id is None) == (item.exercise_code is None):
+        draft.problems.append(Problem(place, "exercise_choice", "Name the exercise by its id or by its code."))
+        return {}
+    name = "exercise_code" if item.exercise_id is None else "exercise_id"
+    exercise = shelf.get(item.exercise_code if item.exercise_id is None else item.exercise_id)
+    if exercise is None or exercise.retired_at is not None:
+        code = "exercise_unknown" if exercise is None else "exercise_retired"
+        message = "There is no such exercise." if exercise is None else "This exercise is not for new use."
+        draft.problems.append(Problem(f"{place}/{name}", code, message))
+        return {}
+    accepted = item.accept_contraindications
+    met = {one.code for one in conflicts(map(Contraindication.model_validate, exercise.contraindications), conditions)}
+    if not met <= set(accepted.codes if accepted is not None else ()):
+        draft.contraindicated[place] = sorted(one["code"] for one in exercise.contraindications)
+    usual = starting_dosage(DefaultDosage.model_validate(exercise.default_dosage))
+    side = item.side or ("each" if usual.per_side else "none")
+    return {
+        "exercise_id": exercise.id,
+        "exercise_code": exercise.code,
+        "exercise": PinnedExercise.model_validate(exercise).model_dump(mode="json"),
+        **_dosage(draft, place, item, usual),
+        "side": side,
+        "pain_ceiling": item.pain_ceiling,
+        "note": item.note or "",
+        "accepted_contraindications": None if accepted is None else accepted.model_dump(mode="json"),
+    }
+
+
+def _dosage(draft: _Draft, place: str, item: ProgramItemIn, usual: Dosage) -> dict[str, Any]:
+    """Fill what was left out from the usual dose; naming an amount replaces the usual amount."""
+    given = item.model_dump(include=set(DOSAGE), exclude_unset=True)
+    given = {name: value for name, value in given.items() if value is not None or name not in REQUIRED}
+    if any(given.get(name) is not None for name in AMOUNT):
+        given = dict.fromkeys(AMOUNT) | given
+    if given.get("load_kg") is not None:
+        given["load_kg"] = Decimal(str(given["load_kg"]))
+    if "weekdays" in given:
+        given["weekdays"] = tuple(sorted(set(given["weekdays"])))
+    whole = usual.model_dump() | {DOSAGE[name]: value for name, value in given.items()}
+    try:
+        dosage = Dosage.model_validate(whole)
+    except ValidationError as error:
+        draft.problems += [
+            Problem(
+                "/".join([place, *map(str, each["loc"])]),
+                "dosage_amount" if each["type"] == "value_error" else each["type"],
+                "Give reps, perhaps held, or a hold, or a duration."
+                if each["type"] == "value_error"
+                else "This lies outside of what can be prescribed.",
+            )
+            for each in error.errors(include_url=False, include_input=False)
+        ]
+        return {}
+    dose = {name: getattr(dosage, theirs) for name, theirs in DOSAGE.items()}
+    return {**dose, "weekdays": list(dosage.weekdays)}
+
+
+async def _write(
+    session: AsyncSession,
+    actor: Actor,
+    program: Program,
+    version: ProgramVersion,
+    phases: Sequence[ProgramPhaseIn],
+    draft: _Draft,
+    *,
+    at: datetime,
+) -> None:
+    assert actor.therapist_id is not None
+    version.clinic_id, version.program_id, version.patient_id = program.clinic_id, program.id, program.patient_id
+    version.author_id, version.created_at = actor.therapist_id, at
+    session.add(version)
+    await session.flush()
+    rows = [
+        ProgramPhase(
+            clinic_id=program.clinic_id,
+            version_id=version.id,
+            position=position,
+            name=phase.name,
+            kind=phase.kind,
+            weeks=phase.weeks,
+            entry_criteria=phase.entry_criteria or "",
+            exit_criteria=phase.exit_criteria or "",
+        )
+        for position, phase in enumerate(phases, 1)
+    ]
+    session.add_all(rows)
+    await session.flush()
+    session.add_all(
+        ProgramItem(clinic_id=program.clinic_id, version_id=version.id, phase_id=row.id, position=position, **columns)
+        for row, items in zip(rows, draft.items, strict=True)
+        for position, columns in enumerate(items, 1)
+    )
+    await session.flush()

@@ -1,0 +1,118 @@
+"""What was planned for a patient, day by day: adherence's denominator, and today's sessions."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from clinical.adherence import dose
+from clinical.prescription import PhaseSpan, PlannedItem, phase_on, sessions_on
+from core.database import fetch
+
+_PLANS = """
+SELECT v.id AS version_id, v.number, v.program_id, p.episode_id, p.status, lower(v.in_force) AS begins_on,
+       upper(v.in_force) AS ends_on, v.pain_ceiling,
+       v.starts_on,
+       (SELECT json_agg(json_build_object('position', h.position, 'weeks', h.weeks))::text FROM program_phases h
+        WHERE h.clinic_id = v.clinic_id AND h.version_id = v.id) AS phases,
+       (SELECT json_agg(json_build_object(
+                 'id', i.id, 'phase', h.position, 'weekdays', i.weekdays, 'sessions_per_day', i.sessions_per_day,
+                 'sets', i.sets, 'reps', i.reps, 'hold_seconds', i.hold_seconds, 'duration_seconds', i.duration_seconds)
+                 ORDER BY h.position, i.position)::text
+        FROM program_items i JOIN program_phases h ON h.clinic_id = i.clinic_id AND h.id = i.phase_id
+        WHERE i.clinic_id = v.clinic_id AND i.version_id = v.id) AS items
+FROM program_versions v JOIN programs p ON p.clinic_id = v.clinic_id AND p.id = v.program_id
+WHERE v.clinic_id = $1 AND v.patient_id = $2 AND v.in_force && daterange($3, $4, '[]')
+ORDER BY lower(v.in_force), v.program_id
+"""
+_PAUSES = """
+SELECT s.program_id, s.reason, lower(s.during) AS begins_on, upper(s.during) AS ends_on
+FROM program_pauses s JOIN programs p ON p.clinic_id = s.clinic_id AND p.id = s.program_id
+WHERE s.clinic_id = $1 AND p.patient_id = $2 AND s.during && daterange($3, $4, '[]')
+"""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One planned session: the `slot`-th of the local day `on`, with its items in the order of the program.
+
+    dose: of all its items, each in the unit of its own (`clinical.adherence.dose`). excused: why the day does not count
+    (program_paused, red_flag_suspended, holiday_agreed, therapist_excused); None when it does.
+    """
+
+    on: date
+    slot: int
+    program_id: UUID
+    episode_id: UUID
+    version_id: UUID
+    version_number: int
+    phase_position: int
+    pain_ceiling: int
+    items: tuple[UUID, ...]
+    dose: int
+    excused: str | None
+
+
+async def planned(
+    session: AsyncSession, clinic_id: UUID, patient_id: UUID, from_: date, to: date, *, episode_id: UUID | None = None
+) -> list[Planned]:
+    """Sessions planned from `from_` to `to`, both included, by the version in force on each day; in two statements."""
+    if to < from_:
+        return []
+    plans = await fetch(session, _PLANS, clinic_id, patient_id, from_, to)
+    if not plans:
+        return []
+    pauses = await fetch(session, _PAUSES, clinic_id, patient_id, from_, to)
+    sessions = [
+        each
+        for plan in plans
+        if episode_id in {None, plan["episode_id"]}
+        for each in _sessions(plan, pauses, max(from_, plan["begins_on"]), to)
+    ]
+    return sorted(sessions, key=lambda each: (each.on, each.program_id, each.slot))
+
+
+def _sessions(plan: Any, pauses: Sequence[Any], first: date, last: date) -> Iterator[Planned]:
+    phases = [PhaseSpan(**phase) for phase in orjson.loads(plan["phases"])]
+    by_phase: dict[int, list[PlannedItem[UUID]]] = {}
+    doses: dict[UUID, int] = {}
+    for item in orjson.loads(plan["items"]):
+        key = UUID(item["id"])
+        doses[key] = dose(item["sets"], item["reps"], item["hold_seconds"], item["duration_seconds"])
+        by_phase.setdefault(item["phase"], []).append(
+            PlannedItem(key, tuple(item["weekdays"]), item["sessions_per_day"])
+        )
+    if plan["ends_on"] is not None:
+        last = min(last, plan["ends_on"] - timedelta(days=1))
+    for offset in range((last - first).days + 1):
+        day = first + timedelta(days=offset)
+        phase = phase_on(phases, plan["starts_on"], day)
+        for slot in sessions_on(by_phase.get(phase, ()) if phase is not None else (), day):
+            yield Planned(
+                on=day,
+                slot=slot.slot,
+                program_id=plan["program_id"],
+                episode_id=plan["episode_id"],
+                version_id=plan["version_id"],
+                version_number=plan["number"],
+                phase_position=phase or 0,
+                pain_ceiling=plan["pain_ceiling"],
+                items=slot.items,
+                dose=sum(doses[item] for item in slot.items),
+                excused=_excuse(pauses, plan, day),
+            )
+
+
+def _excuse(pauses: Sequence[Mapping[str, Any]], plan: Any, day: date) -> str | None:
+    for pause in pauses:
+        if (
+            pause["program_id"] == plan["program_id"]
+            and pause["begins_on"] <= day
+            and (pause["ends_on"] is None or day < pause["ends_on"])
+        ):
+            return str(pause["reason"])
+    return None

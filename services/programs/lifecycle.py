@@ -1,0 +1,184 @@
+"""A program's life: put into use, paused, resumed, ended. Everything that is missing is told at once."""
+
+from collections.abc import Awaitable
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import exists, func, select
+from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from clinical.recurrence import local_date
+from core.errors import Conflict, Problem
+from models.consents import ConsentPurpose
+from models.episodes import Episode, EpisodeStatus
+from models.patients import Patient
+from models.programs import Program, ProgramStatus, ProgramVersion
+from models.red_flag_screens import RedFlagScreen, ScreenTrigger
+from schemas.programs import ProgramPauseIn, ProgramRead, ProgramReason
+from services import audit, consents, licensing
+from services.access import Actor
+from services.programs.reading import read
+from services.programs.records import ProgramNotInState, close_versions, end_pause, locked, open_pause
+
+IN_USE = (ProgramStatus.ACTIVE, ProgramStatus.PAUSED, ProgramStatus.SUSPENDED_RED_FLAG)
+
+
+class ProgramNotReady(Conflict):
+    """Something is missing before this program may be in use; see errors for all of it."""
+
+
+async def activate(session: AsyncSession, actor: Actor, program_id: UUID, *, version: int, at: datetime) -> ProgramRead:
+    """Put a draft into use, from its first day or from today; what the episode used before is superseded.
+
+    Raises NotFound, Stale, ProgramNotInState, ProgramNotReady.
+    """
+    program, patient = await locked(session, actor, program_id, version, at=at)
+    if program.status is not ProgramStatus.DRAFT:
+        raise ProgramNotInState
+    await require_ready(session, actor, program, at=at)
+    newest = await _newest_version(session, program)
+    begins_on = max(newest.starts_on, local_date(at, patient.zone))
+    others = select(Program).where(
+        Program.clinic_id == program.clinic_id, Program.episode_id == program.episode_id, Program.status.in_(IN_USE)
+    )
+    for other in await session.scalars(others.with_for_update().execution_options(populate_existing=True)):
+        await _end(session, other, ProgramStatus.SUPERSEDED, patient, at=at)
+        await close_versions(session, other, begins_on)
+        await _record(session, actor, "program.supersede", other, at=at)
+    await session.flush()  # the one before gives up its place first
+    newest.starts_on, newest.in_force = begins_on, Range(begins_on, None)
+    program.status, program.status_reason, program.activated_at = ProgramStatus.ACTIVE, "", at
+    return await _done(session, actor, "program.activate", program, patient, at=at)
+
+
+async def pause(
+    session: AsyncSession, actor: Actor, program_id: UUID, form: ProgramPauseIn, *, version: int, at: datetime
+) -> ProgramRead:
+    """Plan nothing from today. Raises NotFound, Stale, ProgramNotInState."""
+    program, patient = await locked(session, actor, program_id, version, at=at)
+    if program.status is not ProgramStatus.ACTIVE:
+        raise ProgramNotInState
+    program.status, program.status_reason = ProgramStatus.PAUSED, form.reason
+    await open_pause(session, program, form.kind, local_date(at, patient.zone), at=at)
+    return await _done(session, actor, "program.pause", program, patient, at=at)
+
+
+async def resume(
+    session: AsyncSession, actor: Actor, program_id: UUID, form: ProgramReason, *, version: int, at: datetime
+) -> ProgramRead:
+    """Plan again from today. After a red flag a human has closed it and a newer screen, to unlock, is clear.
+
+    Raises NotFound, Stale, ProgramNotInState, ProgramNotReady.
+    """
+    program, patient = await locked(session, actor, program_id, version, at=at)
+    if program.status not in {ProgramStatus.PAUSED, ProgramStatus.SUSPENDED_RED_FLAG}:
+        raise ProgramNotInState
+    await require_ready(session, actor, program, at=at)
+    await end_pause(session, program, local_date(at, patient.zone), at=at)
+    program.status, program.status_reason, program.suspended_by_id = ProgramStatus.ACTIVE, form.reason, None
+    return await _done(session, actor, "program.resume", program, patient, at=at)
+
+
+async def complete(
+    session: AsyncSession, actor: Actor, program_id: UUID, form: ProgramReason, *, version: int, at: datetime
+) -> ProgramRead:
+    """End a program that is active or paused; it plans nothing from today.
+
+    Raises NotFound, Stale, ProgramNotInState.
+    """
+    program, patient = await locked(session, actor, program_id, version, at=at)
+    if program.status not in {ProgramStatus.ACTIVE, ProgramStatus.PAUSED}:
+        raise ProgramNotInState
+    program.status_reason = form.reason
+    await _end(session, program, ProgramStatus.COMPLETED, patient, at=at)
+    await close_versions(session, program, local_date(at, patient.zone))
+    return await _done(session, actor, "program.complete", program, patient, at=at)
+
+
+async def require_ready(session: AsyncSession, actor: Actor, program: Program, *, at: datetime) -> None:
+    """Demand a licensed and linked therapist, consent to telehealth, and no red flag. Raises ProgramNotReady."""
+    where, patient_id = program.clinic_id, program.patient_id
+    assert actor.therapist_id is not None
+    problems = [
+        *await _problems(licensing.may_treat(session, where, actor.therapist_id, patient_id, at=at)),
+        *await _problems(consents.require(session, where, patient_id, ConsentPurpose.TELEHEALTH, at=at)),
+        *await _red_flag_problems(session, program),
+    ]
+    status = await session.scalar(
+        select(Episode.status).where(Episode.clinic_id == where, Episode.id == program.episode_id)
+    )
+    if status is EpisodeStatus.DISCHARGED:
+        problems.append(Problem("", "episode_discharged", "The episode is discharged."))
+    if problems:
+        raise ProgramNotReady(*problems)
+
+
+async def _problems(check: Awaitable[object]) -> list[Problem]:
+    try:
+        await check
+    except Conflict as refusal:
+        return list(refusal.problems) or [Problem("", refusal.code, refusal.title)]
+    return []
+
+
+async def _red_flag_problems(session: AsyncSession, program: Program) -> list[Problem]:
+    """Tell what is missing of red-flag screens; a clear one counts until something urgent is found."""
+    mine = (RedFlagScreen.clinic_id == program.clinic_id, RedFlagScreen.patient_id == program.patient_id)
+    suspended = program.status is ProgramStatus.SUSPENDED_RED_FLAG
+    clear = (
+        RedFlagScreen.clear() & (RedFlagScreen.trigger == ScreenTrigger.UNLOCK) if suspended else RedFlagScreen.clear()
+    )
+    newest = func.max(RedFlagScreen.screened_at)
+    found = (
+        await session.execute(
+            select(
+                exists().where(*mine, RedFlagScreen.unresolved()),
+                select(newest).where(*mine, clear).scalar_subquery(),
+                select(newest).where(*mine, RedFlagScreen.urgent()).scalar_subquery(),
+            )
+        )
+    ).one()
+    unresolved: bool = found[0]
+    cleared_at: datetime | None = found[1]
+    urgent_at: datetime | None = found[2]
+    problems = []
+    if unresolved:
+        problems.append(Problem("", "red_flag_open", "A red flag waits for a clinician to close it."))
+    if cleared_at is None or (urgent_at is not None and cleared_at <= urgent_at):
+        problems.append(
+            Problem("", "unlock_screen_missing", "A newer screen with trigger unlock must be complete and clear.")
+            if suspended
+            else Problem("", "red_flag_screen_missing", "A complete and clear red-flag screen is needed first.")
+        )
+    return problems
+
+
+async def _newest_version(session: AsyncSession, program: Program) -> ProgramVersion:
+    found = await session.scalar(
+        select(ProgramVersion)
+        .where(ProgramVersion.clinic_id == program.clinic_id, ProgramVersion.program_id == program.id)
+        .order_by(ProgramVersion.number.desc())
+        .limit(1)
+    )
+    assert found is not None
+    return found
+
+
+async def _end(
+    session: AsyncSession, program: Program, status: ProgramStatus, patient: Patient, *, at: datetime
+) -> None:
+    await end_pause(session, program, local_date(at, patient.zone), at=at)
+    program.status, program.ended_at, program.suspended_by_id = status, at, None
+
+
+async def _done(
+    session: AsyncSession, actor: Actor, action: str, program: Program, patient: Patient, *, at: datetime
+) -> ProgramRead:
+    await session.flush()
+    await _record(session, actor, action, program, at=at)
+    return await read(session, actor, program, patient.zone, None, at=at)
+
+
+async def _record(session: AsyncSession, actor: Actor, action: str, program: Program, *, at: datetime) -> None:
+    await audit.record(session, actor, action, subject=("program", program.id), patient_id=program.patient_id, at=at)

@@ -1,0 +1,158 @@
+"""Programs as they are shown: one in full with its versions, or an episode's in a list."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from clinical.recurrence import local_date
+from core.errors import NotFound
+from models.episodes import Episode
+from models.identity import Role
+from models.patients import Patient
+from models.programs import Program, ProgramItem, ProgramPhase, ProgramStatus, ProgramVersion
+from models.red_flag_screens import RedFlagScreen
+from schemas.advice import Advice
+from schemas.pages import Page, Paged, fetch
+from schemas.programs import (
+    ProgramItemRead,
+    ProgramPhaseRead,
+    ProgramRead,
+    ProgramSummary,
+    ProgramVersionRead,
+    ProgramVersionSummary,
+)
+from services import access, audit
+from services.access import Action, Actor
+
+HIDDEN_FROM_PATIENTS = frozenset({ProgramStatus.DRAFT, ProgramStatus.SUSPENDED_RED_FLAG})
+
+
+async def get(
+    session: AsyncSession, actor: Actor, program_id: UUID, *, number: int | None = None, at: datetime
+) -> ProgramRead:
+    """One program with the version that is current, or the one of that number. Raises NotFound."""
+    program = await access.subject(session, actor, Action.READ_RECORD, Program, program_id, at=at)
+    zone = await session.scalar(
+        select(Patient.zone).where(Patient.clinic_id == actor.clinic_id, Patient.id == program.patient_id)
+    )
+    assert zone is not None
+    await audit.record(
+        session, actor, "program.read", subject=("program", program_id), patient_id=program.patient_id, at=at
+    )
+    return await read(session, actor, program, zone, number, at=at)
+
+
+async def browse(session: AsyncSession, actor: Actor, episode_id: UUID, page: Page, *, at: datetime) -> Paged[Program]:
+    """List an episode's programs, newest first, without what they prescribe. Raises NotFound."""
+    episode = await access.subject(session, actor, Action.READ_RECORD, Episode, episode_id, at=at)
+    await audit.record(session, actor, "program.list", subject=("program", None), patient_id=episode.patient_id, at=at)
+    query = select(Program).where(Program.clinic_id == actor.clinic_id, Program.episode_id == episode_id)
+    return await fetch(session, query, page, keys=(Program.created_at, Program.id), descending=True)
+
+
+async def read(
+    session: AsyncSession, actor: Actor, program: Program, zone: str, number: int | None, *, at: datetime
+) -> ProgramRead:
+    """Show a program to the caller: patients get no exercises that they must not do now."""
+    found = await session.scalars(
+        select(ProgramVersion)
+        .where(ProgramVersion.clinic_id == program.clinic_id, ProgramVersion.program_id == program.id)
+        .order_by(ProgramVersion.number)
+        .execution_options(populate_existing=True)
+    )
+    versions = list(found)
+    wanted = _current(versions, local_date(at, zone))
+    if number is not None:
+        wanted = next((version for version in versions if version.number == number), None)
+    if wanted is None:
+        raise NotFound
+    hidden = actor.role is Role.PATIENT and program.status in HIDDEN_FROM_PATIENTS
+    shown = None if hidden else await _version(session, wanted)
+    return ProgramRead.model_validate(
+        {
+            **ProgramSummary.model_validate(program).model_dump(),
+            "versions": [_summary(version) for version in versions],
+            "shown": shown,
+            "advice": await _advice(session, program),
+        }
+    )
+
+
+def _current(versions: Sequence[ProgramVersion], today: date) -> ProgramVersion | None:
+    """Give the version in force today, else the next to come, else the last there was; of a draft the newest."""
+    held = [version for version in versions if version.in_force is not None and version.in_force.lower is not None]
+    for version in held:
+        if version.in_force is not None and version.in_force.contains(today):
+            return version
+    coming = [version for version in held if version.in_force is not None and (version.in_force.lower or today) > today]
+    return next(iter(coming or held[-1:] or versions[-1:]), None)
+
+
+def _summary(version: ProgramVersion) -> ProgramVersionSummary:
+    held = version.in_force
+    return ProgramVersionSummary(
+        id=version.id,
+        number=version.number,
+        reason=version.reason,
+        author_id=version.author_id,
+        starts_on=version.starts_on,
+        in_force_from=None if held is None else held.lower,
+        in_force_until=None if held is None else held.upper,
+        created_at=version.created_at,
+    )
+
+
+async def _version(session: AsyncSession, version: ProgramVersion) -> ProgramVersionRead:
+    phases = await session.scalars(
+        select(ProgramPhase)
+        .where(ProgramPhase.clinic_id == version.clinic_id, ProgramPhase.version_id == version.id)
+        .order_by(ProgramPhase.position)
+    )
+    items = await session.scalars(
+        select(ProgramItem)
+        .where(ProgramItem.clinic_id == version.clinic_id, ProgramItem.version_id == version.id)
+        .order_by(ProgramItem.position)
+    )
+    by_phase: dict[UUID, list[ProgramItemRead]] = {}
+    for item in items:
+        by_phase.setdefault(item.phase_id, []).append(_item(item, version.pain_ceiling))
+    begins_on = version.starts_on
+    shown = []
+    for phase in phases:
+        shown.append(
+            ProgramPhaseRead.model_validate(
+                {
+                    **{name: getattr(phase, name) for name in _PHASE},
+                    "begins_on": begins_on,
+                    "items": by_phase.get(phase.id, []),
+                }
+            )
+        )
+        begins_on += timedelta(weeks=phase.weeks or 0)
+    return ProgramVersionRead(**dict(_summary(version)), pain_ceiling=version.pain_ceiling, phases=shown)
+
+
+_PHASE = ("id", "position", "name", "kind", "weeks", "entry_criteria", "exit_criteria")
+_ITEM = tuple(name for name in ProgramItemRead.model_fields if name != "pain_ceiling")
+
+
+def _item(item: ProgramItem, ceiling: int) -> ProgramItemRead:
+    content: dict[str, Any] = {name: getattr(item, name) for name in _ITEM}
+    content["pain_ceiling"] = ceiling if item.pain_ceiling is None else item.pain_ceiling
+    return ProgramItemRead.model_validate(content)
+
+
+async def _advice(session: AsyncSession, program: Program) -> Advice | None:
+    """Say what to do instead, in the words the patient was shown when the red flag was found."""
+    if program.suspended_by_id is None:
+        return None
+    told = await session.scalar(
+        select(RedFlagScreen.advice).where(
+            RedFlagScreen.clinic_id == program.clinic_id, RedFlagScreen.id == program.suspended_by_id
+        )
+    )
+    return Advice.model_validate(told)

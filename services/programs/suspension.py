@@ -1,0 +1,34 @@
+"""A red flag stops every program of the patient, in the transaction that found it."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from clinical.recurrence import local_date
+from models.programs import Program, ProgramStatus
+from services.programs.records import end_pause, lock_patient, open_pause
+
+
+async def suspend(session: AsyncSession, clinic_id: UUID, patient_id: UUID, screen_id: UUID, *, at: datetime) -> int:
+    """Suspend what is active or paused; return how many programs that were. Safe to repeat."""
+    patient = await lock_patient(session, clinic_id, patient_id)
+    today = local_date(at, patient.zone)
+    running = await session.scalars(
+        select(Program)
+        .where(
+            Program.clinic_id == clinic_id,
+            Program.patient_id == patient_id,
+            Program.status.in_([ProgramStatus.ACTIVE, ProgramStatus.PAUSED]),
+        )
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    programs = list(running)
+    for program in programs:
+        await end_pause(session, program, today, at=at)
+        program.status, program.suspended_by_id = ProgramStatus.SUSPENDED_RED_FLAG, screen_id
+        program.status_reason = ""
+        await open_pause(session, program, "red_flag_suspended", today, at=at)
+    return len(programs)

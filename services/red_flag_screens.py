@@ -1,0 +1,215 @@
+"""Red-flag screens: what the patient must read comes first, and depends on nothing that is stored.
+
+The advice is made of the answers alone. Whatever fails afterwards (an unknown episode, a save that did not work), the
+refusal still carries it as `advice`. When the database itself is away nobody knows who asks, and the answer is a bare
+503: apps must carry the emergency text themselves, too.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from clinical import escalation, recurrence, red_flags
+from clinical.levels import Level
+from clinical.red_flags import Screening
+from core.errors import Conflict, Invalid, Problem, Refusal, Stale, Unavailable
+from models.episodes import Episode
+from models.identity import Role
+from models.patients import Patient
+from models.red_flag_screens import RedFlagLevel, RedFlagScreen, ScreenStatus
+from schemas.pages import Page, Paged, fetch
+from schemas.red_flag_screens import RedFlagScreenClose, RedFlagScreenCreate
+from services import access, alerts, audit, places, programs
+from services.access import Action, Actor
+
+
+class EpisodeUnknown(Invalid):
+    """The patient has no such episode."""
+
+
+class ScreenClosed(Conflict):
+    """This screen is closed."""
+
+
+class ScreenNotSaved(Unavailable):
+    """The answers could not be saved: follow the advice now, and send them again."""
+
+    def __init__(self, advice: Mapping[str, Any]) -> None:
+        """advice: what the patient must read, saved or not."""
+        super().__init__()
+        self.extras = {"advice": dict(advice)}
+
+
+async def create(
+    session: AsyncSession, actor: Actor, patient_id: UUID, form: RedFlagScreenCreate, *, at: datetime
+) -> RedFlagScreen:
+    """Judge the answers, say what to do, keep them; suspend programs and alert the therapist where that is urgent.
+
+    Raises NotFound, InvalidAnswers, EpisodeUnknown, ScreenNotSaved; all but the first with the advice.
+    """
+    patient = await access.patient(session, actor, Action.SCREEN_RED_FLAGS, patient_id, at=at)
+    country = await places.country_of(session, actor.clinic_id, patient_id)
+    facts = {**form.facts.model_dump(), "age_years": _age(patient, at)}
+    advice = _advice(form.answers, facts, country)
+    try:
+        return await _keep(session, actor, patient, form, facts, country, at=at)
+    except Refusal as refusal:
+        refusal.extras = {**refusal.extras, "advice": advice}
+        raise
+    except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        raise ScreenNotSaved(advice) from error
+
+
+async def browse(
+    session: AsyncSession, actor: Actor, patient_id: UUID, page: Page, *, at: datetime
+) -> Paged[RedFlagScreen]:
+    """List a patient's screens, newest first. Raises NotFound."""
+    await access.patient(session, actor, Action.READ_RECORD, patient_id, at=at)
+    await audit.record(
+        session, actor, "red_flag_screen.list", subject=("red_flag_screen", None), patient_id=patient_id, at=at
+    )
+    query = select(RedFlagScreen).where(
+        RedFlagScreen.clinic_id == actor.clinic_id, RedFlagScreen.patient_id == patient_id
+    )
+    return await fetch(session, query, page, keys=(RedFlagScreen.screened_at, RedFlagScreen.id), descending=True)
+
+
+async def close(
+    session: AsyncSession, actor: Actor, screen_id: UUID, form: RedFlagScreenClose, *, version: int, at: datetime
+) -> RedFlagScreen:
+    """Record that the patient was contacted or, with an outcome, how a human ended it; programs stay suspended.
+
+    Raises NotFound, Stale, ScreenClosed.
+    """
+    row = await access.subject(session, actor, Action.CLOSE_RED_FLAGS, RedFlagScreen, screen_id, at=at, lock=True)
+    if row.version != version:
+        raise Stale(row.version)
+    if row.status is ScreenStatus.CLOSED:
+        raise ScreenClosed
+    row.outcome_note = form.note
+    row.status = ScreenStatus.CLINICIAN_CONTACTED
+    if form.outcome is not None:
+        row.status, row.outcome = ScreenStatus.CLOSED, form.outcome
+        row.closed_at, row.closed_by = at, actor.account_id
+    await session.flush()
+    action = "red_flag_screen.contact" if form.outcome is None else "red_flag_screen.close"
+    await audit.record(session, actor, action, subject=("red_flag_screen", screen_id), patient_id=row.patient_id, at=at)
+    return row
+
+
+def _advice(answers: Mapping[str, str], facts: Mapping[str, int | None], country: str) -> dict[str, Any]:
+    """Say what to do, from the answers that we know, whatever else came with them."""
+    known = {question.id for question in red_flags.questions_for("")}
+    screening = red_flags.screen(
+        {question: answer for question, answer in answers.items() if question in known}, facts, body_region=""
+    )
+    return _told(screening.level, country)
+
+
+def _told(level: Level, country: str) -> dict[str, Any]:
+    told = red_flags.advice(level, country=country)
+    return {**asdict(told), "level": level.value, "actions": list(told.actions)}
+
+
+async def _keep(
+    session: AsyncSession,
+    actor: Actor,
+    patient: Patient,
+    form: RedFlagScreenCreate,
+    facts: Mapping[str, int | None],
+    country: str,
+    *,
+    at: datetime,
+) -> RedFlagScreen:
+    region = ""
+    if form.episode_id is not None:
+        region = await _region(session, actor, patient.id, form.episode_id)
+    try:
+        screening = red_flags.screen(form.answers, facts, body_region=region)
+    except red_flags.InvalidAnswers as refusal:
+        raise red_flags.InvalidAnswers(*(_placed(problem) for problem in refusal.problems)) from refusal
+    row = RedFlagScreen(
+        clinic_id=actor.clinic_id,
+        patient_id=patient.id,
+        episode_id=form.episode_id,
+        trigger=form.trigger,
+        answers=dict(form.answers),
+        facts=dict(facts),
+        rule_version=screening.rule_version,
+        fired=[{**asdict(rule), "level": rule.level.value} for rule in screening.fired],
+        level=RedFlagLevel(screening.level.value),
+        complete=screening.complete,
+        missing=list(screening.missing),
+        advice=_told(screening.level, country),
+        status=ScreenStatus.PATIENT_ADVISED if actor.role is Role.PATIENT else ScreenStatus.OPEN,
+        screened_at=at,
+        screened_by=actor.account_id,
+    )
+    session.add(row)
+    await session.flush()
+    if screening.level >= Level.URGENT_SAME_DAY:
+        await programs.suspend(session, actor.clinic_id, patient.id, row.id, at=at)
+    await _alert(session, row, screening, at=at)
+    await audit.record(
+        session, actor, "red_flag_screen.create", subject=("red_flag_screen", row.id), patient_id=patient.id, at=at
+    )
+    return row
+
+
+async def _alert(session: AsyncSession, row: RedFlagScreen, screening: Screening, *, at: datetime) -> None:
+    """Alert under ES01 what is urgent; what can wait, under the rule that found it: the advice promises a look."""
+    context = escalation.CheckInContext(answers={}, on=at.date(), red_flag_level=screening.level)
+    raised = [(each.rule_id, each.rule_version, each.level) for each in escalation.evaluate(context)]
+    if not raised and screening.level > Level.NONE:
+        found = next((rule.id for rule in screening.fired if rule.level == screening.level), "RF-unsure")
+        raised = [(found, screening.rule_version, escalation.alert_level(screening.level))]
+    for rule_id, rule_version, level in raised:
+        await alerts.raise_alert(
+            session,
+            clinic_id=row.clinic_id,
+            patient_id=row.patient_id,
+            episode_id=row.episode_id,
+            rule_id=rule_id,
+            rule_version=rule_version,
+            level=level,
+            task=None,
+            source=("red_flag_screen", row.id),
+            inputs={
+                "red_flag_level": screening.level.value,
+                "fired": [rule.id for rule in screening.fired],
+                "unsure": list(screening.unsure),
+                "complete": screening.complete,
+                "screen_rule_version": screening.rule_version,
+            },
+            at=at,
+        )
+
+
+async def _region(session: AsyncSession, actor: Actor, patient_id: UUID, episode_id: UUID) -> str:
+    region = await session.scalar(
+        select(Episode.body_region).where(
+            Episode.clinic_id == actor.clinic_id, Episode.patient_id == patient_id, Episode.id == episode_id
+        )
+    )
+    if region is None:
+        raise EpisodeUnknown(Problem("/episode_id", "episode_unknown", "The patient has no such episode."))
+    return region
+
+
+def _placed(problem: Problem) -> Problem:
+    """Point into the body: the screen speaks of answers by their bare ids."""
+    inside = problem.pointer.startswith("/facts/")
+    return problem if inside else Problem(f"/answers{problem.pointer}", problem.code, problem.message)
+
+
+def _age(patient: Patient, at: datetime) -> int:
+    today: date = recurrence.local_date(at, patient.zone)
+    born = patient.birth_date
+    return today.year - born.year - ((today.month, today.day) < (born.month, born.day))

@@ -1,0 +1,429 @@
+"""Exercise sessions, logged by the patient's device under its own ids: once, and pinned to what was prescribed.
+
+Logging is two statements besides sign-in: one reads everything that the decision needs, one writes the session, its
+items and the audit row. What rarely happens (an alert, a check-in after the session) costs only when it does.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import orjson
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from clinical.adherence import dose
+from clinical.levels import AlertLevel
+from clinical.prescription import PhaseSpan, phase_on
+from clinical.progression import Outcome, Performed, decide
+from clinical.recurrence import local_date
+from core.database import fetch, fetchrow
+from core.errors import Conflict, Invalid, Problem
+from models.sessions import ExerciseSession, SessionItem
+from schemas import pages
+from schemas.sessions import SessionItemIn, SessionItemRead, SessionLog, SessionRead, SetIn
+from services import access, alerts, audit, check_ins
+from services.access import Action, Actor
+
+SKEW = timedelta(minutes=5)
+"""How far a device's clock may be ahead."""
+
+OFFLINE = timedelta(hours=72)
+"""How long after a change of the program a device may not know of it yet."""
+
+ID_AHEAD = timedelta(days=1)
+FIRST_ID = datetime(2020, 1, 1, tzinfo=UTC)
+STOP_RULE = "PR-stop"
+UUID_TIME_ORDERED = 7
+
+
+class SessionIdRefused(Invalid):
+    """A session's id is a UUID of version 7, made when it was performed."""
+
+
+class SessionRefused(Invalid):
+    """The session does not fit the program; see errors for each place."""
+
+
+class SessionIdTaken(Conflict):
+    """There is another session under this id."""
+
+
+class SessionSupersededAlready(Conflict):
+    """The session to correct was corrected already."""
+
+
+class ProgramNotInForce(Conflict):
+    """The program prescribed something else on that day: read it again."""
+
+
+class ProgramSuspended(Conflict):
+    """The program was suspended at that time: do not exercise, and follow the advice."""
+
+
+class ProgramPaused(Conflict):
+    """The program was paused at that time."""
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A session as it is stored, and whether this request stored it."""
+
+    session: SessionRead
+    created: bool
+
+
+# What a decision needs, one row for each version that the items belong to (so one, if the device makes sense).
+_READ = """
+SELECT t.patient_id AS stored_for, t.body_sha256 AS stored_body,
+  EXISTS (SELECT FROM exercise_sessions o WHERE o.clinic_id = $1 AND o.id = $6 AND o.patient_id = $2) AS superseding,
+  EXISTS (SELECT FROM check_in_plans c WHERE c.clinic_id = $1 AND c.patient_id = $2 AND c.frequency = 'after_session'
+            AND c.status = 'active') AS asks_after,
+  v.id AS version_id, v.program_id, v.starts_on, v.in_force @> ($7::date) AS in_force, v.pain_ceiling,
+  upper(v.in_force) <= $7::date OR isempty(v.in_force) AS over, p.episode_id,
+  coalesce((SELECT n.created_at FROM program_versions n
+            WHERE n.clinic_id = $1 AND n.program_id = v.program_id AND n.number = v.number + 1), p.ended_at) AS over_at,
+  (SELECT s.reason FROM program_pauses s WHERE s.clinic_id = $1 AND s.program_id = v.program_id
+     AND s.began_at <= $5 AND (s.ended_at IS NULL OR $5 < s.ended_at) LIMIT 1) AS pause,
+  (SELECT json_agg(json_build_array(h.position, h.weeks, h.id))::text FROM program_phases h
+   WHERE h.clinic_id = $1 AND h.version_id = v.id) AS phases,
+  (SELECT json_agg(json_build_object('id', i.id, 'phase_id', i.phase_id, 'position', i.position, 'sets', i.sets,
+     'reps', i.reps, 'hold_seconds', i.hold_seconds, 'duration_seconds', i.duration_seconds, 'load_kg', i.load_kg,
+     'load_label', i.load_label, 'side', i.side, 'sessions_per_day', i.sessions_per_day, 'weekdays', i.weekdays,
+     'pain_ceiling', coalesce(i.pain_ceiling, v.pain_ceiling), 'effort_ceiling', i.effort_ceiling,
+     'exercise_code', i.exercise_code, 'name', i.exercise ->> 'name'))::text
+   FROM program_items i WHERE i.clinic_id = $1 AND i.version_id = v.id) AS items
+FROM (SELECT) AS one
+LEFT JOIN exercise_sessions t ON t.clinic_id = $1 AND t.id = $3
+LEFT JOIN (program_versions v JOIN programs p ON p.clinic_id = v.clinic_id AND p.id = v.program_id)
+  ON v.clinic_id = $1 AND v.patient_id = $2 AND v.in_force IS NOT NULL
+  AND v.id IN (SELECT w.version_id FROM program_items w WHERE w.clinic_id = $1 AND w.id = ANY ($4::uuid[]))
+"""
+
+_WRITE = """
+WITH logged AS (
+  INSERT INTO exercise_sessions (clinic_id, patient_id, id, program_id, version_id, local_date, slot, performed_at,
+    device_zone, received_at, pain_before, pain_after, effort, new_neurological_symptom, note, items_prescribed,
+    items_done, dose_prescribed, dose_done, body_sha256, supersedes_id)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+  ON CONFLICT (clinic_id, id) DO NOTHING RETURNING id
+), performed AS (
+  INSERT INTO session_items (clinic_id, session_id, item_id, position, done, sets, load_kg, dose_prescribed, dose_done,
+    effort, pain_before, pain_during, pain_after, skip_reason, note, prescribed)
+  SELECT $1, logged.id, r.item_id, r.position, r.done, r.sets, r.load_kg, r.dose_prescribed, r.dose_done, r.effort,
+    r.pain_before, r.pain_during, r.pain_after, r.skip_reason, r.note, r.prescribed
+  FROM logged, jsonb_to_recordset($22::text::jsonb) AS r (item_id uuid, position int, done boolean, sets jsonb,
+    load_kg numeric, dose_prescribed int, dose_done int, effort int, pain_before int, pain_during int, pain_after int,
+    skip_reason text, note text, prescribed jsonb)
+), looked AS (
+  INSERT INTO audit_events (clinic_id, patient_id, resource_id, at, account_id, role, sign_in_id, action,
+    resource_type, request_id)
+  SELECT $1, $2, logged.id, $10, $23, $24, $25, 'session.log', 'session', $26 FROM logged
+)
+SELECT id FROM logged
+"""
+
+
+async def log(session: AsyncSession, actor: Actor, session_id: UUID, form: SessionLog, *, at: datetime) -> Logged:
+    """Keep a session of the caller; the same again is answered with what is stored.
+
+    A session done before a pause or a suspension is kept, however late it arrives; one done during it is refused.
+    Raises SessionIdRefused, SessionIdTaken, SessionRefused, ProgramNotInForce, ProgramSuspended, ProgramPaused,
+    SessionSupersededAlready.
+    """
+    access.require(actor, Action.LOG_SESSIONS)
+    patient_id = actor.patient_id
+    assert patient_id is not None
+    session.info[access.SUBJECT] = patient_id
+    _check_id(session_id, at)
+    body = sha256(form.model_dump_json().encode()).digest()
+    on = local_date(form.performed_at, form.device_zone)
+    rows = await fetch(
+        session,
+        _READ,
+        actor.clinic_id,
+        patient_id,
+        session_id,
+        [item.item_id for item in form.items],
+        form.performed_at,
+        form.supersedes_id,
+        on,
+    )
+    if rows[0]["stored_for"] is not None:
+        return await _again(session, actor, session_id, rows[0], body, at=at)
+    plan = _plan(rows, form, on, at)
+    made = _made(session_id, patient_id, plan, form, on, at)
+    try:
+        written = await _write(session, actor, made, body)
+    except asyncpg.UniqueViolationError as error:
+        raise SessionSupersededAlready from error
+    if not written:  # a twin of this request was faster
+        return await _again(session, actor, session_id, await _stored(session, actor, session_id), body, at=at)
+    if made["stop"]:
+        await _alert(session, actor, made, plan["episode_id"], at=at)
+    if plan["asks_after"]:
+        await check_ins.after_session(session, actor.clinic_id, patient_id, session_id, at=at)
+    return Logged(SessionRead.model_validate(made), created=True)
+
+
+async def browse(
+    session: AsyncSession, actor: Actor, patient_id: UUID, page: pages.Page, *, at: datetime
+) -> pages.Paged[SessionRead]:
+    """List a patient's sessions, newest first; as many statements for one as for two hundred. Raises NotFound."""
+    await access.patient(session, actor, Action.READ_RECORD, patient_id, at=at)
+    await audit.record(session, actor, "session.list", subject=("session", None), patient_id=patient_id, at=at)
+    query = select(ExerciseSession).where(
+        ExerciseSession.clinic_id == actor.clinic_id, ExerciseSession.patient_id == patient_id
+    )
+    keys = (ExerciseSession.performed_at, ExerciseSession.id)
+    page_of = await pages.fetch(session, query, page, keys=keys, descending=True)
+    return pages.Paged(await _with_items(session, actor.clinic_id, page_of.items), page_of.next_cursor)
+
+
+def _check_id(session_id: UUID, at: datetime) -> None:
+    if session_id.version != UUID_TIME_ORDERED:
+        raise SessionIdRefused(Problem("#/path/session_id", "uuid_version", "Make a UUID of version 7."))
+    made_at = datetime.fromtimestamp((session_id.int >> 80) / 1000, UTC) if session_id.int >> 80 < 2**43 else None
+    if made_at is None or not FIRST_ID <= made_at <= at + ID_AHEAD:
+        raise SessionIdRefused(Problem("#/path/session_id", "uuid_time", "The id's own time cannot be true."))
+
+
+async def _again(
+    session: AsyncSession, actor: Actor, session_id: UUID, row: asyncpg.Record, body: bytes, *, at: datetime
+) -> Logged:
+    if row["stored_for"] != actor.patient_id or row["stored_body"] != body:
+        raise SessionIdTaken
+    stored = await session.scalar(
+        select(ExerciseSession).where(ExerciseSession.clinic_id == actor.clinic_id, ExerciseSession.id == session_id)
+    )
+    await audit.record(
+        session, actor, "session.read", subject=("session", session_id), patient_id=actor.patient_id, at=at
+    )
+    assert stored is not None
+    return Logged((await _with_items(session, actor.clinic_id, [stored]))[0], created=False)
+
+
+async def _stored(session: AsyncSession, actor: Actor, session_id: UUID) -> asyncpg.Record:
+    row = await fetchrow(
+        session,
+        "SELECT patient_id AS stored_for, body_sha256 AS stored_body FROM exercise_sessions"
+        " WHERE clinic_id = $1 AND id = $2",
+        actor.clinic_id,
+        session_id,
+    )
+    assert row is not None
+    return row
+
+
+def _plan(rows: Sequence[asyncpg.Record], form: SessionLog, on: date, at: datetime) -> dict[str, Any]:
+    """Give the version that was in force, with the items of its phase on that day by id. Raises what log raises."""
+    if form.performed_at > at + SKEW:
+        raise SessionRefused(Problem("/performed_at", "in_the_future", "A session is logged after it was done."))
+    if form.supersedes_id is not None and not rows[0]["superseding"]:
+        raise SessionRefused(Problem("/supersedes_id", "session_unknown", "There is no such session."))
+    row = next((row for row in rows if row["in_force"]), rows[0])
+    if row["version_id"] is None:
+        raise SessionRefused(*_unknown(form, ()))
+    items = {UUID(item["id"]): item for item in orjson.loads(row["items"])}
+    phases = {position: (PhaseSpan(position, weeks), key) for position, weeks, key in orjson.loads(row["phases"])}
+    position = phase_on([span for span, _ in phases.values()], row["starts_on"], on)
+    if position is None or not (row["in_force"] or row["over"]):
+        raise SessionRefused(Problem("/performed_at", "before_program", "The program had not begun."))
+    items = {key: item for key, item in items.items() if item["phase_id"] == phases[position][1]}
+    unknown = _unknown(form, items)
+    if unknown:
+        raise SessionRefused(*unknown)
+    if not row["in_force"] and not (row["over_at"] is not None and form.performed_at < row["over_at"] + OFFLINE):
+        raise ProgramNotInForce
+    if row["pause"] is not None:
+        raise ProgramSuspended if row["pause"] == "red_flag_suspended" else ProgramPaused
+    return {**row, "items": items}
+
+
+def _unknown(form: SessionLog, known: Mapping[UUID, Any] | Sequence[UUID]) -> list[Problem]:
+    seen: set[UUID] = set()
+    problems = []
+    for place, item in enumerate(form.items):
+        if item.item_id not in known:
+            message = "This is not prescribed in the phase of that day."
+            problems.append(Problem(f"/items/{place}/item_id", "item_unknown", message))
+        elif item.item_id in seen:
+            problems.append(Problem(f"/items/{place}/item_id", "item_repeated", "Each exercise comes once."))
+        seen.add(item.item_id)
+    return problems
+
+
+def _made(
+    session_id: UUID, patient_id: UUID, plan: Mapping[str, Any], form: SessionLog, on: date, at: datetime
+) -> dict[str, Any]:
+    """Make the session as it will be stored and answered."""
+    prescribed: Mapping[UUID, Mapping[str, Any]] = plan["items"]
+    items = sorted((_item(item, prescribed[item.item_id]) for item in form.items), key=lambda item: item["position"])
+    weekday = on.isoweekday()
+    due = {
+        key for key, item in prescribed.items() if weekday in item["weekdays"] and form.slot <= item["sessions_per_day"]
+    } or {item.item_id for item in form.items}  # a session on a day without one is measured by itself
+    counted = [item for item in items if item["item_id"] in due]
+    pain = max((item.pain_during for item in form.items if item.pain_during is not None), default=None)
+    return {
+        "id": session_id,
+        "patient_id": patient_id,
+        "program_id": plan["program_id"],
+        "version_id": plan["version_id"],
+        "local_date": on,
+        "slot": form.slot,
+        "performed_at": form.performed_at,
+        "device_zone": form.device_zone,
+        "received_at": at,
+        "pain_before": form.pain_before,
+        "pain_after": form.pain_after,
+        "effort": form.effort,
+        "new_neurological_symptom": form.new_neurological_symptom,
+        "note": form.note or "",
+        "items_prescribed": len(due),
+        "items_done": sum(item["done"] for item in counted),
+        "dose_prescribed": sum(_dose(prescribed[key]) for key in due),
+        "dose_done": sum(min(item["dose_done"], item["dose_prescribed"]) for item in counted),
+        "supersedes_id": form.supersedes_id,
+        "stop": _stop(pain, new_neurological_symptom=form.new_neurological_symptom),
+        "items": items,
+    }
+
+
+_PRESCRIBED = (
+    "exercise_code",
+    "name",
+    "sets",
+    "reps",
+    "hold_seconds",
+    "duration_seconds",
+    "load_kg",
+    "load_label",
+    "side",
+    "pain_ceiling",
+    "effort_ceiling",
+)
+_COLUMNS = (
+    "program_id",
+    "version_id",
+    "local_date",
+    "slot",
+    "performed_at",
+    "device_zone",
+    "received_at",
+    "pain_before",
+    "pain_after",
+    "effort",
+    "new_neurological_symptom",
+    "note",
+    "items_prescribed",
+    "items_done",
+    "dose_prescribed",
+    "dose_done",
+)
+
+
+def _item(item: SessionItemIn, prescribed: Mapping[str, Any]) -> dict[str, Any]:
+    done = sum(_amount(each, prescribed) for each in item.sets)
+    return {
+        "item_id": item.item_id,
+        "position": prescribed["position"],
+        "done": done > 0,
+        "sets": [each.model_dump() for each in item.sets],
+        "load_kg": max((each.load_kg for each in item.sets if each.load_kg is not None), default=None),
+        "dose_prescribed": _dose(prescribed),
+        "dose_done": done,
+        "effort": item.effort,
+        "pain_before": item.pain_before,
+        "pain_during": item.pain_during,
+        "pain_after": item.pain_after,
+        "skip_reason": item.skip_reason,
+        "note": item.note or "",
+        "prescribed": {name: prescribed[name] for name in _PRESCRIBED},
+    }
+
+
+def _dose(item: Mapping[str, Any]) -> int:
+    return dose(item["sets"], item["reps"], item["hold_seconds"], item["duration_seconds"])
+
+
+def _amount(done: SetIn, prescribed: Mapping[str, Any]) -> int:
+    """Give what a set amounts to in the unit in which the exercise was prescribed; 0 when it was not counted so."""
+    if prescribed["reps"] is not None:
+        return done.reps or 0
+    return (done.hold_seconds if prescribed["hold_seconds"] is not None else done.duration_seconds) or 0
+
+
+def _stop(pain_during: int | None, *, new_neurological_symptom: bool) -> list[str]:
+    """Give the reasons of the progression rules to stop, if there are any."""
+    performed = Performed(pain_during=pain_during, rise_24h=None, completed_percent=None, effort=None)
+    decision = decide([performed], days_since_change=0, new_neurological_symptom=new_neurological_symptom)
+    return list(decision.reasons) if decision.outcome is Outcome.STOP else []
+
+
+async def _write(session: AsyncSession, actor: Actor, made: Mapping[str, Any], body: bytes) -> bool:
+    row = await fetchrow(
+        session,
+        _WRITE,
+        actor.clinic_id,
+        made["patient_id"],
+        made["id"],
+        *(made[name] for name in _COLUMNS),
+        body,
+        made["supersedes_id"],
+        orjson.dumps(made["items"]).decode(),
+        actor.account_id,
+        actor.role.value,
+        actor.sign_in_id,
+        actor.request_id,
+    )
+    return row is not None
+
+
+async def _alert(
+    session: AsyncSession, actor: Actor, made: Mapping[str, Any], episode_id: UUID, *, at: datetime
+) -> None:
+    pains = [item["pain_during"] for item in made["items"] if item["pain_during"] is not None]
+    decision = decide([], days_since_change=0, new_neurological_symptom=True)
+    await alerts.raise_alert(
+        session,
+        clinic_id=actor.clinic_id,
+        patient_id=made["patient_id"],
+        episode_id=episode_id,
+        rule_id=STOP_RULE,
+        rule_version=decision.rule_version,
+        level=AlertLevel.URGENT_SAME_DAY if made["new_neurological_symptom"] else AlertLevel.HIGH,
+        task=None,
+        source=("session", made["id"]),
+        inputs={
+            "reasons": made["stop"],
+            "pain_during": max(pains, default=None),
+            "new_neurological_symptom": made["new_neurological_symptom"],
+        },
+        at=at,
+    )
+
+
+async def _with_items(session: AsyncSession, clinic_id: UUID, rows: Sequence[ExerciseSession]) -> list[SessionRead]:
+    """Read the items of all sessions in one statement."""
+    found = await session.scalars(
+        select(SessionItem)
+        .where(SessionItem.clinic_id == clinic_id, SessionItem.session_id.in_([row.id for row in rows]))
+        .order_by(SessionItem.position, SessionItem.item_id)
+    )
+    by_session: dict[UUID, list[SessionItem]] = {row.id: [] for row in rows}
+    for item in found:
+        by_session[item.session_id].append(item)
+    return [_session(row, by_session[row.id]) for row in rows]
+
+
+def _session(row: ExerciseSession, items: Sequence[SessionItem]) -> SessionRead:
+    pain = max((item.pain_during for item in items if item.pain_during is not None), default=None)
+    content = {name: getattr(row, name) for name in SessionRead.model_fields if name not in {"items", "stop"}}
+    content["stop"] = _stop(pain, new_neurological_symptom=row.new_neurological_symptom)
+    content["items"] = [SessionItemRead.model_validate(item) for item in items]
+    return SessionRead.model_validate(content)
