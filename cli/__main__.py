@@ -134,15 +134,14 @@ def create_clinic(
 @users.command("create-service")
 def create_service(
     clinic: UUID,
-    email: Annotated[str, typer.Option(help="A name for the service, as an e-mail address.")],
-    scope: Annotated[str, typer.Option(help="What it may do.")] = "jobs:run",
-    days: Annotated[int, typer.Option(min=1, max=366, help="Life of the token, days.")] = 90,
+    name: Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens.")],
+    scope: Annotated[list[str] | None, typer.Option(help="A job it may run, or *; may be given again.")] = None,
 ) -> None:
-    """Make a service account and print its access token, once."""
+    """Give a service account a new access token, good for 90 days, and print it, once."""
     from cli import people  # noqa: PLC0415
 
     with one_machine() as settings:
-        typer.echo(asyncio.run(people.create_service(_with_roles(settings), clinic, email, [scope], days)))
+        typer.echo(asyncio.run(people.create_service(_with_roles(settings), clinic, name, scope or ["*"])))
 
 
 @library.command()

@@ -17,21 +17,21 @@ async def create_clinic(settings: Settings, name: str, email: str, password: str
     engine = make_engine(settings.api_database_url.get_secret_value(), pool_size=1)
     async with make_sessions(engine).begin() as session:
         clinic = await accounts.create_clinic(
-            session, name=name, country=country, zone=zone, admin_email=email, admin_password=password, at=clock.now()
+            session, name=name, country=country, zone=zone, email=email, password=password, at=clock.now()
         )
         await library.sync(session, clinic.id)
     await engine.dispose()
     return clinic.id
 
 
-async def create_service(settings: Settings, clinic_id: UUID, email: str, scopes: Sequence[str], days: int) -> str:
-    """Make a service account in a clinic; return its access token, which nobody can read again."""
+async def create_service(settings: Settings, clinic_id: UUID, name: str, scopes: Sequence[str]) -> str:
+    """Give a service of a clinic a new access token, good for 90 days; nobody can read it again."""
     assert settings.api_database_url is not None
     engine = make_engine(settings.api_database_url.get_secret_value(), pool_size=1)
-    tokens = authentication.tokens_of(settings.secret_key.get_secret_value(), settings.access_minutes * 60)
+    tokens = authentication.tokens_of(settings.secret_key.get_secret_value())
     async with make_sessions(engine).begin() as session:
-        token = await accounts.create_service(
-            session, tokens, clinic_id=clinic_id, email=email, scopes=scopes, days=days, at=clock.now()
+        token = await accounts.create_service_token(
+            session, clinic_id, name, list(scopes), tokens=tokens, at=clock.now()
         )
     await engine.dispose()
     return token

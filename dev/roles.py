@@ -65,9 +65,7 @@ def role_statements(passwords: Mapping[str, str]) -> list[str]:
     Roles whose password is not given keep the one they have.
     """
     statements = [_create(role, "LOGIN") for role in LOGINS] + [_create(IDENTITY, "NOLOGIN")]
-    statements += [
-        f"ALTER ROLE {role} PASSWORD '{scram(passwords[role])}'" for role in LOGINS if role in passwords
-    ]
+    statements += [f"ALTER ROLE {role} PASSWORD '{scram(passwords[role])}'" for role in LOGINS if role in passwords]
     for role, limits in LIMITS.items():
         statements += [f"ALTER ROLE {role} SET {name} = '{value}'" for name, value in limits.items()]
     statements += [
@@ -83,7 +81,7 @@ def _create(role: str, login: str) -> str:
             IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
                 CREATE ROLE {role} {login} NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION;
             END IF;
-        END $$"""  # noqa: S608 - the names are the constants above
+        END $$"""
 
 
 def database_statements(database: str) -> list[str]:

@@ -1,10 +1,10 @@
 """The clinic itself: what everybody in it may read, and what its admin may set."""
 
-from datetime import date, time
-from typing import Annotated, Any, Literal, Self
+from datetime import date
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from schemas.base import EmailAddress, In, Line, Out, Record, Text, ZoneName, unchanged
@@ -40,42 +40,43 @@ StaffedHours = Annotated[
 ]
 
 
+OpensMinutes = Annotated[int, Field(ge=0, le=1_440, description="So long before its time a check-in opens")]
+LateMinutes = Annotated[int, Field(ge=0, le=2_880, description="So long after closing an answer counts, as late")]
+GreenPain = Annotated[int, Field(ge=0, le=3, description="Most pain during exercise that is no concern")]
+AmberPain = Annotated[int, Field(ge=4, le=6, description="Most pain during exercise that is acceptable")]
+HighPain = Annotated[int, Field(ge=5, le=9, description="Pain that, newly reported, raises an alert")]
+PainRise = Annotated[int, Field(ge=1, le=4, description="Rise of pain over three days that raises an alert")]
+LowAdherence = Annotated[int, Field(ge=20, le=80, description="Percent over 14 days below which an alert is raised")]
+QuietFrom = Annotated[WallTime, Field(description="From this time nobody is reminded, on the patient's clock")]
+QuietUntil = Annotated[WallTime, Field(description="Until this time nobody is reminded, on the patient's clock")]
+
+
 class ClinicSettings(In):
     """Thresholds that a clinic may set; the defaults are those of the shipped rules."""
 
-    check_in_opens_minutes: Annotated[int, Field(ge=0, le=1_440, description="Before its time a check-in opens")] = 240
-    check_in_late_minutes: Annotated[
-        int, Field(ge=0, le=2_880, description="After it closed an answer still counts, as late")
-    ] = 1_440
-    pain_green_max: Annotated[int, Field(ge=0, le=4, description="Most pain during exercise that is no concern")] = 2
-    pain_amber_max: Annotated[int, Field(ge=1, le=6, description="Most pain during exercise that is acceptable")] = 5
-    high_pain: Annotated[int, Field(ge=5, le=9, description="Pain that newly reported raises an alert")] = 7
-    pain_rise: Annotated[int, Field(ge=1, le=4, description="Rise over three days that raises an alert")] = 2
-    low_adherence_percent: Annotated[
-        int, Field(ge=20, le=80, description="Adherence over 14 days below which an alert is raised")
-    ] = 50
-    quiet_from: WallTime = Field("21:00", description="From this time nobody is reminded, on the patient's clock")
-    quiet_until: WallTime = Field("08:00", description="Until this time nobody is reminded, on the patient's clock")
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.pain_green_max >= self.pain_amber_max:
-            raise PydanticCustomError("pain_order", "pain_green_max must lie below pain_amber_max")
-        return self
+    check_in_opens_minutes: OpensMinutes = 240
+    check_in_late_minutes: LateMinutes = 1_440
+    pain_green_max: GreenPain = 2
+    pain_amber_max: AmberPain = 5
+    high_pain: HighPain = 7
+    pain_rise: PainRise = 2
+    low_adherence_percent: LowAdherence = 50
+    quiet_from: QuietFrom = "21:00"
+    quiet_until: QuietUntil = "08:00"
 
 
 class ClinicSettingsChange(In):
     """Thresholds to set anew; those left out stay."""
 
-    check_in_opens_minutes: int = unchanged()
-    check_in_late_minutes: int = unchanged()
-    pain_green_max: int = unchanged()
-    pain_amber_max: int = unchanged()
-    high_pain: int = unchanged()
-    pain_rise: int = unchanged()
-    low_adherence_percent: int = unchanged()
-    quiet_from: WallTime = unchanged()
-    quiet_until: WallTime = unchanged()
+    check_in_opens_minutes: OpensMinutes = unchanged()
+    check_in_late_minutes: LateMinutes = unchanged()
+    pain_green_max: GreenPain = unchanged()
+    pain_amber_max: AmberPain = unchanged()
+    high_pain: HighPain = unchanged()
+    pain_rise: PainRise = unchanged()
+    low_adherence_percent: LowAdherence = unchanged()
+    quiet_from: QuietFrom = unchanged()
+    quiet_until: QuietUntil = unchanged()
 
 
 class ClinicChange(In):
@@ -132,11 +133,6 @@ class ClinicOut(Record):
     staffed_hours: dict[str, list[list[str]]]
     holidays: list[date]
     settings: ClinicSettingsOut
-
-
-def wall(text: str) -> time:
-    """Read a time of day; 24:00 is midnight."""
-    return time.fromisoformat("00:00" if text == "24:00" else text)
 
 
 def read_settings(stored: dict[str, Any]) -> ClinicSettings:

@@ -28,6 +28,7 @@ ACCESS, REFRESH = "physio_at_", "physio_rt_"
 PATIENT_LIFE = timedelta(days=30)
 STAFF_LIFE = timedelta(hours=12)
 STAFF_IDLE = timedelta(minutes=30)
+SERVICE_LIFE = timedelta(days=90)
 GRACE = timedelta(seconds=60)
 """For so long the token before the present one is answered once more."""
 
@@ -178,19 +179,7 @@ async def open_sign_in(
 ) -> SignedIn:
     """Open a sign-in for somebody who has proved to be the account's owner, and bind the session to the clinic."""
     life = PATIENT_LIFE if membership.role is Role.PATIENT else STAFF_LIFE
-    row = SignIn(
-        id=crypto.new_id(at),
-        account_id=account.id,
-        membership_id=membership.id,
-        seed=crypto.seed(),
-        generation=1,
-        refresh_expires_at=at + life,
-        device=device,
-    )
-    _renew(row, membership, tokens, at)
-    async with as_identity(session):
-        session.add(row)
-    await bind_clinic(session, membership.clinic_id)
+    row = await _open(session, membership, tokens, at, life, device)
     actor = access.Actor(
         account_id=account.id,
         clinic_id=membership.clinic_id,
@@ -201,6 +190,32 @@ async def open_sign_in(
     )
     await audit.record(session, actor, "sign_in.create", at=at, subject=("sign_in", row.id))
     return _answer(row, account, membership, tokens, at)
+
+
+async def open_service(session: AsyncSession, membership: Membership, *, tokens: Tokens, at: datetime) -> str:
+    """Open the sign-in of a service and give its access token, good for SERVICE_LIFE; it cannot be refreshed."""
+    lasting = Tokens(tokens.key, int(SERVICE_LIFE.total_seconds()))
+    row = await _open(session, membership, lasting, at, SERVICE_LIFE, "service")
+    return crypto.write_token(ACCESS, _content("access", row, tokens, row.generation))
+
+
+async def _open(
+    session: AsyncSession, membership: Membership, tokens: Tokens, at: datetime, life: timedelta, device: str
+) -> SignIn:
+    row = SignIn(
+        id=crypto.new_id(at),
+        account_id=membership.account_id,
+        membership_id=membership.id,
+        seed=crypto.seed(),
+        generation=1,
+        refresh_expires_at=at + life,
+        device=device,
+    )
+    _renew(row, membership, tokens, at)
+    async with as_identity(session):
+        session.add(row)
+    await bind_clinic(session, membership.clinic_id)
+    return row
 
 
 def _renew(row: SignIn, membership: Membership, tokens: Tokens, at: datetime) -> None:

@@ -115,10 +115,9 @@ async def create(
         role=form.role,
         during=Range(starts_at, form.ends_at),
     )
+    session.add(row)
     try:
-        async with session.begin_nested():
-            session.add(row)
-            await session.flush()
+        await session.flush()
     except IntegrityError as error:
         raise _clash(error) from error
     await audit.record(

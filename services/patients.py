@@ -225,10 +225,9 @@ async def _next_number(session: AsyncSession, actor: Actor) -> str:
 
 async def _save(session: AsyncSession, row: Patient) -> None:
     """Write the row. Raises RecordNumberTaken."""
+    session.add(row)
     try:
-        async with session.begin_nested():
-            session.add(row)
-            await session.flush()
+        await session.flush()
     except IntegrityError as error:
         raise RecordNumberTaken(
             Problem("/record_number", "taken", "Another patient of the clinic has this number.")

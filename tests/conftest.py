@@ -1,39 +1,46 @@
-"""A real PostgreSQL for the tests: one server per run, one database per worker, cloned from a migrated template."""
+"""A real PostgreSQL for the tests: one server per run, one database per worker, cloned from a migrated template.
 
-import json
-import os
+Nothing here runs unasked: a test that needs no database starts none. Under xdist the controller starts the server and hands
+its address to the workers; the first worker that asks migrates the template.
+"""
+
+import fcntl
+import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
+from typing import Any, cast
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from cli import migrations
 from core.database import Sessions, make_engine, make_sessions
-from core.settings import Settings
-from dev.cluster import Cluster
+from dev.cluster import SUPERUSER, Cluster, run_statements
 from dev.postgres import EmbeddedPostgres
 
-TEMPLATE = "template_physio"
-SERVER = "PHYSIO_TEST_SERVER"
-"""Tells the workers of pytest-xdist how to reach the run's server."""
-
-_running = pytest.StashKey[EmbeddedPostgres]()
+ROOT = Path(__file__).parents[1]
+TEMPLATE = "physio_template"
+SERVER = pytest.StashKey[EmbeddedPostgres]()
 
 
 @dataclass(frozen=True)
 class Database:
-    """One database, and its address for each role."""
+    """One migrated database and how each role reaches it (`postgresql+asyncpg://` addresses)."""
 
-    name: str
     cluster: Cluster
+    name: str
 
     def url(self, role: str) -> str:
         return self.cluster.url(role, self.name)
+
+    @property
+    def owner(self) -> str:
+        return self.url("physio_owner")
 
     @property
     def api(self) -> str:
@@ -48,73 +55,86 @@ class Database:
         return self.url("physio_sweeper")
 
     @property
-    def owner(self) -> str:
-        return self.url("physio_owner")
-
-    @property
     def superuser(self) -> str:
-        return self.url("postgres")
+        return self.url(SUPERUSER)
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Start the server once for all workers; without workers it starts when the first test asks for it."""
-    if not hasattr(config, "workerinput") and config.getoption("numprocesses", None):
-        running = config.stash[_running] = _start()
-        os.environ[SERVER] = json.dumps(running.cluster.to_plain())
+# ------------------------------------------------------------------ the server
+
+
+def start_server(config: pytest.Config) -> Cluster:
+    """Start the run's throw-away server, once; `pytest_unconfigure` stops it."""
+    if SERVER not in config.stash:
+        folder = Path(tempfile.gettempdir()) / f"physio-test-{secrets.token_hex(4)}"
+        server = EmbeddedPostgres(folder, durable=False)
+        server.start()
+        config.stash[SERVER] = server
+    return config.stash[SERVER].cluster
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell an xdist worker, before it starts, where the server is."""
+    node.workerinput["cluster"] = start_server(node.config).to_plain()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop the server that the workers shared."""
-    running = config.stash.get(_running, None)
-    if running is not None:
-        _stop(running)
+    """Stop the server and remove its data."""
+    server = config.stash.get(SERVER, None)
+    if server is not None:
+        server.stop()
+        shutil.rmtree(server.folder, ignore_errors=True)
+        shutil.rmtree(server.sockets, ignore_errors=True)
 
 
-def _start() -> EmbeddedPostgres:
-    folder = Path(tempfile.mkdtemp(prefix="physio-test-"))
-    folder.chmod(0o711)  # as root, PostgreSQL runs as another account, which must pass through
-    server = EmbeddedPostgres(folder, durable=False)
-    server.start()
-    server.create_database(TEMPLATE)
-    migrations.upgrade(server.url("physio_owner", TEMPLATE))
-    return server
-
-
-def _stop(server: EmbeddedPostgres) -> None:
-    server.stop()
-    shutil.rmtree(server.folder)
+def migrate(url: str) -> None:
+    """Run all revisions, in a thread: Alembic brings an event loop of its own."""
+    config = Config(toml_file=ROOT / "pyproject.toml")
+    config.attributes["url"] = url
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(command.upgrade, config, "head").result()
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """Give the server of this run."""
-    if SERVER in os.environ:
-        yield Cluster.from_plain(json.loads(os.environ[SERVER]))
-        return
-    own = _start()
-    yield own.cluster
-    _stop(own)
+def server(request: pytest.FixtureRequest) -> Cluster:
+    """The run's server, with a migrated template database on it."""
+    given = cast("dict[str, Any]", getattr(request.config, "workerinput", {})).get("cluster")
+    cluster = Cluster.from_plain(given) if given else start_server(request.config)
+    # /tmp is shared by the workers of the run; the lock goes when the file is closed.
+    with Path(tempfile.gettempdir(), f"{Path(cluster.socket_folder).parent.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not cluster.has_database(TEMPLATE):
+            fresh = f"{TEMPLATE}_new"
+            cluster.drop_database(fresh)
+            cluster.create_database(fresh)
+            migrate(cluster.url("physio_owner", fresh))
+            run_statements(cluster.admin_url(), [f"ALTER DATABASE {fresh} RENAME TO {TEMPLATE}"])
+    Path(lock.name).unlink(missing_ok=True)
+    return cluster
 
 
 def clone(cluster: Cluster) -> Database:
-    """Make a database from the migrated template."""
-    name = f"physio_{uuid4().hex[:12]}"
+    """Copy the template."""
+    name = f"physio_{secrets.token_hex(6)}"
     cluster.create_database(name, TEMPLATE)
-    return Database(name, cluster)
+    return Database(cluster, name)
 
 
 @pytest.fixture(scope="session")
-def database(cluster: Cluster) -> Database:
-    """Give this worker's database."""
-    return clone(cluster)
+def database(server: Cluster) -> Database:
+    """This worker's database: migrated, shared by the worker's tests, which commit into clinics of their own."""
+    return clone(server)
 
 
 @pytest.fixture
-def fresh_database(cluster: Cluster) -> Iterator[Database]:
-    """Give a database of the test's own, dropped when it ends."""
-    made = clone(cluster)
+def fresh_database(server: Cluster) -> Iterator[Database]:
+    """A migrated database for one test that must be alone (sweeps, counts, migrations); dropped afterwards."""
+    made = clone(server)
     yield made
-    cluster.drop_database(made.name)
+    server.drop_database(made.name)
+
+
+# ------------------------------------------------------------------ sessions
 
 
 @pytest.fixture(scope="session")

@@ -68,9 +68,7 @@ class Care:
         form = RedFlagScreenCreate.model_validate({"trigger": "intake", "answers": answers} | changes)
         async with self.sessions.begin() as session:
             await self.open(session)
-            return await red_flag_screens.create(
-                session, self.world.actors[by], self.world.alice.id, form, at=at
-            )
+            return await red_flag_screens.create(session, self.world.actors[by], self.world.alice.id, form, at=at)
 
     async def draft(self, *, at: datetime = NOW, **changes: Any) -> ProgramRead:
         """Write a draft of two weeks of mobility, then strength."""

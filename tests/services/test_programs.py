@@ -246,7 +246,7 @@ async def test_activation_lists_everything_that_is_missing(sessions: Sessions) -
     await world.screen(yes=["saddle"])
     with pytest.raises(ProgramNotReady) as refused:
         await world.activate(program)
-    assert {"consent_missing", "red_flag_open", "red_flag_screen_missing"} <= codes(refused.value.problems)
+    assert {"telehealth_consent_missing", "red_flag_open", "red_flag_screen_missing"} <= codes(refused.value.problems)
     assert (await _get(world, program.id)).status is ProgramStatus.DRAFT
 
 
@@ -323,9 +323,7 @@ async def test_a_red_flag_during_the_activation_is_seen_by_one_of_the_two(sessio
     await world.screen()
     program = await world.draft()
     at = NOW + timedelta(minutes=1)
-    await asyncio.gather(
-        world.activate(program, at=at), world.screen(yes=["saddle"], at=at), return_exceptions=True
-    )
+    await asyncio.gather(world.activate(program, at=at), world.screen(yes=["saddle"], at=at), return_exceptions=True)
     assert (await _get(world, program.id)).status in {ProgramStatus.DRAFT, ProgramStatus.SUSPENDED_RED_FLAG}
 
 
@@ -413,7 +411,7 @@ async def test_an_edit_in_use_needs_what_an_activation_needs(sessions: Sessions)
         await session.execute(update(Consent).values(status="withdrawn", withdrawn_at=NOW))
     with pytest.raises(ProgramNotReady) as refused:
         await _edit(world, program)
-    assert codes(refused.value.problems) == {"consent_missing"}
+    assert codes(refused.value.problems) == {"telehealth_consent_missing"}
 
 
 # ------------------------------------------------------------------ pauses and ends

@@ -179,8 +179,8 @@ async def test_only_a_therapist_of_the_patient_closes(sessions: Sessions) -> Non
         await world.open(session)
         with pytest.raises(Forbidden):
             await red_flag_screens.close(session, world.alice, screen.id, CLOSE, version=1, at=NOW)
+        carol = world.world.actors["carol"]
         with pytest.raises(NotFound):
-            carol = world.world.actors["carol"]
             await red_flag_screens.close(session, carol, screen.id, CLOSE, version=1, at=NOW)
 
 

@@ -1,0 +1,29 @@
+"""How patients and staff join a clinic."""
+
+from fastapi import Response
+
+from api.authentication import Address, Tokens
+from api.dependencies import Caller, Now, Session
+from api.routes import Router
+from schemas.authentication import SignedIn
+from schemas.invitations import InvitationAcceptance, InvitationIn, InvitationOut
+from services import invitations
+
+router = Router("/v1/invitations", tags=["invitations"])
+
+
+@router.post("", status_code=201, response_model=InvitationOut)
+async def create_invitation(
+    form: InvitationIn, session: Session, actor: Caller, tokens: Tokens, now: Now, response: Response
+) -> InvitationOut:
+    """Invite a patient of yours; as admin also staff. The code is in this answer only, and works for seven days."""
+    response.headers["Cache-Control"] = "no-store"
+    return await invitations.create(session, actor, form, tokens=tokens, at=now)
+
+
+@router.post("/accept", status_code=201, response_model=SignedIn)
+async def accept_invitation(
+    form: InvitationAcceptance, session: Session, tokens: Tokens, address: Address, now: Now
+) -> SignedIn:
+    """Accept an invitation: this makes your account, or adds the clinic to the one you have, and signs you in."""
+    return await invitations.accept(session, form, tokens=tokens, address=address, at=now)

@@ -1,0 +1,129 @@
+"""Accounts from the command line: a clinic with its first admin, tokens for services, and closing an account."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core import crypto
+from core.database import as_identity, bind_clinic
+from core.errors import Conflict, NotFound
+from models.clinics import Clinic
+from models.identity import Account, AccountStatus, Membership, Role
+from services import authentication, passwords
+from services.authentication import Tokens
+
+
+class AccountExists(Conflict):
+    """There is an account with this e-mail address already."""
+
+
+class ClinicUnknown(NotFound):
+    """There is no clinic with this id."""
+
+
+async def create_clinic(
+    session: AsyncSession,
+    *,
+    name: str,
+    country: str,
+    zone: str,
+    email: str,
+    password: str,
+    at: datetime,
+    clinic_id: UUID | None = None,
+) -> Clinic:
+    """Make a clinic and the account of its first admin; binds the session to the clinic.
+
+    Raises PasswordRefused, AccountExists.
+    """
+    clinic = Clinic(id=clinic_id or crypto.new_id(at), name=name, country=country, zone=zone, email=email.lower())
+    await bind_clinic(session, clinic.id)
+    session.add(clinic)
+    account = await create_account(session, email=email, password=password)
+    async with as_identity(session):
+        session.add(Membership(account_id=account.id, clinic_id=clinic.id, role=Role.CLINIC_ADMIN))
+    return clinic
+
+
+async def create_account(session: AsyncSession, *, email: str, password: str) -> Account:
+    """Make an account that belongs to no clinic yet. Raises PasswordRefused, AccountExists."""
+    email = email.strip().lower()
+    password_hash = await crypto.hash_password(passwords.check(password, email))
+    making = insert(Account).values(email=email, password_hash=password_hash).on_conflict_do_nothing()
+    async with as_identity(session):
+        account: Account | None = await session.scalar(making.returning(Account))
+    if account is None:
+        raise AccountExists
+    return account
+
+
+async def create_service_token(
+    session: AsyncSession,
+    clinic_id: UUID,
+    name: str,
+    scopes: list[str],
+    *,
+    tokens: Tokens,
+    at: datetime,
+) -> str:
+    """Give a new token to the service `name` of a clinic, good for 90 days; its earlier ones end.
+
+    name: lower-case letters, digits and hyphens. scopes: names of the jobs it may run, or `*`. Raises ClinicUnknown.
+    """
+    await bind_clinic(session, clinic_id)
+    if await session.scalar(select(Clinic.id).where(Clinic.id == clinic_id)) is None:
+        raise ClinicUnknown
+    email = f"{name}.{clinic_id}@service.invalid"
+    making = insert(Account).values(email=email)
+    async with as_identity(session):
+        account = await session.scalar(
+            making.on_conflict_do_update(index_elements=["email"], set_={"email": email}).returning(Account)
+        )
+        assert account is not None
+        joining = insert(Membership).values(
+            account_id=account.id, clinic_id=clinic_id, role=Role.SERVICE, scopes=scopes
+        )
+        membership = await session.scalar(
+            joining.on_conflict_do_update(
+                index_elements=["account_id", "clinic_id", "role"], set_={"scopes": scopes, "ended_at": None}
+            ).returning(Membership),
+            execution_options={"populate_existing": True},
+        )
+        assert membership is not None
+    await authentication.end_all(session, account.id, "replaced", at=at)
+    return await authentication.open_service(session, membership, tokens=tokens, at=at)
+
+
+async def disable(session: AsyncSession, email: str, *, at: datetime) -> None:
+    """Close an account: it can sign in nowhere, and its sign-ins end now. Raises NotFound."""
+    account_id = await _set_status(session, email, AccountStatus.DISABLED)
+    await authentication.end_all(session, account_id, "account_disabled", at=at)
+
+
+async def enable(session: AsyncSession, email: str) -> None:
+    """Open a closed account again; its ended sign-ins stay ended. Raises NotFound."""
+    await _set_status(session, email, AccountStatus.ACTIVE)
+
+
+async def _set_status(session: AsyncSession, email: str, status: AccountStatus) -> UUID:
+    change = update(Account).where(Account.email == email.strip().lower()).values(status=status)
+    async with as_identity(session):
+        account_id: UUID | None = await session.scalar(change.returning(Account.id))
+    if account_id is None:
+        raise NotFound
+    return account_id
+
+
+async def set_password(session: AsyncSession, email: str, password: str, *, at: datetime) -> None:
+    """Give an account another password and end its sign-ins. Raises NotFound, PasswordRefused."""
+    email = email.strip().lower()
+    password_hash = await crypto.hash_password(passwords.check(password, email))
+    change = update(Account).where(Account.email == email).values(password_hash=password_hash)
+    async with as_identity(session):
+        account_id: UUID | None = await session.scalar(change.returning(Account.id))
+    if account_id is None:
+        raise NotFound
+    await authentication.end_all(session, account_id, "password_changed", at=at)
