@@ -2,7 +2,28 @@
 
 from fastapi import APIRouter
 
-from api import authentication, clinics, exercises, instruments, invitations, licenses, operations, therapists
+from api import (
+    alerts,
+    assessments,
+    authentication,
+    care_team,
+    check_ins,
+    clinics,
+    consents,
+    episodes,
+    exercises,
+    goals,
+    instruments,
+    invitations,
+    jobs,
+    licenses,
+    operations,
+    patients,
+    programs,
+    red_flag_screens,
+    sessions,
+    therapists,
+)
 
 COMPLETE = False
 """Whether every operation of the access table has its route; then a row without one stops the server, too."""
@@ -13,7 +34,19 @@ ROUTERS: tuple[APIRouter, ...] = (
     clinics.router,
     therapists.router,
     licenses.router,
+    patients.router,
+    care_team.router,
+    consents.router,
+    episodes.router,
+    assessments.router,
+    goals.router,
     exercises.router,
     instruments.router,
+    red_flag_screens.router,
+    programs.router,
+    sessions.router,
+    check_ins.router,
+    alerts.router,
+    jobs.router,
     operations.router,
 )

@@ -33,10 +33,11 @@ class PlanStatus(StrEnum):
 class CheckInPlan(Identified, Versioned, Base):
     """When a patient is asked what.
 
-    A plan stores a wall time and an IANA zone, which moves with the patient's unless `follow_zone` is off. `next_on` is the local date of the occurrence that comes next and
-    `next_due_at` its instant; `steps` gives, for each ISO weekday 1..7, the days to the following occurrence, so that
-    one set-based statement can move every due plan on with immutable arithmetic. A check-in opens `opens_minutes`
-    before it is due, closes `closes_minutes` after, and is answerable as late until `late_minutes` after closing.
+    A plan stores a wall time and an IANA zone, which moves with the patient's unless `follow_zone` is off. `next_on` is
+    the local date of the occurrence that comes next and `next_due_at` its instant; `steps` gives, for each ISO weekday
+    1..7, the days to the following occurrence, so that one set-based statement can move every due plan on with
+    immutable arithmetic. A check-in opens `opens_minutes` before it is due, closes `closes_minutes` after, and is
+    answerable as late until `late_minutes` after closing.
     """
 
     __tablename__ = "check_in_plans"

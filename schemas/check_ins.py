@@ -31,9 +31,9 @@ class PlanIn(In):
     """When the patient is asked what.
 
     A check-in is due at `local_time` on each day of the plan, on the clock of `zone` (the patient's own when left out;
-    then it moves with the patient). It opens `opens_minutes` before, closes `closes_minutes` after, and takes late answers
-    for `late_minutes` more. `after_session` plans have no time of their own: they ask `after_hours` after a session
-    (0, or 20 to 28 for the next day).
+    then it moves with the patient). It opens `opens_minutes` before, closes `closes_minutes` after, and takes late
+    answers for `late_minutes` more. Plans `after_session` have no time of their own: they ask `after_hours` after a
+    session (0, or 20 to 28 for the next day).
     """
 
     model_config = ConfigDict(

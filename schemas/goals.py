@@ -68,5 +68,3 @@ class GoalRead(Record):
     due_on: date | None
     status: GoalStatus
     closed_at: UtcDatetime | None
-
-

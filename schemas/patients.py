@@ -12,7 +12,8 @@ from schemas.base import EmailAddress, In, Line, Out, Record, Text, UtcDatetime,
 Gender = Literal["female", "male", "other", "unknown"]
 Name = Annotated[str, Line(100)]
 RecordNumber = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9./-]{0,39}$", description="The clinic's own number", examples=["P000123"])
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9./-]{0,39}$", description="The clinic's own number", examples=["P000123"]),
 ]
 Phone = Annotated[str, Field(pattern=r"^\+?[0-9][0-9 ()./-]{2,38}$", examples=["+49 30 901820"])]
 Language = Annotated[
@@ -58,8 +59,9 @@ class PatientCreate(In):
 
 
 class PatientChange(In):
-    """What to change. A patient changes his own email, phone, language, zone and emergency contact; `conditions` are
-    the therapist's, `record_number` is the office's. Null empties gender, email, phone and emergency contact.
+    """What to change; null empties gender, email, phone and emergency contact.
+
+    A patient changes his own email, phone, language, zone and emergency contact; `conditions` are the therapist's.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"phone": "+49 30 901821", "zone": "Europe/Paris"}]})

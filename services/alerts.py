@@ -201,7 +201,7 @@ async def _raise(session: AsyncSession, findings: list[Finding], at: datetime) -
 async def tell(
     session: AsyncSession, template: str, about: Sequence[tuple[UUID, UUID, UUID, str]], at: datetime
 ) -> int:
-    """Owe an e-mail about alerts (clinic, patient, alert, level) to each patient's lead, else to another who treats him.
+    """Owe an e-mail about alerts (clinic, patient, alert, level) to the patient's lead, else to another who treats him.
 
     Once per alert, template and level; the message names the alert, never the patient or the finding.
     """
@@ -416,6 +416,16 @@ async def _changed(session: AsyncSession, actor: Actor, alert: Alert, kind: str,
     verb = {"acknowledged": "acknowledge", "assigned": "assign", "resolved": "resolve"}[kind]
     await audit.record(session, actor, f"alert.{verb}", subject=("alert", alert.id), patient_id=alert.patient_id, at=at)
     return alert
+
+
+def stands(clinic_id: Any, patient_id: Any, rule_id: str) -> ColumnElement[bool]:
+    """Tell, within a query, whether a patient has an unresolved alert of a rule."""
+    return exists().where(
+        Alert.clinic_id == clinic_id,
+        Alert.patient_id == patient_id,
+        Alert.rule_id == rule_id,
+        Alert.status != AlertStatus.RESOLVED,
+    )
 
 
 async def unresolved(session: AsyncSession, *, at: datetime) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, DateTime, Select, func, literal, select
@@ -58,7 +59,7 @@ CLASHES: Mapping[str, type[Conflict]] = {
 
 
 async def browse(session: AsyncSession, actor: Actor, patient_id: UUID, page: Page, *, at: datetime) -> CareTeam:
-    """A patient's care links, newest first, and who is looking at this moment. Raises NotFound."""
+    """List a patient's care links, newest first, and who is looking at this moment. Raises NotFound."""
     patient = await access.patient(session, actor, Action.READ_CARE_TEAM, patient_id, at=at)
     query = _joined(actor).where(CareLink.patient_id == patient.id)
     paged = await fetch(session, query, page, keys=(STARTS_AT, CareLink.id), descending=True)
@@ -73,9 +74,7 @@ async def browse(session: AsyncSession, actor: Actor, patient_id: UUID, page: Pa
         .order_by(STARTS_AT, CareLink.id)
     )
     clinic = await session.get_one(Clinic, actor.clinic_id)
-    await audit.record(
-        session, actor, "care_link.list", subject=("care_link", None), patient_id=patient.id, at=at
-    )
+    await audit.record(session, actor, "care_link.list", subject=("care_link", None), patient_id=patient.id, at=at)
     return CareTeam(
         items=[_read(actor, row[0], row[1]) for row in paged.items],
         next_cursor=paged.next_cursor,
@@ -120,9 +119,7 @@ async def create(
         await session.flush()
     except IntegrityError as error:
         raise _clash(error) from error
-    await audit.record(
-        session, actor, "care_link.create", subject=("care_link", row.id), patient_id=patient.id, at=at
-    )
+    await audit.record(session, actor, "care_link.create", subject=("care_link", row.id), patient_id=patient.id, at=at)
     return _read(actor, row, therapist)
 
 
@@ -145,9 +142,7 @@ async def end(
     row.ended_reason = form.reason
     await session.flush()
     therapist = await session.get_one(Therapist, (actor.clinic_id, row.therapist_id))
-    await audit.record(
-        session, actor, "care_link.end", subject=("care_link", row.id), patient_id=row.patient_id, at=at
-    )
+    await audit.record(session, actor, "care_link.end", subject=("care_link", row.id), patient_id=row.patient_id, at=at)
     return _read(actor, row, therapist)
 
 
@@ -164,12 +159,12 @@ def _begin(form: CareLinkCreate, at: datetime) -> datetime:
     return starts_at
 
 
-def _joined(actor: Actor) -> Select[CareLink, Therapist]:
-    return (
-        select(CareLink, Therapist)
-        .join(Therapist, (Therapist.clinic_id == CareLink.clinic_id) & (Therapist.id == CareLink.therapist_id))
-        .where(CareLink.clinic_id == actor.clinic_id)
-    )
+def _joined(actor: Actor) -> Select[Any]:
+    both: Any = select(CareLink, Therapist)
+    query: Select[Any] = both.join(
+        Therapist, (Therapist.clinic_id == CareLink.clinic_id) & (Therapist.id == CareLink.therapist_id)
+    ).where(CareLink.clinic_id == actor.clinic_id)
+    return query
 
 
 def _clash(error: IntegrityError) -> Conflict:

@@ -33,7 +33,7 @@ class ConsentNotGiven(Conflict):
 async def browse(
     session: AsyncSession, actor: Actor, patient_id: UUID, page: Page, *, purpose: ConsentPurpose | None, at: datetime
 ) -> ConsentList:
-    """A patient's consents, newest first, with the texts that can be agreed to now. Raises NotFound."""
+    """List a patient's consents, newest first, with the texts that can be agreed to now. Raises NotFound."""
     patient = await access.patient(session, actor, Action.READ_CONSENTS, patient_id, at=at)
     query = select(Consent).where(Consent.clinic_id == actor.clinic_id, Consent.patient_id == patient.id)
     if purpose is not None:

@@ -16,9 +16,9 @@ from models.assessments import Assessment, DocumentStatus
 from models.episodes import Episode, EpisodeStatus
 from models.identity import Role
 from models.patients import Patient
-from schemas.episodes import AssessmentBrief, EpisodeChange, EpisodeCreate, EpisodeDetail, EpisodeReason, EpisodeRead
+from schemas.episodes import AssessmentBrief, EpisodeChange, EpisodeCreate, EpisodeDetail, EpisodeRead, EpisodeReason
 from schemas.pages import Page, Paged, fetch
-from services import access, audit, programs
+from services import access, audit, check_ins, programs
 from services.access import Action, Actor
 
 NOT_PLACES = frozenset({"aerobic", "breathing"})
@@ -63,7 +63,7 @@ def body_regions() -> frozenset[str]:
 async def browse(
     session: AsyncSession, actor: Actor, patient_id: UUID, page: Page, *, status: EpisodeStatus | None, at: datetime
 ) -> Paged[Episode]:
-    """A patient's episodes, newest first. Raises NotFound."""
+    """List a patient's episodes, newest first. Raises NotFound."""
     patient = await access.patient(session, actor, Action.READ_RECORD, patient_id, at=at)
     query = select(Episode).where(Episode.clinic_id == actor.clinic_id, Episode.patient_id == patient.id)
     if status is not None:
@@ -106,7 +106,10 @@ async def create(
 async def update(
     session: AsyncSession, actor: Actor, episode_id: UUID, change: EpisodeChange, *, version: int, at: datetime
 ) -> Episode:
-    """Change an episode that is not discharged. Raises NotFound, EpisodeClosed, EpisodeNotInState, Stale, EpisodeRefused."""
+    """Change an episode.
+
+    Raises NotFound, EpisodeClosed, EpisodeNotInState, Stale, EpisodeRefused.
+    """
     row = await _open(session, actor, episode_id, version, at=at)
     values = change.model_dump(exclude_unset=True)
     patient = await access.patient(session, actor, Action.MANAGE_EPISODES, row.patient_id, at=at)
@@ -124,7 +127,7 @@ async def update(
 async def hold(
     session: AsyncSession, actor: Actor, episode_id: UUID, form: EpisodeReason, *, version: int, at: datetime
 ) -> Episode:
-    """Hold an episode in treatment; its program is paused, and resumed by hand after reopening.
+    """Hold an episode in treatment; program and check-in plans are paused, and resumed by hand.
 
     Raises NotFound, EpisodeClosed, EpisodeNotInState, Stale.
     """
@@ -139,7 +142,7 @@ async def hold(
 async def discharge(
     session: AsyncSession, actor: Actor, episode_id: UUID, form: EpisodeReason, *, version: int, at: datetime
 ) -> Episode:
-    """End an episode, and the program in it. Raises NotFound, EpisodeClosed, Stale."""
+    """End an episode, its program and its check-in plans. Raises NotFound, EpisodeClosed, Stale."""
     row = await _open(session, actor, episode_id, version, at=at)
     row.status, row.status_reason, row.discharged_at = EpisodeStatus.DISCHARGED, form.reason, at
     await _stop(session, row, ended=True, at=at)
@@ -179,8 +182,9 @@ async def _open(session: AsyncSession, actor: Actor, episode_id: UUID, version: 
 
 
 async def _stop(session: AsyncSession, row: Episode, *, ended: bool, at: datetime) -> None:
-    """Let no program of the episode run on."""
+    """Let no program and no check-in plan of the episode run on."""
     await programs.halt(session, row.clinic_id, row.id, ended=ended, reason=row.status_reason, at=at)
+    await check_ins.follow_episode(session, row.clinic_id, row.id, ended=ended, at=at)
 
 
 async def _done(session: AsyncSession, actor: Actor, action: str, row: Episode, *, at: datetime) -> Episode:

@@ -10,12 +10,13 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical import library
+from clinical.forms import Instrument
 from clinical.recurrence import local_date
 from core.errors import Conflict, Invalid, Problem, Stale
 from models.episodes import Episode, EpisodeStatus
 from models.goals import Goal, GoalStatus
 from models.patients import Patient
-from schemas.goals import GoalChange, GoalCreate
+from schemas.goals import GoalChange, GoalCreate, GoalRead
 from schemas.pages import Page, Paged, fetch
 from services import access, audit
 from services.access import Action, Actor
@@ -36,7 +37,7 @@ class GoalClosed(Conflict):
 async def browse(
     session: AsyncSession, actor: Actor, episode_id: UUID, page: Page, *, status: GoalStatus | None, at: datetime
 ) -> Paged[Goal]:
-    """An episode's goals, oldest first. Raises NotFound."""
+    """List an episode's goals, oldest first. Raises NotFound."""
     episode = await access.subject(session, actor, Action.READ_RECORD, Episode, episode_id, at=at)
     query = select(Goal).where(Goal.clinic_id == actor.clinic_id, Goal.episode_id == episode.id)
     if status is not None:
@@ -76,8 +77,8 @@ async def update(
         raise GoalClosed
     if row.version != version:
         raise Stale(row.version)
-    held = {name: getattr(row, name) for name in ("statement", "measure", "activity_id", "baseline", "target")}
-    problems = _measured({**held, **values})
+    held = GoalRead.model_validate(row).model_dump(include={"measure", "activity_id", "baseline", "target"})
+    problems = _measured(held | values)
     problems += [
         Problem(f"/{name}", "null_refused", "This cannot be empty.")
         for name, value in (("statement", values.get("statement", "")), ("status", status))
@@ -115,35 +116,40 @@ def _due(day: date | None, today: date) -> list[Problem]:
 
 
 def _measured(values: Mapping[str, Any]) -> list[Problem]:
-    """Tell what does not fit: the measure is one of ours, its values are scores of it, and the target is better."""
-    code, baseline, target = values["measure"], values["baseline"], values["target"]
-    if code is None:
+    """Tell what does not fit: the measure, the activity that one measure needs, the values."""
+    if values["measure"] is None:
         return [
             Problem(f"/{name}", "measure_missing", "This needs a measure.")
             for name in ("activity_id", "baseline", "target")
             if values[name] is not None
         ]
-    instrument = library.load().instruments.get(code)
+    instrument = library.load().instruments.get(values["measure"])
     if instrument is None:
         return [Problem("/measure", "measure_unknown", "There is no such instrument.")]
-    rule = instrument.primary
-    decimals = rule.decimals
-    problems = []
     if instrument.repeated is None and values["activity_id"] is not None:
-        problems.append(Problem("/activity_id", "activity_refused", "This measure has no activities."))
-    if instrument.repeated is not None:
-        decimals = 0  # one activity is rated in whole numbers; only their mean has decimals
-        if values["activity_id"] is None:
-            problems.append(Problem("/activity_id", "activity_missing", "Say which activity of the patient is meant."))
-    if target is None:
-        problems.append(Problem("/target", "target_missing", "A measured goal has a target."))
+        return [Problem("/activity_id", "activity_refused", "This measure has no activities.")]
+    if instrument.repeated is not None and values["activity_id"] is None:
+        return [Problem("/activity_id", "activity_missing", "Say which activity of the patient is meant.")]
+    if values["target"] is None:
+        return [Problem("/target", "target_missing", "A measured goal has a target.")]
+    return _scored(instrument, values["baseline"], values["target"])
+
+
+def _scored(instrument: Instrument, baseline: float | None, target: float) -> list[Problem]:
+    """Tell which value is no score of the instrument, and whether the target is not better than the baseline."""
+    rule = instrument.primary
+    # One activity is rated in whole numbers; only the mean of several has decimals.
+    decimals = 0 if instrument.repeated is not None else rule.decimals
+    problems = []
     for name, value in (("baseline", baseline), ("target", target)):
         if value is not None and not rule.range[0] <= value <= rule.range[1]:
             problems.append(Problem(f"/{name}", "out_of_range", "The measure has no such score."))
-        elif value is not None and round(float(value), decimals) != float(value):
+        elif value is not None and round(value, decimals) != value:
             problems.append(Problem(f"/{name}", "too_fine", "The measure has no scores in between."))
-    if baseline is not None and target is not None and not (target < baseline if rule.lower_is_better else target > baseline):
-        problems.append(Problem("/target", "not_better", "The target is not better than the baseline on this measure."))
+    if baseline is not None:
+        gain = baseline - target if rule.lower_is_better else target - baseline
+        if gain <= 0:
+            problems.append(Problem("/target", "not_better", "The target is not better than the baseline."))
     return problems
 
 

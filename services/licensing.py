@@ -79,10 +79,11 @@ async def may_treat(
         codes.append("care_link_missing")
     if facts and facts[0]["holder"] != Profession.PT:
         codes.append("profession_not_allowed")
-    if facts and facts[0]["country"] is None:
+    place = _place(facts)
+    if facts and place is None:
         codes.append("location_missing")
     elif facts:
-        codes += _missing(facts, at)
+        codes += _missing(facts, place, at)
     _refuse(codes)
 
 
@@ -97,7 +98,7 @@ async def may_link(
     facts = await fetch(session, _FACTS, clinic_id, therapist_id, patient_id, at)
     codes = _person(facts)
     if facts:
-        codes += _missing(facts, at)
+        codes += _missing(facts, _place(facts), at)
     _refuse(codes)
 
 
@@ -107,12 +108,21 @@ def _person(facts: list[asyncpg.Record]) -> list[str]:
     return ["therapist_inactive"]
 
 
-def _missing(facts: list[asyncpg.Record], at: datetime) -> list[str]:
+def _place(facts: list[asyncpg.Record]) -> str | None:
+    """Name the jurisdiction where the patient is; None when nobody said, or not down to the state that decides."""
+    if not facts or facts[0]["country"] is None:
+        return None
+    try:
+        return rules.jurisdiction(facts[0]["country"], facts[0]["region"])
+    except rules.UnknownPlace:
+        return None
+
+
+def _missing(facts: list[asyncpg.Record], place: str | None, at: datetime) -> list[str]:
     """Say what keeps the best of the therapist's licenses from counting; of those for the place, if it has any."""
     first = facts[0]
     today = at.astimezone(ZoneInfo(first["zone"])).date()
     held = [_license(row) for row in facts if row["jurisdiction"] is not None]
-    place = rules.jurisdiction(first["country"], first["region"]) if first["country"] is not None else None
     here = [each for each in held if place in {None, each.jurisdiction}]
     if not here:
         return ["license_missing"]

@@ -1,6 +1,7 @@
 """Patients: registering them, keeping their details, and where they say they are."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -143,9 +144,7 @@ async def create(
         )
         session.add(lead)
         await session.flush()
-        await audit.record(
-            session, actor, "care_link.create", subject=("care_link", lead.id), patient_id=row.id, at=at
-        )
+        await audit.record(session, actor, "care_link.create", subject=("care_link", lead.id), patient_id=row.id, at=at)
     await audit.record(session, actor, "patient.create", subject=("patient", row.id), patient_id=row.id, at=at)
     return await _read(session, actor, row)
 
@@ -173,9 +172,9 @@ async def update(
     return await _read(session, actor, row)
 
 
-def _check_fields(actor: Actor, names: Set[str]) -> None:
+def _check_fields(actor: Actor, names: AbstractSet[str]) -> None:
     """Refuse fields that are not the role's to set. Raises FieldNotYours."""
-    refused: Set[str] = frozenset()
+    refused: AbstractSet[str] = frozenset()
     if actor.role is Role.PATIENT:
         refused = names - OWN_FIELDS
     elif actor.role is Role.CLINIC_ADMIN:

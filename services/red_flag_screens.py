@@ -131,10 +131,7 @@ async def _keep(
     region = ""
     if form.episode_id is not None:
         region = await _region(session, actor, patient.id, form.episode_id)
-    try:
-        screening = red_flags.screen(form.answers, facts, body_region=region)
-    except red_flags.InvalidAnswers as refusal:
-        raise red_flags.InvalidAnswers(*(_placed(problem) for problem in refusal.problems)) from refusal
+    screening = red_flags.screen(form.answers, facts, body_region=region)
     row = RedFlagScreen(
         clinic_id=actor.clinic_id,
         patient_id=patient.id,
@@ -201,12 +198,6 @@ async def _region(session: AsyncSession, actor: Actor, patient_id: UUID, episode
     if region is None:
         raise EpisodeUnknown(Problem("/episode_id", "episode_unknown", "The patient has no such episode."))
     return region
-
-
-def _placed(problem: Problem) -> Problem:
-    """Point into the body: the screen speaks of answers by their bare ids."""
-    inside = problem.pointer.startswith("/facts/")
-    return problem if inside else Problem(f"/answers{problem.pointer}", problem.code, problem.message)
 
 
 def _age(patient: Patient, at: datetime) -> int:

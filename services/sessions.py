@@ -35,6 +35,9 @@ SKEW = timedelta(minutes=5)
 OFFLINE = timedelta(hours=72)
 """How long after a change of the program a device may not know of it yet."""
 
+STILL_ASKED = timedelta(hours=24)
+"""How late a session may arrive and still be asked about."""
+
 ID_AHEAD = timedelta(days=1)
 FIRST_ID = datetime(2020, 1, 1, tzinfo=UTC)
 STOP_RULE = "PR-stop"
@@ -165,8 +168,9 @@ async def log(session: AsyncSession, actor: Actor, session_id: UUID, form: Sessi
         return await _again(session, actor, session_id, await _stored(session, actor, session_id), body, at=at)
     if made["stop"]:
         await _alert(session, actor, made, plan["episode_id"], at=at)
-    if plan["asks_after"]:
-        await check_ins.after_session(session, actor.clinic_id, patient_id, session_id, at=at)
+    if plan["asks_after"] and form.supersedes_id is None and at - form.performed_at < STILL_ASKED:
+        ended_at = min(form.performed_at, at)
+        await check_ins.after_session(session, actor.clinic_id, patient_id, session_id, at=ended_at)
     return Logged(SessionRead.model_validate(made), created=True)
 
 

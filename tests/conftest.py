@@ -20,6 +20,7 @@ from alembic.config import Config
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from core.database import Sessions, make_engine, make_sessions
+from core.settings import Settings
 from dev.cluster import SUPERUSER, Cluster, run_statements
 from dev.postgres import EmbeddedPostgres
 

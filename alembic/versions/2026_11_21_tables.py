@@ -846,6 +846,7 @@ def upgrade() -> None:
         sa.Column("steps", postgresql.ARRAY(sa.Integer()), nullable=False),
         sa.Column("local_time", sa.Time(), nullable=False),
         sa.Column("zone", sa.Text(), nullable=False),
+        sa.Column("follow_zone", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.Column("opens_minutes", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("closes_minutes", sa.Integer(), server_default=sa.text("1200"), nullable=False),
         sa.Column("late_minutes", sa.Integer(), server_default=sa.text("1440"), nullable=False),

@@ -89,8 +89,10 @@ async def create(session: AsyncSession, actor: Actor, episode_id: UUID, form: Pl
     return plan
 
 
-async def browse(session: AsyncSession, actor: Actor, episode_id: UUID, page: Page, *, at: datetime) -> Paged[CheckInPlan]:
-    """An episode's plans, oldest first. Raises NotFound."""
+async def browse(
+    session: AsyncSession, actor: Actor, episode_id: UUID, page: Page, *, at: datetime
+) -> Paged[CheckInPlan]:
+    """List an episode's plans, oldest first. Raises NotFound."""
     episode = await access.subject(session, actor, Action.READ_RECORD, Episode, episode_id, at=at)
     query = select(CheckInPlan).where(CheckInPlan.clinic_id == actor.clinic_id, CheckInPlan.episode_id == episode_id)
     await audit.record(
@@ -118,7 +120,9 @@ async def update(
         if value is None and name not in {"zone", "ends_on", "weekdays", "times_per_week"}
     ]
     if plan.frequency is PlanFrequency.AFTER_SESSION and changes.keys() & _SCHEDULE - {"zone", "ends_on"}:
-        problems.append(Problem("/frequency", "after_session", "Plan after sessions have no timetable: make a new one."))
+        problems.append(
+            Problem("/frequency", "after_session", "Plan after sessions have no timetable: make a new one.")
+        )
     if problems:
         raise PlanRefused(*problems)
     reschedules = bool(changes.keys() & _SCHEDULE)

@@ -1,9 +1,9 @@
 """What time does to check-ins: plans make them, they open, they close.
 
-Each sweep is one set-based statement, the same for all clinics (as the sweeper) and for one (bound by its policies), and
-may run twice or on several workers at once: a plan is moved on and its check-in inserted by the same statement, under
-the plan's row lock and the key (plan, local date, slot). Arithmetic inside is immutable, so that a sharded database can
-push it down to where the plans are.
+Each sweep is one set-based statement, the same for all clinics (as the sweeper) and for one (bound by its policies),
+and may run twice or on several workers at once: a plan is moved on and its check-in inserted by the same statement,
+under the plan's row lock and the key (plan, local date, slot). Arithmetic inside is immutable, so that a sharded
+database can push it down to where the plans are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -82,7 +82,7 @@ WHERE c.clinic_id = n.clinic_id AND c.id = n.id AND c.status IN ('due', 'open')
 RETURNING c.clinic_id, c.id, c.patient_id, c.episode_id, c.plan_id, c.local_date, c.slot, c.status = 'missed' AS missed
 """
 
-# How many check-ins of the plan were missed in a row, up to and with each of these; excused ones do not count either way.
+# How many check-ins of the plan were missed in a row, up to and with each of these; excused ones do not count.
 _STREAKS = """
 SELECT m.clinic_id, m.id, m.patient_id, m.episode_id, s.in_a_row,
        (SELECT t.account_id FROM patients t WHERE t.clinic_id = m.clinic_id AND t.id = m.patient_id) AS account_id
@@ -195,9 +195,7 @@ async def _streaks(session: AsyncSession, missed: Sequence[asyncpg.Record]) -> l
         return []
     limits = [rule.limits["in_a_row"] for rule in load().escalation.rules if rule.check == "missed"]
     columns = ("clinic_id", "id", "patient_id", "episode_id", "plan_id", "local_date", "slot")
-    return await fetch(
-        session, _STREAKS, *([row[column] for row in missed] for column in columns), max(limits), limits
-    )
+    return await fetch(session, _STREAKS, *([row[column] for row in missed] for column in columns), max(limits), limits)
 
 
 def _reminds(row: asyncpg.Record) -> bool:

@@ -2,6 +2,7 @@
 
 from services.programs.authoring import create, create_version
 from services.programs.calendar import Planned, planned
+from services.programs.halting import halt
 from services.programs.lifecycle import activate, complete, pause, resume
 from services.programs.reading import browse, get
 from services.programs.suspension import suspend
@@ -14,6 +15,7 @@ __all__ = [
     "create",
     "create_version",
     "get",
+    "halt",
     "pause",
     "planned",
     "resume",

@@ -1,9 +1,9 @@
 """Places where a patient may be."""
 
 import pytest
-from core.errors import Invalid
 
 from clinical.places import COUNTRIES, PlaceUnknown, check_place
+from core.errors import Invalid
 
 
 def test_all_249_countries_are_known() -> None:

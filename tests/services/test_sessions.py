@@ -10,14 +10,17 @@ from core.crypto import new_id
 from core.database import Sessions
 from core.errors import Forbidden, NotFound
 from models.alerts import Alert
+from models.check_ins import CheckIn
 from models.identity import Role
 from models.sessions import ExerciseSession, SessionItem
+from schemas.check_ins import PlanIn
 from schemas.pages import Page
 from schemas.programs import ProgramPauseIn, ProgramRead, ProgramReason, ProgramVersionCreate
 from schemas.sessions import SessionLog
 from services import programs
 from services import sessions as sessions_module
 from services.access import Actor
+from services.check_ins import plans
 from tests.factories import NOW, make_actor, make_patient
 from tests.services.caring import DAY, MOBILITY, STRENGTH, Care, care, pointers
 
@@ -113,6 +116,23 @@ async def test_two_puts_at_once_make_one_session(sessions: Sessions) -> None:
     assert sorted(each.created for each in both) == [False, False, False, True]
     assert len({each.session.model_dump_json() for each in both}) == 1
     assert (await world.actions()).count("session.log") == 1
+
+
+async def test_a_twin_that_read_before_the_first_was_kept_gets_the_stored_one(sessions: Sessions) -> None:
+    world = await care(sessions)
+    form, session_id = _form(await world.running()), new_id(NOW)
+    async with sessions() as slow, sessions() as fast:
+        for session in (slow, fast):
+            await world.open(session)
+        first = await sessions_module.log(fast, world.alice, session_id, form, at=LATER)
+        waiting = asyncio.create_task(sessions_module.log(slow, world.alice, session_id, form, at=LATER))
+        await asyncio.sleep(0.2)
+        assert not waiting.done(), "the second waits for the first to commit"
+        await fast.commit()
+        second = await waiting
+        await slow.commit()
+    assert (first.created, second.created) == (True, False)
+    assert second.session == first.session
 
 
 async def test_another_content_under_the_id_is_refused_bare(sessions: Sessions) -> None:
@@ -374,6 +394,38 @@ async def test_pain_of_seven_alerts_nobody(sessions: Sessions) -> None:
     async with sessions() as session:
         await world.open(session)
         assert list(await session.scalars(select(Alert.id))) == []
+
+
+async def _plan_after_session(world: Care, program: ProgramRead) -> None:
+    form = PlanIn.model_validate({"question_set": "after_session", "frequency": "after_session", "after_hours": 24})
+    async with world.sessions.begin() as session:
+        await world.open(session)
+        await plans.create(session, world.bob, world.episode_id, form, at=NOW)
+
+
+async def _asked(world: Care) -> list[UUID | None]:
+    async with world.sessions() as session:
+        await world.open(session)
+        return list(await session.scalars(select(CheckIn.session_id)))
+
+
+async def test_a_patient_with_such_a_plan_is_asked_about_the_session_once(sessions: Sessions) -> None:
+    world = await care(sessions)
+    program = await world.running()
+    await _plan_after_session(world, program)
+    session_id = new_id(NOW)
+    await _log(world, _form(program), session_id=session_id)
+    await _log(world, _form(program), session_id=session_id)
+    await _log(world, _form(program, pain_after=5, supersedes_id=str(session_id)))
+    assert await _asked(world) == [session_id]
+
+
+async def test_nobody_is_asked_about_a_session_of_days_ago(sessions: Sessions) -> None:
+    world = await care(sessions)
+    program = await world.running()
+    await _plan_after_session(world, program)
+    await _log(world, _form(program), at=NOW + 2 * DAY)
+    assert await _asked(world) == []
 
 
 # ------------------------------------------------------------------ lists

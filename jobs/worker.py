@@ -1,0 +1,145 @@
+"""The worker: Procrastinate keeps the timetable, the retries and the pool; our rows decide what is due.
+
+Nothing hangs on the queue: a job that is killed, run twice or late does no harm. So no request ever defers a job, and
+the queue's NOTIFY trigger, which takes a lock of the whole server at commit, fires only for the worker's own few rows a
+minute; the worker does not listen either, it asks once a second. A pooler's transaction mode suits both.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
+from procrastinate.exceptions import AlreadyEnqueued
+from procrastinate.jobs import DeleteJobCondition
+from psycopg.conninfo import make_conninfo
+from sqlalchemy import make_url
+
+from core import clock, logs
+from core.database import make_engine, make_sessions
+from core.settings import Settings
+from integrations.email import make_sender
+from services import jobs
+from services.timetable import TIMETABLE, Entry
+
+GRACE_SECONDS = 8.0
+"""For so long a stopping worker lets its jobs finish; what is cut off is done again by whoever comes next."""
+
+EVERY_MINUTE = "* * * * *"
+POLL_SECONDS = 1.0
+CONCURRENCY = 4
+STALLED_SECONDS = 60
+KEPT_HOURS = 7 * 24
+"""Failed jobs stay in the queue's table for a week; what each run did stands in `job_runs`."""
+
+log = structlog.get_logger("jobs")
+
+Task = Callable[..., Coroutine[Any, Any, None]]
+
+
+def conninfo(url: str) -> str:
+    """Turn our database URL into psycopg's, with the queue's schema in front."""
+    parts = make_url(url)
+    options = {key: value for key, value in parts.query.items() if isinstance(value, str)}
+    return make_conninfo(
+        "",
+        user=parts.username,
+        password=parts.password,
+        host=options.get("host", parts.host),
+        port=options.get("port", parts.port),
+        dbname=parts.database,
+        application_name="physio-queue",
+        options="-c search_path=procrastinate,public",
+    )
+
+
+def make_app(url: str, reach: jobs.Reach) -> App:
+    """Make the queue's app, with one task for each entry of the timetable, and one that tidies the queue itself."""
+    app = App(connector=PsycopgConnector(conninfo=conninfo(url), min_size=1, max_size=4))
+    for entry in TIMETABLE:
+        task = app.task(name=entry.job, queueing_lock=entry.job, retry=_retry(entry))(_task(entry.job, reach))
+        app.periodic(cron=entry.cron)(task)
+    tidy = app.task(name="queue.tidy", queueing_lock="queue.tidy", pass_context=True)(_tidy)
+    app.periodic(cron="*/5 * * * *")(tidy)
+    return app
+
+
+def _retry(entry: Entry) -> RetryStrategy | bool:
+    """Try a daily job five times, 1 to 16 minutes apart; one of every minute comes again by itself."""
+    return False if entry.cron == EVERY_MINUTE else RetryStrategy(max_attempts=5, exponential_wait=60)
+
+
+def _task(job: str, reach: jobs.Reach) -> Task:
+    async def start(timestamp: int) -> None:  # noqa: ARG001 - which tick it was does not matter: rows say what is due
+        done = await jobs.run(job, reach, at=clock.now())
+        if any(done.counts.values()):
+            log.info("job done", job=job, run_id=str(done.id), counts=done.counts)
+
+    return start
+
+
+async def _tidy(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - as above
+    """Give back the jobs of workers that died, and forget finished ones."""
+    manager = context.app.job_manager
+    for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
+        await manager.retry_job(job)
+    await manager.delete_old_jobs(
+        nb_hours=KEPT_HOURS, include_failed=True, include_cancelled=True, include_aborted=True
+    )
+
+
+async def _catch_up(app: App) -> None:
+    """Do at once what comes every minute: a worker that starts has time to make up for."""
+    for entry in TIMETABLE:
+        if entry.cron == EVERY_MINUTE:
+            try:
+                await app.tasks[entry.job].defer_async(timestamp=int(clock.now().timestamp()))
+            except AlreadyEnqueued:
+                log.info("already waiting", job=entry.job)
+
+
+async def serve(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT; then stop within ten seconds."""
+    assert settings.worker_database_url is not None, "PHYSIO_WORKER_DATABASE_URL"
+    assert settings.sweeper_database_url is not None, "PHYSIO_SWEEPER_DATABASE_URL"
+    worker_url = settings.worker_database_url.get_secret_value()
+    smtp = settings.smtp_url
+    cache = settings.statement_cache
+    sweeper = make_engine(
+        settings.sweeper_database_url.get_secret_value(),
+        pool_size=CONCURRENCY,
+        statement_cache=cache,
+        application_name="physio-sweeper",
+    )
+    worker = make_engine(worker_url, pool_size=CONCURRENCY, statement_cache=cache, application_name="physio-worker")
+    reach = jobs.Reach(
+        sweeper=make_sessions(sweeper),
+        worker=make_sessions(worker),
+        sender=make_sender(
+            None if smtp is None else smtp.get_secret_value(),
+            sender=settings.mail_from,
+            folder=settings.data_dir / "mail",
+        ),
+        public_url=settings.public_url,
+    )
+    app = make_app(worker_url, reach)
+    try:
+        async with app.open_async():
+            await _catch_up(app)
+            await app.run_worker_async(
+                concurrency=CONCURRENCY,
+                listen_notify=False,
+                fetch_job_polling_interval=POLL_SECONDS,
+                shutdown_graceful_timeout=GRACE_SECONDS,
+                delete_jobs=DeleteJobCondition.SUCCESSFUL,
+            )
+    finally:
+        await sweeper.dispose()
+        await worker.dispose()
+
+
+def main(settings: Settings) -> None:
+    """Run the worker in this process."""
+    logs.configure(settings.log_level)
+    asyncio.run(serve(settings))

@@ -1,0 +1,265 @@
+"""Running jobs: the same functions for the worker's timetable and for schedulers outside.
+
+A job is given session factories, not a session: it opens its own transactions, and no network call happens inside one.
+The worker sweeps all clinics as the sweeper; a service account's run is bound to its clinic.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Self
+from uuid import UUID
+
+from sqlalchemy import Select, delete, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.crypto import new_id
+from core.database import CLINIC, Sessions
+from core.errors import NotFound
+from integrations.email import DeliveryFailed, DeliveryRefused, EmailSender
+from models.consents import Consent, ConsentStatus
+from models.idempotency import IdempotencyKey
+from models.jobs import JobRun
+from schemas.jobs import JobOut, JobRunOut
+from services import access, adherence, alerts, check_ins, letters, licenses, notifications
+from services.access import Action, Actor
+from services.timetable import TIMETABLE
+
+Counts = dict[str, int]
+
+KEYS_KEPT = timedelta(days=30)
+LEASED_AT_ONCE = 20
+"""Letters taken in one go: even if the mail server lets each time out, they are done before the lease runs out."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What a job works with.
+
+    sweeper: sessions for set-based sweeps. worker: sessions for the work of one clinic. clinic_id: the one clinic that
+    the run is for, None for all. public_url: where the app is, for letters.
+    """
+
+    sweeper: Sessions
+    worker: Sessions
+    sender: EmailSender
+    public_url: str
+    clinic_id: UUID | None = None
+
+    @asynccontextmanager
+    async def sweep(self, *, dry_run: bool = False) -> AsyncIterator[AsyncSession]:
+        """Open one transaction over everything in reach; a dry run is rolled back."""
+        info = {} if self.clinic_id is None else {CLINIC: self.clinic_id}
+        async with self.sweeper(info=info) as session:
+            yield session
+            await (session.rollback() if dry_run else session.commit())
+
+    @asynccontextmanager
+    async def work(self, clinic_id: UUID) -> AsyncIterator[AsyncSession]:
+        """Open one transaction of one clinic."""
+        async with self.worker(info={CLINIC: clinic_id}) as session:
+            yield session
+            await session.commit()
+
+
+# ------------------------------------------------------------------ the jobs
+async def _dispatch(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
+    async with reach.sweep(dry_run=dry_run) as session:
+        return asdict(await check_ins.dispatch(session, at=at))
+
+
+async def _close(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
+    async with reach.sweep(dry_run=dry_run) as session:
+        return asdict(await check_ins.close_due(session, at=at))
+
+
+async def _escalate(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
+    async with reach.sweep(dry_run=dry_run) as session:
+        return {"overdue": await alerts.mark_overdue(session, at=at)}
+
+
+async def _deliver(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
+    """Lease, send, record: three steps, and no transaction is open while a letter is on its way."""
+    async with reach.sweep() as session:
+        if dry_run:
+            return {"owed": await notifications.owed(session, at=at)}
+        clinics = await notifications.clinics_owing(session, at=at)
+    counts = {"sent": 0, "failed": 0, "refused": 0}
+    for clinic_id in clinics:
+        while True:
+            async with reach.work(clinic_id) as session:
+                leased = await notifications.lease(session, clinic_id, at=at, limit=LEASED_AT_ONCE)
+            for one in leased:
+                error, final = await _send(reach, one)
+                async with reach.work(clinic_id) as session:
+                    await notifications.record(session, one, error=error, final=final, at=at)
+                counts["sent" if error is None else "refused" if final else "failed"] += 1
+            if len(leased) < LEASED_AT_ONCE:
+                break
+    return counts
+
+
+async def _send(reach: Reach, leased: notifications.Leased) -> tuple[str | None, bool]:
+    if leased.address is None:
+        return "no_address", True
+    try:
+        await reach.sender.deliver(letters.write(leased, leased.address, url=reach.public_url))
+    except DeliveryRefused as refused:
+        return refused.code, True
+    except DeliveryFailed as failed:
+        return failed.code, False
+    return None, False
+
+
+async def _expire_licenses(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
+    async with reach.sweep(dry_run=dry_run) as session:
+        return await licenses.expire(session, at=at)
+
+
+async def _expire_consents(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
+    gone = (
+        update(Consent)
+        .where(Consent.status.in_([ConsentStatus.GIVEN, ConsentStatus.OFFERED]), Consent.expires_on < at.date())
+        .values(status=ConsentStatus.EXPIRED, updated_at=at, version=Consent.version + 1)
+        .returning(Consent.id)
+        .execution_options(synchronize_session=False)
+    )
+    async with reach.sweep(dry_run=dry_run) as session:
+        return {"expired": len((await session.scalars(gone)).all())}
+
+
+async def _review_adherence(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
+    async with reach.sweep() as session:
+        clinics = await adherence.clinics_to_review(session)
+    found = 0
+    for clinic_id in clinics:
+        async with reach.work(clinic_id) as session:
+            found += await adherence.review(session, clinic_id, at=at, dry_run=dry_run)
+    return {"clinics": len(clinics), "alerts": found}
+
+
+async def _housekeeping(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
+    """Forget old Idempotency-Keys; only the sweeper may, so a run for one clinic finds nothing to do."""
+    if reach.clinic_id is not None:
+        return {"keys": 0}
+    async with reach.sweep(dry_run=dry_run) as session:
+        gone = delete(IdempotencyKey).where(IdempotencyKey.created_at < at - KEYS_KEPT)
+        rows = await session.scalars(
+            gone.returning(IdempotencyKey.clinic_id).execution_options(synchronize_session=False)
+        )
+        return {"keys": len(rows.all())}
+
+
+JOBS: Mapping[str, Callable[..., Awaitable[Counts]]] = {
+    "check-ins.dispatch": _dispatch,
+    "check-ins.close": _close,
+    "alerts.escalate": _escalate,
+    "notifications.deliver": _deliver,
+    "adherence.review": _review_adherence,
+    "licenses.expire": _expire_licenses,
+    "consents.expire": _expire_consents,
+    "housekeeping": _housekeeping,
+}
+
+
+# ------------------------------------------------------------------ running them
+async def run(job: str, reach: Reach, *, at: datetime, dry_run: bool = False) -> JobRunOut:
+    """Run a job now, and keep what it did; an error is kept, too, and goes on its way.
+
+    A dry run tells what would happen, changes nothing and leaves no row. Raises NotFound for a name that is no job.
+    """
+    if job not in JOBS:
+        raise NotFound
+    if dry_run:
+        counts = await JOBS[job](reach, at, dry_run=True)
+        return JobRunOut(
+            id=None, job=job, status="succeeded", dry_run=True, started_at=at, finished_at=at, counts=counts, error=None
+        )
+    async with _Run(job, reach, at) as kept:
+        kept.counts = await JOBS[job](reach, at, dry_run=False)
+    async with reach.sweep() as session:
+        row = (await session.scalars(select(JobRun).where(JobRun.id == kept.id))).one()
+        return _shown(row)
+
+
+async def start(actor: Actor, job: str, reach: Reach, *, at: datetime, dry_run: bool) -> JobRunOut:
+    """Run a job for a service account; `reach` is bound to its clinic. Raises Forbidden, NotFound."""
+    access.require(actor, Action.RUN_JOBS)
+    return await run(job, reach, at=at, dry_run=dry_run)
+
+
+class _Run:
+    """One row about one run, committed before and after, whatever happens in between."""
+
+    def __init__(self, job: str, reach: Reach, at: datetime) -> None:
+        self.id = new_id(at)
+        self.counts: Counts = {}
+        self._job, self._reach, self._at = job, reach, at
+
+    async def __aenter__(self) -> Self:
+        async with self._reach.sweep() as session:
+            session.add(JobRun(id=self.id, job=self._job, clinic_id=self._reach.clinic_id, started_at=self._at))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        async with self._reach.sweep() as session:
+            await session.execute(
+                update(JobRun)
+                .where(JobRun.id == self.id)
+                .values(
+                    status="succeeded" if kind is None else "failed",
+                    counts=self.counts,
+                    error=None if kind is None else kind.__name__,
+                    finished_at=func.greatest(JobRun.started_at, func.clock_timestamp()),
+                )
+            )
+
+
+# ------------------------------------------------------------------ looking at them
+async def browse(session: AsyncSession, actor: Actor, *, at: datetime) -> list[JobOut]:
+    """Give the timetable with each job's last run, its backlog, and how long the oldest of it has waited."""
+    access.require(actor, Action.READ_JOBS)
+    runs = {run.job: run for run in await session.scalars(_last_runs(actor.clinic_id))}
+    waiting, oldest = await check_ins.backlog(session, at=at)
+    backlogs: dict[str, tuple[int, datetime | None]] = {
+        "check-ins.dispatch": (waiting, oldest),
+        "notifications.deliver": (await notifications.owed(session, at=at), None),
+        "alerts.escalate": (await alerts.unresolved(session, at=at), None),
+    }
+    return [
+        JobOut(
+            job=entry.job,
+            cron=entry.cron,
+            about=entry.about,
+            last_run=_shown(runs[entry.job]) if entry.job in runs else None,
+            backlog=backlogs.get(entry.job, (0, None))[0],
+            oldest_age_seconds=_age(backlogs.get(entry.job, (0, None))[1], at),
+        )
+        for entry in TIMETABLE
+    ]
+
+
+def _last_runs(clinic_id: UUID) -> Select[JobRun]:
+    mine = or_(JobRun.clinic_id == clinic_id, JobRun.clinic_id.is_(None))
+    return select(JobRun).where(mine).distinct(JobRun.job).order_by(JobRun.job, JobRun.started_at.desc())
+
+
+def _age(oldest: datetime | None, at: datetime) -> int | None:
+    return None if oldest is None else max(0, int((at - oldest).total_seconds()))
+
+
+def _shown(row: JobRun) -> JobRunOut:
+    return JobRunOut(
+        id=row.id,
+        job=row.job,
+        status=row.status,
+        dry_run=False,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        counts=row.counts,
+        error=row.error,
+    )

@@ -1,0 +1,29 @@
+"""Everything that starts because time passed, on one screen.
+
+Every job may run at any time, twice, on several workers, and late: what is due is decided by rows, not by the clock
+that starts it. Times are UTC, in cron's notation. An outside scheduler may start the same jobs by
+`POST /v1/jobs/{job}/runs`.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A job: its name, when it starts, what it does."""
+
+    job: str
+    cron: str
+    about: str
+
+
+TIMETABLE: tuple[Entry, ...] = (
+    Entry("check-ins.dispatch", "* * * * *", "make the check-ins of the next 24 hours, open those whose time has come"),
+    Entry("check-ins.close", "* * * * *", "close what nobody answered, escalate misses in a row (ES07-ES09)"),
+    Entry("alerts.escalate", "* * * * *", "mark alerts that nobody acknowledged in time, and remind"),
+    Entry("notifications.deliver", "* * * * *", "send the e-mail that is owed"),
+    Entry("adherence.review", "20 2 * * *", "look for too few sessions over 14 days (ES10)"),
+    Entry("licenses.expire", "10 0 * * *", "mark licenses that run out soon, or have run out"),
+    Entry("consents.expire", "15 0 * * *", "mark consents that have run out"),
+    Entry("housekeeping", "40 3 * * *", "forget Idempotency-Keys after 30 days"),
+)
