@@ -18,11 +18,14 @@ from api import (
     jobs,
     licenses,
     operations,
+    outcomes,
     patients,
     programs,
     red_flag_screens,
     sessions,
     therapists,
+    today,
+    worklist,
 )
 
 COMPLETE = False
@@ -42,11 +45,14 @@ ROUTERS: tuple[APIRouter, ...] = (
     goals.router,
     exercises.router,
     instruments.router,
+    outcomes.router,
     red_flag_screens.router,
     programs.router,
     sessions.router,
     check_ins.router,
     alerts.router,
+    today.router,
+    worklist.router,
     jobs.router,
     operations.router,
 )

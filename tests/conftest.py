@@ -1,7 +1,7 @@
 """A real PostgreSQL for the tests: one server per run, one database per worker, cloned from a migrated template.
 
-Nothing here runs unasked: a test that needs no database starts none. Under xdist the controller starts the server and hands
-its address to the workers; the first worker that asks migrates the template.
+Nothing here runs unasked: a test that needs no database starts none. Under xdist the controller starts the server and
+hands its address to the workers; the first worker that asks migrates the template.
 """
 
 import fcntl
