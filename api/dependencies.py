@@ -5,7 +5,7 @@ that a refusal which says so (`keeps_effects`) leaves what was done before it.
 """
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import idempotency
 from api.state import state_of
+from core import clock
 from core.database import CLINIC, driver
 from core.errors import Refusal, Unauthenticated, Unavailable
 from services import access, authentication
@@ -48,7 +49,7 @@ Session = Annotated[AsyncSession, Depends(_session, scope="function")]
 
 
 async def _now() -> datetime:
-    return datetime.now(UTC)
+    return clock.now()
 
 
 Now = Annotated[datetime, Depends(_now)]

@@ -5,11 +5,11 @@ generator is not what is measured. Nobody in it has a name: the people are numbe
 """
 
 import asyncio
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from uuid import UUID, uuid4
+from datetime import UTC, datetime
+from itertools import cycle, islice
+from uuid import UUID
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -91,7 +91,7 @@ STEPS: tuple[tuple[str, str], ...] = (
         SELECT clinic_id, id, 'Low back pain', 'lower_back', 'active', created_at::date, created_at FROM patients;
         INSERT INTO red_flag_screens (clinic_id, patient_id, episode_id, trigger, answers, facts, rule_version, level,
           complete, advice, status, screened_at, screened_by)
-        SELECT clinic_id, patient_id, id, 'intake', '{{}}', '{{}}', '1', 'none', true, '{{}}', 'closed', created_at,
+        SELECT clinic_id, patient_id, id, 'intake', '{{}}', '{{}}', '1', 'none', true, '{{}}', 'open', created_at,
                uuidv7() FROM episodes
         """,
     ),
@@ -199,7 +199,7 @@ STEPS: tuple[tuple[str, str], ...] = (
                patient_id
         FROM episodes, unnest(ARRAY['rmdq24', 'nprs', 'psfs']) code,
           LATERAL (SELECT now() - make_interval(days => 28 * n) AS at
-                   FROM generate_series(0, {days} / 28) n) a ORDER BY at;
+                   FROM generate_series(0, {days} / 28) n) a ORDER BY a.at;
         INSERT INTO assessments (clinic_id, patient_id, episode_id, author_id, kind, assessed_on, status, signed_at,
           content_sha256)
         SELECT e.clinic_id, e.patient_id, e.id, t.id, 'initial', e.started_on, 'signed', e.created_at, 'x'
@@ -265,7 +265,7 @@ async def generate(cluster: Cluster, size: Size, tell: Callable[[str], None]) ->
     connection = await connect(cluster)
     await connection.execute("SET session_replication_role = replica; SET synchronous_commit = off")
     await connection.execute("SET work_mem = '256MB'; SET jit = off")
-    await connection.execute("SELECT setseed($1::float8)" if False else f"SELECT setseed({size.seed % 1000 / 1000})")
+    await connection.execute(f"SELECT setseed({size.seed % 1000 / 1000})")
     for name, sql in STEPS:
         tell(name)
         await connection.execute(sql.format(**values))
@@ -336,3 +336,42 @@ async def _token(session: AsyncSession, membership_id: UUID, tokens: authenticat
         account = await session.get_one(Account, membership.account_id)
     at = datetime.now(UTC)
     return (await authentication.open_sign_in(session, account, membership, tokens=tokens, at=at)).access_token
+
+
+# ------------------------------------------------------------------ what there is to do
+
+
+async def open_check_ins(cluster: Cluster, people: Sequence[Person], count: int) -> list[tuple[Person, UUID]]:
+    """Make `count` more check-ins that are open now, spread evenly over the people."""
+    chosen = list(islice(cycle(people), count))
+    connection = await connect(cluster)
+    rows = await connection.fetch(
+        """
+        INSERT INTO check_ins (clinic_id, patient_id, episode_id, local_date, question_set, zone, status, opens_at,
+          due_at, closes_at, late_until)
+        SELECT e.clinic_id, e.patient_id, e.id, current_date, 'daily', 'UTC', 'open', now(), now(),
+               now() + interval '20 hours', now() + interval '44 hours'
+        FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS who(clinic_id, patient_id, n)
+        JOIN episodes e ON e.clinic_id = who.clinic_id AND e.patient_id = who.patient_id
+        ORDER BY who.n RETURNING id, patient_id
+        """,
+        [person.clinic_id for person in chosen],
+        [person.subject_id for person in chosen],
+    )
+    await connection.close()
+    by_id = {person.subject_id: person for person in people}
+    return [(by_id[row["patient_id"]], row["id"]) for row in rows]
+
+
+async def items_in_force(cluster: Cluster) -> dict[UUID, list[UUID]]:
+    """Give what is prescribed today, by patient."""
+    connection = await connect(cluster)
+    rows = await connection.fetch(
+        """
+        SELECT v.patient_id, array_agg(i.id ORDER BY i.position) AS items
+        FROM program_versions v JOIN program_items i ON i.clinic_id = v.clinic_id AND i.version_id = v.id
+        WHERE v.in_force @> current_date GROUP BY v.patient_id
+        """
+    )
+    await connection.close()
+    return {row["patient_id"]: row["items"] for row in rows}

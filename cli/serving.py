@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.app import create_app
-from core import logs
+from core import clock, logs
 from core.database import make_engine
 from core.settings import Settings, load
 
@@ -60,6 +60,7 @@ def make_app() -> FastAPI:
     """Make the application of this process from the environment."""
     settings = load()
     logs.configure(settings.log_level)
+    clock.steer(settings.clock_file)
     return create_app(settings)
 
 

@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     mail_from: str = Field("clinic@physio.example", description="sender of e-mail")
     public_url: str = Field("http://127.0.0.1:8000", description="what links in e-mail begin with")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    clock_file: Path | None = Field(None, description="seconds the clock runs ahead, in a file; for tests of long stories")
     processes: Annotated[int, Field(ge=1, le=64, description="API processes")] = 1
 
     @model_validator(mode="before")
@@ -70,6 +71,8 @@ class Settings(BaseSettings):
     def _fit_to_run(self) -> Self:
         if self.demo and self.host not in LOOPBACK:
             raise ValueError("PHYSIO_DEMO listens on loopback only: its passwords are in the README")
+        if self.clock_file is not None and self.environment != "test":
+            raise ValueError("PHYSIO_CLOCK_FILE is for tests only")
         if self.environment == "production":
             if self.demo:
                 raise ValueError("PHYSIO_DEMO is not for production")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, LiteralString, Self, cast
+from typing import Any, Self
 from urllib.parse import quote
 
 import psycopg
@@ -20,7 +20,7 @@ def run_statements(url: str, statements: Iterable[str]) -> None:
     """
     with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
         for statement in statements:
-            connection.execute(cast("LiteralString", statement))
+            connection.execute(statement)
 
 
 @dataclass(frozen=True)

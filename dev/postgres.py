@@ -240,8 +240,9 @@ class EmbeddedPostgres:
         )
 
     def _is_ours(self, pid: int) -> bool:
-        if sys.platform == "linux":
-            return str(self.data) in _read(Path(f"/proc/{pid}/cmdline"))
+        words = Path(f"/proc/{pid}/cmdline")
+        if words.exists():
+            return str(self.data) in _read(words)
         command = ["/bin/ps", "-o", "args=", "-p", str(pid)]
         listed = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - a fixed program
         return str(self.data) in listed.stdout

@@ -142,4 +142,5 @@ async def serve(settings: Settings) -> None:
 def main(settings: Settings) -> None:
     """Run the worker in this process."""
     logs.configure(settings.log_level)
+    clock.steer(settings.clock_file)
     asyncio.run(serve(settings))

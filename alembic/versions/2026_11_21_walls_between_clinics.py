@@ -79,7 +79,7 @@ SWEPT = {
         "clinic_id, id, alert_id, kind, at, source_type, source_id, inputs",
     ),
     "licenses": (
-        "clinic_id, id, therapist_id, status, issued_on, expires_on, in_force",
+        "clinic_id, id, therapist_id, status, issued_on, expires_on, in_force, version",
         "status, updated_at, version",
         "",
     ),

@@ -69,7 +69,8 @@ coalesce(
    ORDER BY o.administered_at LIMIT 1),
   (SELECT f.pain_now FROM check_in_answers f
    WHERE f.clinic_id = $1 AND f.patient_id = $3 AND f.pain_now IS NOT NULL
-     AND f.answered_at >= (SELECT e.created_at FROM episodes e WHERE e.clinic_id = $1 AND e.id = x.episode_id)
+     AND f.answered_at >= (SELECT e.started_on::timestamp AT TIME ZONE 'UTC' FROM episodes e
+                           WHERE e.clinic_id = $1 AND e.id = x.episode_id)
    ORDER BY f.answered_at LIMIT 1)
 ) AS baseline
 """
@@ -99,7 +100,7 @@ FROM (
   SELECT p.zone, $5::text AS question_set, (
     SELECT e.id FROM episodes e
     WHERE e.clinic_id = $1 AND e.patient_id = $3 AND e.status <> 'discharged' AND ($6::uuid IS NULL OR e.id = $6)
-    ORDER BY e.created_at DESC, e.id DESC LIMIT 1) AS episode_id
+    ORDER BY e.started_on DESC, e.id DESC LIMIT 1) AS episode_id
   FROM patients p WHERE p.clinic_id = $1 AND p.id = $3
 ) x
 LEFT JOIN check_ins k ON k.clinic_id = $1 AND k.id = $2

@@ -40,7 +40,7 @@ async def test_an_admin_registers_without_linking_anybody_and_sees_nothing_clini
     refused(answer, 403, "field_not_yours", ("/conditions", "field_not_yours"))
     assert {"conditions", "place"}.isdisjoint(await desk.get("dana", desk.patient))
     listed = await desk.get("dana", "/v1/patients")
-    assert {"conditions", "place"}.isdisjoint(*(set(each) for each in listed["items"]))
+    assert all({"conditions", "place"}.isdisjoint(each) for each in listed["items"])
 
 
 async def test_a_therapist_without_a_license_in_force_registers_nobody(desk: Desk, sessions: Sessions) -> None:

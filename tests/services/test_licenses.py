@@ -1,7 +1,9 @@
 """The calendar moves licenses on."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 
+import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -9,9 +11,19 @@ from core.database import Sessions, bind_clinic, make_engine, make_sessions
 from models.therapists import License, LicenseStatus
 from services import licenses
 from tests import factories
+from tests.conftest import Database
 
 AT = datetime(2026, 3, 2, 23, 30, tzinfo=UTC)
 """2 March in London, 3 March in Berlin already."""
+
+
+@pytest.fixture
+async def sweeper(database: Database) -> AsyncIterator[Sessions]:
+    """Open sessions as the sweeps over all clinics do."""
+    engine = make_engine(database.sweeper)
+    yield make_sessions(engine)
+    await engine.dispose()
+
 
 ENDS = {
     "over in Berlin only": date(2026, 3, 2),
@@ -22,7 +34,7 @@ ENDS = {
 
 
 async def test_in_every_clinic_its_own_date_counts_and_a_second_run_moves_nothing(
-    sessions: Sessions, database: object, session: AsyncSession
+    sessions: Sessions, sweeper: Sessions, session: AsyncSession
 ) -> None:
     made = {}
     for zone in ("Europe/Berlin", "Europe/London"):
@@ -35,13 +47,11 @@ async def test_in_every_clinic_its_own_date_counts_and_a_second_run_moves_nothin
                 writing, bob, number="revoked", expires_on=date(2026, 1, 1), status=LicenseStatus.REVOKED
             )
             made[zone] = clinic.id
-    engine = make_engine(database.sweeper)  # type: ignore[attr-defined]
-    async with make_sessions(engine).begin() as sweeping:
+    async with sweeper.begin() as sweeping:
         counted = await licenses.expire(sweeping, at=AT)
         assert counted["expired"] >= 3
         assert counted["expiring"] >= 2
         assert await licenses.expire(sweeping, at=AT) == {"expiring": 0, "expired": 0}
-    await engine.dispose()
     found = {}
     for zone, clinic_id in made.items():
         await bind_clinic(session, clinic_id)

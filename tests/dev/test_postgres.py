@@ -1,0 +1,369 @@
+"""The embedded server: private, asked for its password, and back on its feet whatever killed it."""
+
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from dev import ground
+from dev.cluster import SUPERUSER
+from dev.ground import Runner, find_binaries, make_home, private_folder, socket_folder
+from dev.postgres import AlreadyRunningError, EmbeddedPostgres, EmbeddedPostgresError, programs
+
+ROOT = Path(__file__).parents[2]
+AS_ROOT = os.geteuid() == 0
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A folder every account may pass through, whose subfolders a server may live in."""
+    folder = Path(tempfile.mkdtemp(prefix="physio-home-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def started(home: Path) -> Iterator[EmbeddedPostgres]:
+    """A running server."""
+    with EmbeddedPostgres(home / "data", durable=False) as server:
+        yield server
+
+
+def ask(url: str, question: str) -> tuple[object, ...]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        answer = connection.execute(question).fetchone()
+        assert answer is not None
+        return answer
+
+
+def as_api(server: EmbeddedPostgres) -> str:
+    return server.cluster.url("physio_api", driver="postgresql")
+
+
+def gone(pid: int, seconds: float = 15) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        state = Path(f"/proc/{pid}/stat")
+        if not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z":
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# ------------------------------------------------------------------ who may come in
+
+
+def test_nobody_else_can_enter_the_data_the_socket_or_the_passwords(started: EmbeddedPostgres) -> None:
+    assert mode(started.data) == mode(started.sockets) == 0o700
+    assert mode(started.folder / "secrets.json") == mode(started.log) == 0o600
+    assert mode(started.folder) == (0o711 if AS_ROOT else 0o700)
+    assert ask(started.cluster.admin_url(), "SHOW listen_addresses") == ("",)
+
+
+def test_the_server_never_runs_as_root(started: EmbeddedPostgres) -> None:
+    owner = Path(f"/proc/{started.pid}").stat().st_uid
+    assert owner != 0
+    assert owner == started.data.stat().st_uid
+
+
+def test_a_wrong_password_is_refused_and_no_password_too(started: EmbeddedPostgres) -> None:
+    password = started.cluster.passwords["physio_api"]
+    for wrong in (as_api(started).replace(password, "guess"), as_api(started).replace(f":{password}", "")):
+        with pytest.raises(psycopg.OperationalError, match=r"password"):
+            ask(wrong, "SELECT 1")
+    stored = ask(started.cluster.admin_url(), "SELECT rolpassword FROM pg_authid WHERE rolname = 'physio_api'")
+    assert str(stored[0]).startswith("SCRAM-SHA-256$4096:")
+
+
+def test_our_roles_own_nothing_they_need_not_and_cannot_bypass_the_walls(started: EmbeddedPostgres) -> None:
+    with psycopg.connect(started.cluster.admin_url(), autocommit=True) as admin:
+        roles = admin.execute(
+            "SELECT rolname, rolcanlogin, rolsuper OR rolbypassrls OR rolcreatedb OR rolcreaterole OR rolreplication "
+            "FROM pg_roles WHERE rolname LIKE 'physio%' ORDER BY rolname"
+        ).fetchall()
+    assert roles == [
+        ("physio_api", True, False),
+        ("physio_identity", False, False),
+        ("physio_owner", True, False),
+        ("physio_sweeper", True, False),
+        ("physio_worker", True, False),
+    ]
+
+
+def test_the_api_is_kept_short_and_becomes_identity_only_when_it_says_so(started: EmbeddedPostgres) -> None:
+    with psycopg.connect(as_api(started)) as api:
+        limits = [
+            api.execute(f"SHOW {name}").fetchone()
+            for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
+        ]
+        assert limits == [("5s",), ("2s",), ("10s",), ("15s",)]
+        assert api.execute("SELECT pg_has_role('physio_identity', 'USAGE')").fetchone() == (False,)
+        api.execute("SET LOCAL ROLE physio_identity")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            api.execute("CREATE TABLE public.mine (id int)")
+
+
+def test_the_database_has_its_extensions_and_keeps_checksums_and_no_words_of_people(started: EmbeddedPostgres) -> None:
+    inside = started.cluster.admin_url("physio")
+    assert ask(inside, "SELECT array_agg(extname::text ORDER BY 1) FROM pg_extension WHERE extname <> 'plpgsql'") == (
+        ["btree_gist", "citext", "pg_trgm"],
+    )
+    for name, value in {
+        "data_checksums": "on",
+        "server_encoding": "UTF8",
+        "log_statement": "none",
+        "log_error_verbosity": "terse",
+        "log_parameter_max_length": "0",
+        "log_parameter_max_length_on_error": "0",
+        "log_min_error_statement": "panic",
+    }.items():
+        assert ask(inside, f"SHOW {name}") == (value,), name
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        ask(inside, "SELECT 'a secret of Alice' FROM nowhere")
+    assert "Alice" not in started.log.read_text()
+
+
+def test_only_a_throw_away_server_is_careless(home: Path, started: EmbeddedPostgres) -> None:
+    assert ask(as_api(started), "SHOW fsync") == ("off",)
+    with EmbeddedPostgres(home / "kept") as kept:
+        for name in ("fsync", "full_page_writes", "synchronous_commit"):
+            assert ask(as_api(kept), f"SHOW {name}") == ("on",)
+
+
+# ------------------------------------------------------------------ databases
+
+
+def test_a_database_can_be_made_cloned_and_dropped(started: EmbeddedPostgres) -> None:
+    started.create_database("first")
+    owner = started.cluster.url("physio_owner", "first", driver="postgresql")
+    with psycopg.connect(owner, autocommit=True) as connection:
+        connection.execute("CREATE TABLE things (id int)")
+        connection.execute("CREATE SCHEMA more")
+    started.create_database("second", "first")
+    assert ask(started.cluster.admin_url("second"), "SELECT count(*) FROM things") == (0,)
+    assert started.cluster.has_database("second")
+    started.drop_database("second")
+    started.drop_database("second")
+    assert not started.cluster.has_database("second")
+
+
+# ------------------------------------------------------------------ stop, start, crash
+
+
+def test_data_outlives_a_clean_stop_and_the_second_start_is_quick(home: Path) -> None:
+    server = EmbeddedPostgres(home / "data", durable=False)
+    server.start()
+    pid, owner = server.pid, server.cluster.url("physio_owner", driver="postgresql")
+    with psycopg.connect(owner, autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 7 AS n")
+        server.stop()  # with a client still there
+    assert gone(pid)
+    assert not (server.data / "postmaster.pid").exists()
+    assert "database system is shut down" in server.log.read_text()
+    server.stop()
+    begun = time.monotonic()
+    server.start()
+    assert time.monotonic() - begun < 5  # a fraction of a second on a quiet machine
+    assert ask(owner, "SELECT n FROM kept") == (7,)
+    server.stop()
+    for question in (lambda: server.pid, lambda: server.cluster):
+        with pytest.raises(EmbeddedPostgresError, match="not been started"):
+            question()
+
+
+def test_a_killed_server_recovers_what_was_committed(home: Path) -> None:
+    server = EmbeddedPostgres(home / "data")
+    server.start()
+    owner = server.cluster.url("physio_owner", driver="postgresql")
+    with psycopg.connect(owner, autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 7 AS n")
+        os.kill(server.pid, signal.SIGKILL)
+    server.stop()
+    assert (server.data / "postmaster.pid").exists()
+    with EmbeddedPostgres(home / "data") as again:
+        assert ask(owner, "SELECT n FROM kept") == (7,)
+        assert "automatic recovery" in again.log.read_text()
+
+
+@pytest.mark.parametrize("left", ["", "garbage\n", "{pid}\n"])
+def test_a_pid_file_that_names_nobody_or_a_stranger_does_not_stand_in_the_way(home: Path, left: str) -> None:
+    server = EmbeddedPostgres(home / "data", durable=False)
+    server.start()
+    server.stop()
+    stranger = subprocess.Popen(["sleep", "60"], **Runner.choose(server.data).credentials)
+    (server.data / "postmaster.pid").write_text(left.format(pid=stranger.pid))
+    server.start()
+    assert ask(as_api(server), "SELECT 1") == (1,)
+    server.stop()
+    assert stranger.poll() is None
+    stranger.kill()
+    stranger.wait()
+
+
+def test_an_orphaned_server_is_stopped_and_replaced(home: Path) -> None:
+    first = EmbeddedPostgres(home / "data", durable=False)
+    first.start()
+    pid = first.pid
+    first._lock.release()  # as if its starter had been killed on a system that cannot stop the server with it
+    with EmbeddedPostgres(home / "data", durable=False) as second:
+        assert second.pid != pid
+        assert gone(pid)
+        assert ask(as_api(second), "SELECT 1") == (1,)
+    first.stop()
+
+
+def test_the_server_goes_when_its_starter_is_killed(home: Path) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from dev.postgres import EmbeddedPostgres as E\n"
+        "s = E(Path(sys.argv[1]), durable=False); s.start(); print(s.pid, flush=True); time.sleep(60)"
+    )
+    starter = subprocess.Popen(
+        [sys.executable, "-c", script, str(home / "data")], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert starter.stdout is not None
+    with starter.stdout:
+        pid = int(starter.stdout.readline())
+    starter.kill()
+    starter.wait()
+    assert gone(pid)
+    with EmbeddedPostgres(home / "data", durable=False) as again:
+        assert ask(as_api(again), "SELECT 1") == (1,)
+
+
+def test_a_first_start_cut_short_is_begun_anew(home: Path) -> None:
+    (home / "data" / "postgres.new").mkdir(parents=True)
+    (home / "data").chmod(0o711)
+    (home / "data" / "postgres.new" / "half").touch()
+    with EmbeddedPostgres(home / "data", durable=False) as server:
+        assert not (server.data / "half").exists()
+
+
+# ------------------------------------------------------------------ side by side
+
+
+def test_two_checkouts_run_side_by_side(home: Path, started: EmbeddedPostgres) -> None:
+    with EmbeddedPostgres(home / "other", durable=False) as other:
+        assert ask(as_api(other), "SELECT 1") == ask(as_api(started), "SELECT 1") == (1,)
+        with pytest.raises(psycopg.OperationalError):
+            ask(as_api(other).replace("other", "data"), "SELECT 1")
+
+
+def test_a_second_process_on_the_same_folder_is_told_who_is_first(started: EmbeddedPostgres) -> None:
+    second = EmbeddedPostgres(started.folder, durable=False)
+    with pytest.raises(AlreadyRunningError, match=rf"Process {os.getpid()} already .* PHYSIO_DATA_DIR and PHYSIO_PORT"):
+        second.start()
+    assert ask(as_api(started), "SELECT 1") == (1,)
+
+
+def test_a_deep_folder_gets_a_short_private_socket_folder(home: Path) -> None:
+    deep = home / ("d" * 60) / ("e" * 60)
+    with EmbeddedPostgres(deep, durable=False) as server:
+        assert len(str(server.sockets)) < 60
+        assert mode(server.sockets) == 0o700
+        assert ask(as_api(server), "SELECT 1") == (1,)
+        assert socket_folder(deep) == server.sockets != socket_folder(deep.with_name("f" * 60))
+    server.sockets.rmdir()
+
+
+# ------------------------------------------------------------------ clear messages
+
+
+def test_a_folder_of_somebody_else_in_the_shared_temporary_folder_is_not_used(home: Path) -> None:
+    (home / "elsewhere").mkdir()
+    (home / "planted").symlink_to(home / "elsewhere")
+    with pytest.raises(EmbeddedPostgresError, match="not writable for this user"):
+        private_folder(home / "planted", Runner.choose(home))
+
+
+def test_a_file_in_the_way_is_named(home: Path) -> None:
+    (home / "data").touch()
+    with pytest.raises(EmbeddedPostgresError, match=f"{home}/data/postgres.lock is in the way|not writable"):
+        EmbeddedPostgres(home / "data").start()
+    with pytest.raises(EmbeddedPostgresError, match="is in the way"):
+        EmbeddedPostgres(home / "data" / "below").start()
+
+
+def test_a_missing_secrets_file_is_not_silently_replaced(home: Path) -> None:
+    server = EmbeddedPostgres(home / "data", durable=False)
+    server.start()
+    server.stop()
+    (server.folder / "secrets.json").unlink()
+    with pytest.raises(EmbeddedPostgresError, match=r"secrets\.json is missing"):
+        server.start()
+
+
+def test_foreign_passwords_are_explained(home: Path) -> None:
+    server = EmbeddedPostgres(home / "data", durable=False)
+    server.start()
+    server.stop()
+    secrets = server.folder / "secrets.json"
+    secrets.write_text(secrets.read_text().replace(f'"{SUPERUSER}": "', f'"{SUPERUSER}": "not'))
+    with pytest.raises(EmbeddedPostgresError, match="refused its own set-up"):
+        server.start()
+    assert not (server.data / "postmaster.pid").exists()
+
+
+def test_data_of_another_version_is_explained(home: Path) -> None:
+    server = EmbeddedPostgres(home / "data", durable=False)
+    server.start()
+    server.stop()
+    (server.data / "PG_VERSION").write_text("15\n")
+    with pytest.raises(EmbeddedPostgresError, match="another version of PostgreSQL"):
+        server.start()
+
+
+def test_damaged_data_gives_the_servers_last_words(home: Path) -> None:
+    server = EmbeddedPostgres(home / "data", durable=False)
+    server.start()
+    server.stop()
+    (server.data / "postgresql.conf").write_text("no such = thing = at all\n")
+    with pytest.raises(EmbeddedPostgresError, match=r"did not start .*last words:\n(.|\n)*syntax error"):
+        server.start()
+
+
+def test_programs_that_cannot_run_are_explained(home: Path) -> None:
+    (home / "initdb").write_text("not a program")
+    with pytest.raises(EmbeddedPostgresError, match="cannot be run"):
+        EmbeddedPostgres(home / "data", binaries=home).start()
+    (home / "initdb").chmod(0o755)
+    with pytest.raises(EmbeddedPostgresError, match="cannot be run"):
+        EmbeddedPostgres(home / "data", binaries=home).start()
+    with programs(home):
+        pass
+
+
+def test_a_long_log_is_put_aside(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dev.postgres.LOG_BYTES", 10)
+    server = EmbeddedPostgres(home / "data", durable=False)
+    for _ in range(2):
+        server.start()
+        server.stop()
+    assert server.log.with_suffix(".log.1").exists()
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root may mount")
+def test_a_full_disk_is_named_as_such(home: Path) -> None:
+    small = home / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m,mode=0755", "none", str(small)], check=True)
+    try:
+        with pytest.raises(EmbeddedPostgresError, match=r"The disk that holds .* is full\. Free some space"):
+            EmbeddedPostgres(small / "data", durable=False).start()
+        assert not (small / "data" / "postgres").exists()
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
