@@ -149,7 +149,16 @@ def _refusals(path: str, method: str, operation: Document) -> set[str]:
         statuses.add("422")
     if "{" in path:
         statuses.add("404")
-    return statuses
+    return statuses | _ALSO.get(operation["operationId"], set())
+
+
+_ALSO: Mapping[str, set[str]] = {
+    "log_in": {"401", "403"},
+    "refresh_sign_in": {"401"},
+    "accept_invitation": {"401", "404"},
+    "create_invitation": {"404"},
+}
+"""Refusals that the form of an operation does not tell: who is not signed in shows a password, a token or a code."""
 
 
 _IDEMPOTENCY_KEY: Document = {

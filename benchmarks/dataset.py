@@ -88,7 +88,7 @@ STEPS: tuple[tuple[str, str], ...] = (
         SELECT clinic_id, id, purpose, 'given', '1', 'electronic', created_at, uuidv7()
         FROM patients, unnest(ARRAY['telehealth', 'remote_monitoring', 'reminders']) purpose;
         INSERT INTO episodes (clinic_id, patient_id, title, body_region, status, started_on, created_at)
-        SELECT clinic_id, id, 'Low back pain', 'lower_back', 'active', created_at::date, created_at FROM patients;
+        SELECT clinic_id, id, 'Low back pain', 'low_back', 'active', created_at::date, created_at FROM patients;
         INSERT INTO red_flag_screens (clinic_id, patient_id, episode_id, trigger, answers, facts, rule_version, level,
           complete, advice, status, screened_at, screened_by)
         SELECT clinic_id, patient_id, id, 'intake', '{{}}', '{{}}', '1', 'none', true, '{{}}', 'open', created_at,
@@ -126,7 +126,7 @@ STEPS: tuple[tuple[str, str], ...] = (
                e.position, 3, 10, '{{1,2,3,4,5,6,7}}', 'none'
         FROM program_phases h CROSS JOIN LATERAL (
           SELECT id, code, name, instructions, cues, row_number() OVER (ORDER BY code) AS position FROM exercises
-          WHERE clinic_id = h.clinic_id AND target_region = 'lower_back' ORDER BY code LIMIT {doses}) e
+          WHERE clinic_id = h.clinic_id AND target_region = 'low_back' ORDER BY code LIMIT {doses}) e
         """,
     ),
     (
@@ -319,9 +319,7 @@ async def sign_in(cluster: Cluster, secret: str, role: str, count: int) -> list[
     return [person for part in made for person in part]
 
 
-async def _sign_in(
-    sessions: Sessions, rows: "list[asyncpg.Record]", tokens: authentication.Tokens
-) -> list[Person]:
+async def _sign_in(sessions: Sessions, rows: "list[asyncpg.Record]", tokens: authentication.Tokens) -> list[Person]:
     made = []
     for row in rows:
         async with sessions.begin() as session:
@@ -375,3 +373,11 @@ async def items_in_force(cluster: Cluster) -> dict[UUID, list[UUID]]:
     )
     await connection.close()
     return {row["patient_id"]: row["items"] for row in rows}
+
+
+async def is_there(cluster: Cluster) -> bool:
+    """Tell whether the data set was made before."""
+    connection = await connect(cluster)
+    found = await connection.fetchval("SELECT EXISTS (SELECT FROM audit_events WHERE action = 'check_in.answer')")
+    await connection.close()
+    return bool(found)

@@ -18,21 +18,23 @@ from fastapi import FastAPI, Request
 from pydantic import BaseModel
 
 TABLE = """
-DROP TABLE IF EXISTS floor;
-CREATE TABLE floor (
+DROP SCHEMA IF EXISTS floor CASCADE;
+CREATE SCHEMA floor;
+CREATE TABLE floor.writes (
   clinic_id uuid NOT NULL, id uuid NOT NULL DEFAULT uuidv7(), patient_id uuid NOT NULL, subject_id uuid NOT NULL,
   local_date date NOT NULL, kind text NOT NULL, zone text NOT NULL, pain_now int, late boolean NOT NULL,
   body jsonb NOT NULL, answered_at timestamptz NOT NULL, received_at timestamptz NOT NULL,
   created_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (clinic_id, id)
 );
-CREATE INDEX floor_patient ON floor (clinic_id, patient_id, answered_at);
-GRANT SELECT, INSERT ON floor TO physio_api
+CREATE INDEX writes_patient ON floor.writes (clinic_id, patient_id, answered_at);
+GRANT USAGE ON SCHEMA floor TO physio_api;
+GRANT INSERT ON floor.writes TO physio_api
 """
 
 _INSERT = """
-INSERT INTO floor (clinic_id, id, patient_id, subject_id, local_date, kind, zone, pain_now, late, body, answered_at,
-  received_at) VALUES ($1, uuidv7(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+INSERT INTO floor.writes (clinic_id, id, patient_id, subject_id, local_date, kind, zone, pain_now, late, body, answered_at,
+  received_at) VALUES ($1, uuidv7(), $2, $3, $4, $5, $6, $7, false, $8, $9, $10)
 """
 _READ = """
 SELECT id, local_date, status, question_set, due_at FROM check_ins
@@ -124,7 +126,7 @@ async def _write(request: Request, clinic_id: UUID, subject_id: UUID, form: Base
     async with request.app.state.pool.acquire() as connection, connection.transaction():
         await connection.execute(f"SET LOCAL app.clinic_id = '{clinic_id}'")
         await connection.execute(
-            _INSERT, clinic_id, row_id, subject_id, at.date(), "daily", "UTC", int(pain), False, body, at, at
+            _INSERT, clinic_id, row_id, subject_id, at.date(), "daily", "UTC", int(pain), body, at, at
         )
     return Written(id=row_id, status="submitted", late=False, answered_at=at)
 

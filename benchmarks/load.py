@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import quantiles
+from typing import cast
 
 import uvloop
 
@@ -65,19 +66,19 @@ class Outcome:
         return quantiles(self.latencies, n=20)[-1] if len(self.latencies) > 1 else self.latencies[0]
 
 
-class WrongAnswer(Exception):
+class WrongAnswerError(Exception):
     """A server did not answer as it should; a figure would mean nothing."""
 
 
 def run(port: int, clients: int, requests: Sequence[Request], folder: Path) -> Outcome:
-    """Send the requests from a process of their own. Raises WrongAnswer unless every one is answered with 2xx."""
+    """Send the requests from a process of their own. Raises WrongAnswerError unless every one is answered with 2xx."""
     plan = folder / "plan.json"
     plan.write_text(json.dumps({"port": port, "clients": clients, "requests": [asdict(each) for each in requests]}))
     command = [sys.executable, "-m", "benchmarks.load", str(plan)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=TIME_LIMIT)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=TIME_LIMIT)
     outcome = Outcome(**json.loads(done.stdout))
     if sum(count for status, count in outcome.statuses.items() if status.startswith("2")) != len(requests):
-        raise WrongAnswer(f"{requests[0].method} {requests[0].path}: {outcome.statuses}")
+        raise WrongAnswerError(f"{requests[0].method} {requests[0].path}: {outcome.statuses}")
     return outcome
 
 
@@ -93,8 +94,7 @@ class Client(asyncio.Protocol):
         self._began = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
 
     def send(self) -> None:
         request = next(self.queue, None)
@@ -119,7 +119,7 @@ class Client(asyncio.Protocol):
         self._buffer = b""
         self.send()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _error: Exception | None) -> None:
         if not self.finished.done():
             self.finished.set_result(None)
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from dev.cluster import Cluster
 
@@ -23,7 +23,7 @@ STOP_SECONDS = 30
 SECRET = "benchmarks only: the clinics it protects are made of numbers"  # noqa: S105
 
 
-class NotStarted(Exception):
+class NotStartedError(Exception):
     """A server gave no answer in time; its last words are in the message."""
 
 
@@ -110,8 +110,8 @@ def _running(arguments: list[str], environment: Mapping[str, str], port: int, lo
 def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path, began: float) -> float:
     while process.poll() is None and time.perf_counter() - began < READY_SECONDS:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1):  # noqa: S310 - loopback
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1):
                 return time.perf_counter() - began
         except (urllib.error.URLError, OSError):
             time.sleep(0.01)
-    raise NotStarted("\n".join(log.read_text(errors="replace").splitlines()[-8:]))
+    raise NotStartedError("\n".join(log.read_text(errors="replace").splitlines()[-8:]))

@@ -2,14 +2,21 @@
 
 import asyncio
 from typing import Annotated
+from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 import typer
 
 from cli.environment import ROLES, as_role, console, one_machine, owner_url
+from core.errors import Refusal
 from core.settings import Settings, load
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="The backend of a virtual physiotherapy clinic.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # it would print local variables, passwords among them
+    help="The backend of a virtual physiotherapy clinic.",
+)
 database = typer.Typer(no_args_is_help=True, help="The database: roles, migrations, where it is.")
 users = typer.Typer(no_args_is_help=True, help="Clinics, their first admin, and service accounts.")
 library = typer.Typer(no_args_is_help=True, help="The shipped exercise library.")
@@ -83,8 +90,16 @@ def migrate() -> None:
 
 
 @database.command("roles")
-def roles_() -> None:
-    """Create or update the login roles, as an administrator (PHYSIO_DATABASE_URL), and print their addresses."""
+def roles_(
+    admin: Annotated[
+        str | None,
+        typer.Option(envvar="PHYSIO_ADMIN_DATABASE_URL", help="The administrator's address; else PHYSIO_DATABASE_URL."),
+    ] = None,
+) -> None:
+    """Create or update the login roles, as an administrator, and print the addresses nobody has set yet.
+
+    A role whose address is set gets the password that stands in it, any other one made from PHYSIO_SECRET_KEY.
+    """
     import psycopg  # noqa: PLC0415
 
     from dev.cluster import run_statements  # noqa: PLC0415
@@ -94,11 +109,22 @@ def roles_() -> None:
     settings = load()
     url = owner_url(settings)
     passwords = passwords_of(settings.secret_key.get_secret_value())
-    admin = url.replace("+asyncpg", "")
+    unknown = []
+    for setting, role in {"database_url": "physio_owner", **ROLES}.items():
+        given = getattr(settings, setting)
+        parts = urlsplit(given.get_secret_value()) if given is not None else None
+        if parts is not None and parts.username == role and parts.password:
+            passwords[role] = unquote(parts.password)
+        else:
+            unknown.append((setting, role))
+    admin = (admin or url).replace("+asyncpg", "")
     name = psycopg.conninfo.conninfo_to_dict(admin)["dbname"]
-    run_statements(admin, [*role_statements(passwords), *database_statements(f'"{name}"')])
-    for name, role in {"database_url": "physio_owner", **ROLES}.items():
-        typer.echo(f"PHYSIO_{name.upper()}={as_role(url, role, passwords[role])}")
+    try:
+        run_statements(admin, [*role_statements(passwords), *database_statements(f'"{name}"')])
+    except psycopg.Error as error:
+        raise SystemExit(f"physio: the administrator's database refused: {str(error).strip()}") from None
+    for setting, role in unknown:
+        typer.echo(f"PHYSIO_{setting.upper()}={as_role(url, role, passwords[role])}")
 
 
 @database.command()
@@ -196,8 +222,12 @@ def _has_clinic(settings: Settings) -> bool:
 
 
 def main() -> None:
-    """Run the command line."""
-    app(prog_name="physio")
+    """Run the command line; a refusal is a sentence, not a stack of frames."""
+    try:
+        app(prog_name="physio")
+    except Refusal as refusal:
+        reasons = [problem.message for problem in refusal.problems]
+        raise SystemExit("physio: " + " ".join([refusal.title, *reasons])) from None
 
 
 if __name__ == "__main__":

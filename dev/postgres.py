@@ -226,10 +226,10 @@ class EmbeddedPostgres:
             path.unlink(missing_ok=True)  # cut short by a crash or a full disk
             return
         pid = int(first)
-        if not _alive(pid):
-            return  # PostgreSQL sees that by itself
-        if not self._is_ours(pid):
-            path.unlink(missing_ok=True)  # we hold the lock: the number was given to another process since
+        if not _alive(pid) or not self._is_ours(pid):
+            # Dead, or its number was given to another process since. We hold the lock, and should a child of the dead
+            # one still be at work, PostgreSQL sees that by the shared memory.
+            path.unlink(missing_ok=True)
             return
         for how in (signal.SIGINT, signal.SIGQUIT):
             os.kill(pid, how)
@@ -358,7 +358,8 @@ def _alive(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    # The dead whom nobody buried count as dead: in a container the first process may not bury orphans.
+    return _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].strip()[:1] != "Z"
 
 
 def _wait(condition: Callable[[], bool], seconds: float) -> bool:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue
 from models.programs import ProgramStatus
 from schemas.advice import Advice
 from schemas.base import EffortRating, In, Line, Out, PainRating, Record, Text, UtcDatetime
-from schemas.exercises import Code, Phase
+from schemas.exercises import Code, Contraindication, Phase
 
 LoadKg = Annotated[
     float, Field(ge=0, le=300, description="Kilograms, kept to 10 g"), AfterValidator(lambda load: round(load, 2))
@@ -137,6 +137,7 @@ class PinnedExercise(Out):
     precautions: list[str]
     position: str
     equipment: list[str]
+    contraindications: list[Contraindication]
     target_region: str
 
 

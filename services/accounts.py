@@ -1,5 +1,6 @@
 """Accounts from the command line: a clinic with its first admin, tokens for services, and closing an account."""
 
+import re
 from datetime import datetime
 from uuid import UUID
 
@@ -9,15 +10,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import crypto
 from core.database import as_identity, bind_clinic
-from core.errors import Conflict, NotFound
+from core.errors import Conflict, Invalid, NotFound, Problem
 from models.clinics import Clinic
 from models.identity import Account, AccountStatus, Membership, Role
 from services import authentication, passwords
 from services.authentication import Tokens
 
+_NAME = re.compile(r"[a-z0-9-]{1,40}")
+
 
 class AccountExists(Conflict):
     """There is an account with this e-mail address already."""
+
+
+class ServiceNameRefused(Invalid):
+    """A service is named by lower-case letters, digits and hyphens."""
 
 
 class ClinicUnknown(NotFound):
@@ -71,8 +78,11 @@ async def create_service_token(
 ) -> str:
     """Give a new token to the service `name` of a clinic, good for 90 days; its earlier ones end.
 
-    name: lower-case letters, digits and hyphens. scopes: names of the jobs it may run, or `*`. Raises ClinicUnknown.
+    name: lower-case letters, digits and hyphens. scopes: names of the jobs it may run, or `*`. Raises ServiceNameRefused,
+    ClinicUnknown.
     """
+    if not _NAME.fullmatch(name):
+        raise ServiceNameRefused(Problem("/name", "service_name_form", "Use 1 to 40 of a-z, 0-9 and -"))
     await bind_clinic(session, clinic_id)
     if await session.scalar(select(Clinic.id).where(Clinic.id == clinic_id)) is None:
         raise ClinicUnknown

@@ -24,7 +24,7 @@ async def update(
 ) -> ClinicOut:
     """Change the caller's clinic. Raises Stale."""
     access.require(actor, Action.CHANGE_CLINIC)
-    clinic = await session.scalar(select(Clinic).where(Clinic.id == actor.clinic_id).with_for_update())
+    clinic = await session.scalar(select(Clinic).where(Clinic.id == actor.clinic_id).with_for_update(key_share=True))
     assert clinic is not None, "a membership names a clinic that exists"
     if clinic.version != expected:
         raise Stale(clinic.version)

@@ -6,9 +6,10 @@ Accepting makes the account with the invited address, or ties the one that exist
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, func, select, update
+from sqlalchemy import Select, and_, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -151,7 +152,7 @@ async def _office(session: AsyncSession, actor: Actor, form: InvitationIn, at: d
     assert form.role is not None
     role = Role(form.role)
     # Two invitations of one address at the same time must see each other; there is no record of the person to lock.
-    await session.execute(select(Clinic.id).where(Clinic.id == actor.clinic_id).with_for_update())
+    await session.execute(select(Clinic.id).where(Clinic.id == actor.clinic_id).with_for_update(key_share=True))
     member = (
         select(Membership.id)
         .join(Account, Account.id == Membership.account_id)
@@ -182,14 +183,19 @@ async def accept(
     clinic_id, invitation_id = UUID(bytes=content[:_ID]), UUID(bytes=content[_ID : 2 * _ID])
     await bind_clinic(session, clinic_id)
     query = select(Invitation).where(Invitation.clinic_id == clinic_id, Invitation.id == invitation_id)
-    invitation = await session.scalar(query.with_for_update())
+    invitation = await session.scalar(query)
     if invitation is None or not crypto.same(invitation.code_hash, tokens.key.mac("invitation", content[2 * _ID :])):
         raise InvitationUnknown
-    if invitation.accepted_at is not None or invitation.revoked_at is not None or invitation.expires_at <= at:
+    record = await _record(session, invitation)  # locked before the invitation, as those who invite do
+    await session.refresh(invitation, with_for_update=True)
+    moved = record is not None and (record.email or "").lower() != invitation.email
+    left = isinstance(record, Therapist) and record.status is not TherapistStatus.ACTIVE
+    if invitation.accepted_at or invitation.revoked_at or invitation.expires_at <= at or moved or left:
         raise InvitationNotOpen
     account = await _account(session, invitation.email, form.password.get_secret_value(), tokens, address, at)
+    if record is not None:
+        _tie(record, account, form)
     membership = await _join(session, invitation, account, at)
-    await _tie(session, invitation, account, form)
     invitation.accepted_at = at
     await session.flush()
     signed = await authentication.open_sign_in(
@@ -249,14 +255,18 @@ async def _join(session: AsyncSession, invitation: Invitation, account: Account,
     return held
 
 
-async def _tie(session: AsyncSession, invitation: Invitation, account: Account, form: InvitationAcceptance) -> None:
-    """Tie the account to the record that the invitation names. Raises AlreadyMember when another one is tied."""
+async def _record(session: AsyncSession, invitation: Invitation) -> Patient | Therapist | None:
+    """Give the record that the invitation is bound to, locked; None for people of the office."""
     if invitation.subject_id is None:
-        return
-    model: type[Patient] | type[Therapist] = Patient if invitation.role is Role.PATIENT else Therapist
-    query = select(model).where(model.clinic_id == invitation.clinic_id, model.id == invitation.subject_id)
-    record: Patient | Therapist | None = await session.scalar(query.with_for_update())
-    assert record is not None, "records of people are never removed"
+        return None
+    model: type[Patient | Therapist] = Patient if invitation.role is Role.PATIENT else Therapist
+    query: Select[Any] = select(model).where(model.clinic_id == invitation.clinic_id, model.id == invitation.subject_id)
+    record: Patient | Therapist = (await session.scalars(query.with_for_update(key_share=True))).one()
+    return record
+
+
+def _tie(record: Patient | Therapist, account: Account, form: InvitationAcceptance) -> None:
+    """Tie the account to the record. Raises AlreadyMember when another one is tied."""
     if record.account_id not in {None, account.id}:
         raise AlreadyMember
     record.account_id = account.id

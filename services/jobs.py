@@ -13,6 +13,7 @@ from typing import Self
 from uuid import UUID
 
 from sqlalchemy import Select, delete, func, or_, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.crypto import new_id
@@ -245,7 +246,7 @@ async def browse(session: AsyncSession, actor: Actor, *, at: datetime) -> list[J
 
 def _last_runs(clinic_id: UUID) -> Select[JobRun]:
     mine = or_(JobRun.clinic_id == clinic_id, JobRun.clinic_id.is_(None))
-    return select(JobRun).where(mine).distinct(JobRun.job).order_by(JobRun.job, JobRun.started_at.desc())
+    return select(JobRun).where(mine).ext(distinct_on(JobRun.job)).order_by(JobRun.job, JobRun.started_at.desc())
 
 
 def _age(oldest: datetime | None, at: datetime) -> int | None:

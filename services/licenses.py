@@ -113,7 +113,7 @@ async def verify(
     """Write down what the register said; the license's status follows. Raises NotFound, VerificationRefused."""
     access.require(actor, Action.MANAGE_LICENSES)
     query = select(License).where(License.clinic_id == actor.clinic_id, License.id == license_id)
-    row = await session.scalar(query.with_for_update())
+    row = await session.scalar(query.with_for_update(key_share=True))
     if row is None:
         raise NotFound
     today = await _today(session, actor.clinic_id, at)

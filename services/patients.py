@@ -30,8 +30,8 @@ from schemas.patients import (
 from services import access, audit, check_ins, licensing
 from services.access import Action, Actor
 
-OLDEST_YEARS = 130
-"""Nobody is known to have lived longer."""
+EARLIEST = date(1900, 1, 1)
+"""Nobody alive was born earlier; the table refuses it, too."""
 
 OWN_FIELDS = frozenset({"email", "phone", "language", "zone", "emergency_contact"})
 """What a patient may change of himself."""
@@ -195,7 +195,7 @@ def _check_values(values: Mapping[str, Any], today: date) -> None:
     born = values.get("birth_date")
     if born is not None and born > today:
         problems.append(Problem("/birth_date", "in_the_future", "The day of birth lies in the future."))
-    if born is not None and born.year < today.year - OLDEST_YEARS:
+    if born is not None and born < EARLIEST:
         problems.append(Problem("/birth_date", "too_long_ago", "The day of birth lies too far back."))
     conditions: list[str] = values.get("conditions") or []
     known = library.load().contraindications

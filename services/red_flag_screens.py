@@ -147,12 +147,14 @@ async def _keep(
         advice=_told(screening.level, country),
         status=ScreenStatus.PATIENT_ADVISED if actor.role is Role.PATIENT else ScreenStatus.OPEN,
         screened_at=at,
+        created_at=at,
         screened_by=actor.account_id,
     )
     session.add(row)
     await session.flush()
-    if screening.level >= Level.URGENT_SAME_DAY:
-        await programs.suspend(session, actor.clinic_id, patient.id, row.id, at=at)
+    urgent = screening.level >= Level.URGENT_SAME_DAY
+    if urgent and await programs.suspend(session, actor.clinic_id, patient.id, row.id, at=at):
+        await audit.record(session, actor, "program.suspend", subject=("program", None), patient_id=patient.id, at=at)
     await _alert(session, row, screening, at=at)
     await audit.record(
         session, actor, "red_flag_screen.create", subject=("red_flag_screen", row.id), patient_id=patient.id, at=at

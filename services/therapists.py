@@ -51,7 +51,7 @@ async def get(
     """Give a therapist of the clinic. Raises NotFound."""
     access.require(actor, action)
     query = select(Therapist).where(Therapist.clinic_id == actor.clinic_id, Therapist.id == therapist_id)
-    found = await session.scalar(query.with_for_update() if lock else query)
+    found = await session.scalar(query.with_for_update(key_share=True) if lock else query)
     if found is None:
         raise NotFound
     return found

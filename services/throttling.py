@@ -38,7 +38,9 @@ WITH address AS (
 SELECT EXISTS (SELECT FROM account)
 """)
 _AHEAD = text("SELECT max(arrives_at) FROM identity.throttles WHERE key IN (:address, :account)")
-_GIVE_BACK = text("UPDATE identity.throttles SET arrives_at = arrives_at - CAST(:step AS interval) WHERE key IN (:address, :account)")
+_GIVE_BACK = text(
+    "UPDATE identity.throttles SET arrives_at = arrives_at - CAST(:step AS interval) WHERE key IN (:address, :account)"
+)
 _FORGET = text("DELETE FROM identity.throttles WHERE arrives_at < :at")
 
 

@@ -170,7 +170,9 @@ class Walk:
 
     async def send(self, operation: Operation, by: str | None, body: Any) -> Response:
         """Send a request as somebody, with the present version where one is asked for."""
-        headers = dict(self.cast.headers[by]) if by else {}
+        headers = {}
+        if by is not None:
+            headers |= self.cast.headers.get(by) or factories.bearer(self.known["access_token"])
         if operation.needs_version:
             headers["If-Match"] = f'"{await self.version(operation)}"'
         return await self.client.request(operation.method, self.path(operation), headers=headers, json=body)
@@ -314,10 +316,15 @@ STEPS: tuple[Step, ...] = (
     Step(
         "log_in",
         None,
-        {"refresh_token": "refresh_token", "access_token": "access_token"},
+        {"refresh_token": "refresh_token"},
         change=lambda walk, body: {**body, "email": walk.cast.email},
     ),
-    Step("refresh_sign_in", None, change=lambda walk, body: {"refresh_token": walk.known["refresh_token"]}),
+    Step(
+        "refresh_sign_in",
+        None,
+        {"access_token": "access_token"},
+        change=lambda walk, _body: {"refresh_token": walk.known["refresh_token"]},
+    ),
     Step("get_me", "patient"),
     # the clinic and its staff
     Step("get_clinic", "admin"),
@@ -369,7 +376,7 @@ STEPS: tuple[Step, ...] = (
     Step("list_care_team", "patient"),
     Step("end_care_link"),
     Step("create_consent", "patient", which=0),
-    Step("create_consent", "patient", {"consent_id": "id"}, which=1),
+    Step("create_consent", "therapist", {"consent_id": "id"}, which=1),
     Step("list_consents", "patient"),
     Step("withdraw_consent", "patient"),
     # the episode and what is found
@@ -421,14 +428,15 @@ STEPS: tuple[Step, ...] = (
     Step("put_check_in", "patient", before=_own_id("check_in_id")),
     Step("get_check_in"),
     Step("get_today", "patient"),
+    Step("complete_program"),
     # something is wrong, and somebody looks
     Step("create_red_flag_screen", "patient", {"screen_id": "id"}, change=_sudden),
     Step("list_alerts", keep={"alert_id": "items.0.id"}),
     Step("list_worklist"),
     Step("acknowledge_alert"),
-    Step("assign_alert", change=lambda walk, body: {"therapist_id": str(walk.cast.therapist.id)}),
-    Step("resolve_alert"),
+    Step("assign_alert", change=lambda walk, _body: {"therapist_id": str(walk.cast.therapist.id)}),
     Step("close_red_flag_screen"),
+    Step("resolve_alert"),
     # what came of it
     Step("get_progress", "patient"),
     Step("get_progress_chart", "patient"),
@@ -436,11 +444,10 @@ STEPS: tuple[Step, ...] = (
     Step("get_report"),
     Step("update_report"),
     Step("sign_report"),
-    Step("complete_program"),
     Step("hold_episode"),
     Step("reopen_episode"),
     Step("discharge_episode"),
-    Step("log_out", "colleague"),
+    Step("log_out", "the one who just signed in"),
 )
 
 

@@ -106,7 +106,9 @@ async def create(
     assert patient is not None
     starts_on = _begin(form.starts_on, local_date(at, patient.zone), "/starts_on")
     draft = await _draft(session, actor, patient.conditions, form.phases)
-    program = Program(clinic_id=actor.clinic_id, patient_id=patient.id, episode_id=episode_id, title=form.title)
+    program = Program(
+        clinic_id=actor.clinic_id, patient_id=patient.id, episode_id=episode_id, title=form.title, created_at=at
+    )
     session.add(program)
     await session.flush()
     version = ProgramVersion(number=1, starts_on=starts_on, pain_ceiling=form.pain_ceiling)

@@ -8,12 +8,14 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from clinical.forms import Contraindication
+from clinical.prescription import conflicts
 from clinical.recurrence import local_date
 from core.errors import Conflict, Problem
 from models.consents import ConsentPurpose
 from models.episodes import Episode, EpisodeStatus
 from models.patients import Patient
-from models.programs import Program, ProgramStatus, ProgramVersion
+from models.programs import Program, ProgramItem, ProgramStatus, ProgramVersion
 from models.red_flag_screens import RedFlagScreen, ScreenTrigger
 from schemas.programs import ProgramPauseIn, ProgramRead, ProgramReason
 from services import audit, consents, licensing
@@ -36,8 +38,8 @@ async def activate(session: AsyncSession, actor: Actor, program_id: UUID, *, ver
     program, patient = await locked(session, actor, program_id, version, at=at)
     if program.status is not ProgramStatus.DRAFT:
         raise ProgramNotInState
-    await require_ready(session, actor, program, at=at)
     newest = await _newest_version(session, program)
+    await require_ready(session, actor, program, newest, patient, at=at)
     begins_on = max(newest.starts_on, local_date(at, patient.zone))
     others = select(Program).where(
         Program.clinic_id == program.clinic_id, Program.episode_id == program.episode_id, Program.status.in_(IN_USE)
@@ -74,7 +76,7 @@ async def resume(
     program, patient = await locked(session, actor, program_id, version, at=at)
     if program.status not in {ProgramStatus.PAUSED, ProgramStatus.SUSPENDED_RED_FLAG}:
         raise ProgramNotInState
-    await require_ready(session, actor, program, at=at)
+    await require_ready(session, actor, program, await _newest_version(session, program), patient, at=at)
     await end_pause(session, program, local_date(at, patient.zone), at=at)
     program.status, program.status_reason, program.suspended_by_id = ProgramStatus.ACTIVE, form.reason, None
     return await _done(session, actor, "program.resume", program, patient, at=at)
@@ -96,8 +98,19 @@ async def complete(
     return await _done(session, actor, "program.complete", program, patient, at=at)
 
 
-async def require_ready(session: AsyncSession, actor: Actor, program: Program, *, at: datetime) -> None:
-    """Demand a licensed and linked therapist, consent to telehealth, and no red flag. Raises ProgramNotReady."""
+async def require_ready(
+    session: AsyncSession,
+    actor: Actor,
+    program: Program,
+    version: ProgramVersion | None = None,
+    patient: Patient | None = None,
+    *,
+    at: datetime,
+) -> None:
+    """Demand a licensed and linked therapist, consent to telehealth, and no red flag. Raises ProgramNotReady.
+
+    version, patient: written before, and perhaps before a condition became known that speaks against an exercise.
+    """
     where, patient_id = program.clinic_id, program.patient_id
     assert actor.therapist_id is not None
     problems = [
@@ -110,6 +123,10 @@ async def require_ready(session: AsyncSession, actor: Actor, program: Program, *
     )
     if status is EpisodeStatus.DISCHARGED:
         problems.append(Problem("", "episode_discharged", "The episode is discharged."))
+    if status is EpisodeStatus.ON_HOLD:
+        problems.append(Problem("", "episode_on_hold", "The episode is on hold."))
+    if version is not None and patient is not None:
+        problems += await _contraindication_problems(session, version, patient)
     if problems:
         raise ProgramNotReady(*problems)
 
@@ -119,6 +136,19 @@ async def _problems(check: Awaitable[object]) -> list[Problem]:
         await check
     except Conflict as refusal:
         return list(refusal.problems) or [Problem("", refusal.code, refusal.title)]
+    return []
+
+
+async def _contraindication_problems(session: AsyncSession, version: ProgramVersion, patient: Patient) -> list[Problem]:
+    """Tell whether the patient has come to meet a contraindication that nobody accepted for him."""
+    items = await session.scalars(
+        select(ProgramItem).where(ProgramItem.clinic_id == version.clinic_id, ProgramItem.version_id == version.id)
+    )
+    for item in items:
+        known = map(Contraindication.model_validate, item.exercise["contraindications"])
+        accepted = (item.accepted_contraindications or {}).get("codes", ())
+        if {one.code for one in conflicts(known, patient.conditions)} - set(accepted):
+            return [Problem("", "contraindicated", "An exercise is contraindicated for this patient: edit first.")]
     return []
 
 

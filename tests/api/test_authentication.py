@@ -1,8 +1,10 @@
 """Signing in over HTTP."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from argon2 import PasswordHasher
@@ -10,11 +12,13 @@ from httpx import ASGITransport, AsyncClient
 from sqlalchemy import func, select, update
 
 from core import crypto
-from core.database import Sessions, as_identity
+from core.database import Sessions, as_identity, make_engine, make_sessions
 from core.errors import Unauthenticated
 from models.identity import Account, AccountStatus, Membership, Role, SignIn
+from schemas.authentication import SignedIn
 from services import accounts, authentication, throttling
 from tests import factories
+from tests.conftest import Database
 from tests.factories import PASSWORD, World
 
 
@@ -213,17 +217,64 @@ async def test_a_refresh_gives_new_tokens_and_the_old_access_token_is_dead(
     assert (await client.get("/v1/me", headers=factories.bearer(second["access_token"]))).status_code == 200
 
 
+@pytest.fixture
+async def many(database: Database) -> AsyncIterator[Sessions]:
+    """Sessions on twenty connections of their own, for races."""
+    engine = make_engine(database.api, pool_size=20, pool_timeout=30)
+    yield make_sessions(engine)
+    await engine.dispose()
+
+
+async def _race(many: Sessions, *tokens: str) -> list[Any]:
+    """Refresh with all these tokens at the same moment, each on a connection of its own, as the API does."""
+    at = datetime.now(UTC)
+    ready = asyncio.Barrier(len(tokens))
+
+    async def one(token: str) -> Any:
+        async with many() as session:
+            await session.connection()
+            await ready.wait()
+            try:
+                return await authentication.refresh(session, token, tokens=factories.TOKENS, at=at)
+            except Unauthenticated as refusal:
+                return refusal.code
+            finally:
+                await session.commit()
+
+    return await asyncio.gather(*(one(token) for token in tokens))
+
+
 async def test_twenty_refreshes_at_once_give_one_successor(
-    client: AsyncClient, sessions: Sessions, world: World
+    client: AsyncClient, sessions: Sessions, many: Sessions, world: World
 ) -> None:
     first = (await log_in(client, await email_of(sessions, world, "alice"))).json()
-    answers = await asyncio.gather(*(refresh(client, first["refresh_token"]) for _ in range(20)))
-    served = [each.json() for each in answers if each.status_code == 200]
-    assert {each.status_code for each in answers} <= {200, 503}, "the pool may be full, nothing else"
-    assert len(served) >= 8
-    assert len({each["refresh_token"] for each in served}) == 1
-    assert len({each["access_token"] for each in served}) == 1
-    assert (await refresh(client, served[0]["refresh_token"])).status_code == 200
+    served = await _race(many, *[first["refresh_token"]] * 20)
+    assert len({(each.refresh_token, each.access_token) for each in served}) == 1
+    async with sessions() as session, as_identity(session):
+        query = select(SignIn.generation).where(SignIn.id == UUID(bytes=_content(first["refresh_token"])[:16]))
+        assert (await session.scalars(query)).one() == 2
+    assert (await refresh(client, served[0].refresh_token)).status_code == 200
+
+
+async def test_when_a_thief_and_the_owner_refresh_at_once_nothing_survives(
+    client: AsyncClient, sessions: Sessions, many: Sessions, world: World
+) -> None:
+    first = (await log_in(client, await email_of(sessions, world, "alice"))).json()
+    second = (await refresh(client, first["refresh_token"])).json()
+    third = (await refresh(client, second["refresh_token"])).json()
+    answers = await _race(many, *[first["refresh_token"], third["refresh_token"]] * 5)
+    alive = [each for each in answers if isinstance(each, SignedIn)]
+    assert "refresh_token_reused" in answers
+    for token in (third["access_token"], *(each.access_token for each in alive)):
+        assert (await client.get("/v1/me", headers=factories.bearer(token))).status_code == 401
+    for token in (third["refresh_token"], *(each.refresh_token for each in alive)):
+        assert (await refresh(client, token)).status_code == 401
+
+
+def _content(token: str) -> bytes:
+    content = crypto.read_token("physio_rt_", token, 48)
+    assert content is not None
+    return content
 
 
 async def test_an_older_token_ends_the_whole_sign_in_for_good(
@@ -264,8 +315,7 @@ async def test_what_is_no_refresh_token_is_refused(client: AsyncClient, change: 
 
 async def test_a_forged_token_does_not_end_anything(client: AsyncClient, sessions: Sessions, world: World) -> None:
     signed = (await log_in(client, await email_of(sessions, world, "bob"))).json()
-    content = crypto.read_token("physio_rt_", signed["refresh_token"], 48)
-    assert content is not None
+    content = _content(signed["refresh_token"])
     for place in (17, 47):  # another generation, another seal
         forged = bytearray(content)
         forged[place] ^= 1

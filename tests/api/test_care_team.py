@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from core.database import Sessions
+from core.database import Sessions, bind_clinic
 from models.therapists import LicenseStatus, Profession, TherapistStatus
 from tests import factories
 from tests.api.desk import STRANGE, Desk, instant, refused
@@ -15,7 +15,9 @@ from tests.factories import make_world
 
 @pytest.fixture
 async def desk(client: httpx.AsyncClient, sessions: Sessions) -> Desk:
-    return Desk(client, sessions, await make_world(sessions, staffed_hours={"1": [["08:00", "17:00"]]}, phone="+49 30 1"))
+    return Desk(
+        client, sessions, await make_world(sessions, staffed_hours={"1": [["08:00", "17:00"]]}, phone="+49 30 1")
+    )
 
 
 def team(desk: Desk) -> str:
@@ -108,7 +110,7 @@ async def test_only_who_may_treat_the_patient_where_he_is_is_linked(desk: Desk) 
     refused(await link("lead", profession=Profession.PTA), 409, "assistant_cannot_lead")
     late = await desk.therapist("Ira Lenz", licensed=None)
     async with desk.sessions.begin() as session:
-        await factories.bind_clinic(session, desk.world.clinic.id)
+        await bind_clinic(session, desk.world.clinic.id)
         await factories.make_license(session, late, status=LicenseStatus.EXPIRED)
     answer = await desk.ask("dana", "POST", team(desk), {"therapist_id": str(late.id), "role": "member"})
     refused(answer, 409, "may_not_treat", ("", "license_expired"))

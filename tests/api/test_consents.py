@@ -33,8 +33,7 @@ async def in_force(desk: Desk, *, at: datetime | None = None) -> bool:
             await consents.require(
                 session, desk.world.clinic.id, desk.world.alice.id, ConsentPurpose.TELEHEALTH, at=when
             )
-        except consents.ConsentMissing as refusal:
-            assert [each.code for each in refusal.problems] == ["telehealth_consent_missing"]
+        except consents.ConsentMissing:
             return False
         return True
 

@@ -363,3 +363,31 @@ async def test_the_same_request_again_invites_once_and_keeps_no_code(
     assert first.status_code == 201
     assert (again.status_code, again.json()["code"]) == (409, "answer_not_kept")
     assert (await accept(client, first.json()["code"])).status_code == 201
+
+
+async def test_an_invitation_goes_with_the_address_and_the_job_it_was_made_for(
+    client: AsyncClient, sessions: Sessions, world: World, erin: Patient, frank: Therapist
+) -> None:
+    codes = [
+        (await invite(client, world, "dana", patient_id=erin.id)).json()["code"],
+        (await invite(client, world, "dana", therapist_id=frank.id)).json()["code"],
+    ]
+    async with sessions.begin() as session:
+        await bind_clinic(session, world.clinic.id)
+        await session.execute(update(Patient).where(Patient.id == erin.id).values(email=_address("erin")))
+        await session.execute(update(Therapist).where(Therapist.id == frank.id).values(status=TherapistStatus.INACTIVE))
+    for code in codes:
+        answer = await accept(client, code)
+        assert (answer.status_code, answer.json()["code"]) == (409, "invitation_not_open")
+
+
+async def test_inviting_and_accepting_at_the_same_time_do_not_block_each_other(
+    client: AsyncClient, world: World, erin: Patient
+) -> None:
+    gina = {"email": _address("gina"), "role": "auditor"}
+    for person in ({"patient_id": erin.id}, gina):
+        code = (await invite(client, world, "dana", **person)).json()["code"]
+        answers = await asyncio.gather(
+            accept(client, code), *(invite(client, world, "dana", **person) for _ in range(3))
+        )
+        assert {each.status_code for each in answers} <= {201, 409}

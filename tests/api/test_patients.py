@@ -7,6 +7,8 @@ import httpx
 import pytest
 
 from core.database import Sessions
+from models.identity import Role
+from tests import factories
 from tests.api.desk import STRANGE, Desk, days, person, refused
 from tests.factories import make_world
 
@@ -45,9 +47,6 @@ async def test_an_admin_registers_without_linking_anybody_and_sees_nothing_clini
 
 async def test_a_therapist_without_a_license_in_force_registers_nobody(desk: Desk, sessions: Sessions) -> None:
     async with sessions.begin() as session:
-        from models.identity import Role
-        from tests import factories
-
         eve = await factories.make_therapist(session, desk.world.clinic.id, "Eve Lang", licensed=None)
         actor = await factories.make_actor(session, desk.world.clinic.id, Role.THERAPIST, eve)
         headers = factories.bearer(await factories.sign_in(session, actor))
@@ -62,7 +61,7 @@ async def test_a_therapist_without_a_license_in_force_registers_nobody(desk: Des
     ("changes", "pointer", "code"),
     [
         ({"birth_date": days(2)}, "/birth_date", "in_the_future"),
-        ({"birth_date": "1880-01-01"}, "/birth_date", "too_long_ago"),
+        ({"birth_date": "1899-12-31"}, "/birth_date", "too_long_ago"),
         ({"zone": "Europe/Atlantis"}, "/zone", "zone_unknown"),
         ({"conditions": ["bad_luck"]}, "/conditions/0", "condition_unknown"),
         ({"conditions": ["pregnancy", "pregnancy"]}, "/conditions", "repeated"),
@@ -84,7 +83,7 @@ async def test_what_no_patient_can_have_is_refused_and_nobody_registered(
     assert answer.status_code == 422, body
     assert code in {each["code"] for each in body["errors"]}
     assert "Secretowski" not in answer.text
-    if code not in {"text_characters"}:
+    if code != "text_characters":
         assert (pointer, code) in {(each["pointer"], each["code"]) for each in body["errors"]}
     assert len((await desk.get("dana", "/v1/patients"))["items"]) == 1
 

@@ -40,7 +40,7 @@ async def enter(client: AsyncClient, world: World, therapist_id: Any = None, who
     return await client.post(path, json=LICENSE | changes, headers=world.headers[who])
 
 
-async def verify(client: AsyncClient, world: World, license_id: str, who: str = "dana", **changes: Any) -> Any:
+async def verify(client: AsyncClient, world: World, license_id: Any, who: str = "dana", **changes: Any) -> Any:
     return await client.post(
         f"/v1/licenses/{license_id}/verifications", json=LOOK | changes, headers=world.headers[who]
     )

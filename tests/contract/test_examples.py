@@ -25,4 +25,5 @@ def test_every_operation_has_a_place_in_the_walk(document: dict[str, Any]) -> No
 async def test_every_example_of_the_document_works(client: Any, sessions: Sessions, document: dict[str, Any]) -> None:
     (cast,) = await walk.make_clinic(sessions, "Alice Moreau")
     alice = walk.Walk(cast, client, sessions)
-    assert await walk.run(alice, document) == {}
+    wrong = await walk.run(alice, document)
+    assert wrong == {}, "\n".join(f"{name}: {answer}" for name, answer in wrong.items())

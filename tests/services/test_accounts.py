@@ -55,7 +55,7 @@ async def test_a_service_token_works_until_the_next_one_is_made(session: AsyncSe
 
     first = await token("check-ins.dispatch")
     actor = await authentication.caller(session, first, tokens=TOKENS, at=NOW + authentication.SERVICE_LIFE / 2)
-    assert (actor.role, actor.scopes) == (Role.SERVICE, {"check-ins.dispatch"})
+    assert (actor.role, actor.scopes) == (Role.SERVICE, frozenset({"check-ins.dispatch"}))
     second = await token("*")
     with pytest.raises(Unauthenticated):
         await authentication.caller(session, first, tokens=TOKENS, at=NOW)
@@ -67,6 +67,8 @@ async def test_a_service_token_works_until_the_next_one_is_made(session: AsyncSe
 async def test_a_service_belongs_to_a_clinic_that_exists(session: AsyncSession) -> None:
     with pytest.raises(accounts.ClinicUnknown):
         await accounts.create_service_token(session, uuid4(), "scheduler", [], tokens=TOKENS, at=NOW)
+    with pytest.raises(accounts.ServiceNameRefused):
+        await accounts.create_service_token(session, uuid4(), "The Scheduler", [], tokens=TOKENS, at=NOW)
 
 
 async def test_a_closed_account_is_out_at_once_until_it_is_opened_again(session: AsyncSession, email: str) -> None:

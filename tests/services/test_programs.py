@@ -268,6 +268,27 @@ async def test_an_incomplete_screen_does_not_open_the_way(sessions: Sessions) ->
     assert codes(refused.value.problems) == {"red_flag_screen_missing"}
 
 
+async def test_a_condition_that_became_known_since_stops_the_activation(sessions: Sessions) -> None:
+    world = await care(sessions)
+    await world.screen()
+    async with sessions() as session:
+        await world.open(session)
+        exercises = list(await session.scalars(select(Exercise).order_by(Exercise.code)))
+    exercise = next(one for one in exercises if one.contraindications)
+    code = exercise.contraindications[0]["code"]
+    item: dict[str, Any] = {"exercise_code": exercise.code}
+    program = await world.draft(phases=[{**STRENGTH, "items": [item]}])
+    async with sessions.begin() as session:
+        await world.open(session)
+        await session.execute(update(Patient).where(Patient.id == world.world.alice.id).values(conditions=[code]))
+    with pytest.raises(ProgramNotReady) as refused:
+        await world.activate(program)
+    assert codes(refused.value.problems) == {"contraindicated"}
+    item["accept_contraindications"] = {"codes": [code], "reason": "Half range, supervised"}
+    edited = await _edit(world, program, phases=[{**STRENGTH, "items": [item]}])
+    assert (await world.activate(edited)).status is ProgramStatus.ACTIVE
+
+
 async def test_an_activated_program_is_in_force_from_its_first_day(sessions: Sessions) -> None:
     world = await care(sessions)
     program = await world.running(starts_on=(TODAY + 3 * DAY).isoformat())

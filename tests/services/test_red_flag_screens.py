@@ -57,6 +57,7 @@ async def test_an_emergency_suspends_programs_and_alerts_in_one_transaction(sess
     assert (alert.rule_id, alert.level.value) == ("ES01", "emergency_now")
     assert alert.inputs["fired"] == ["RF01"]
     assert alert.inputs["red_flag_level"] == "emergency_now"
+    assert "program.suspend" in await world.actions()
 
 
 async def test_a_repeated_flag_adds_to_the_alert(sessions: Sessions) -> None:

@@ -4,9 +4,9 @@ Logging is two statements besides sign-in: one reads everything that the decisio
 items and the audit row. What rarely happens (an alert, a check-in after the session) costs only when it does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -16,24 +16,17 @@ import orjson
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from clinical.adherence import dose
 from clinical.levels import AlertLevel
-from clinical.prescription import PhaseSpan, phase_on
-from clinical.progression import Outcome, Performed, decide
+from clinical.progression import decide
 from clinical.recurrence import local_date
 from core.database import fetch, fetchrow
 from core.errors import Conflict, Invalid, Problem
-from models.sessions import ExerciseSession, SessionItem
-from schemas import pages
-from schemas.sessions import SessionItemIn, SessionItemRead, SessionLog, SessionRead, SetIn
+from models.sessions import ExerciseSession
+from schemas.sessions import SessionLog, SessionRead
 from services import access, alerts, audit, check_ins
 from services.access import Action, Actor
-
-SKEW = timedelta(minutes=5)
-"""How far a device's clock may be ahead."""
-
-OFFLINE = timedelta(hours=72)
-"""How long after a change of the program a device may not know of it yet."""
+from services.sessions import measuring
+from services.sessions.reading import with_items
 
 STILL_ASKED = timedelta(hours=24)
 """How late a session may arrive and still be asked about."""
@@ -48,28 +41,12 @@ class SessionIdRefused(Invalid):
     """A session's id is a UUID of version 7, made when it was performed."""
 
 
-class SessionRefused(Invalid):
-    """The session does not fit the program; see errors for each place."""
-
-
 class SessionIdTaken(Conflict):
     """There is another session under this id."""
 
 
 class SessionSupersededAlready(Conflict):
     """The session to correct was corrected already."""
-
-
-class ProgramNotInForce(Conflict):
-    """The program prescribed something else on that day: read it again."""
-
-
-class ProgramSuspended(Conflict):
-    """The program was suspended at that time: do not exercise, and follow the advice."""
-
-
-class ProgramPaused(Conflict):
-    """The program was paused at that time."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +107,25 @@ WITH logged AS (
 SELECT id FROM logged
 """
 
+_COLUMNS = (
+    "program_id",
+    "version_id",
+    "local_date",
+    "slot",
+    "performed_at",
+    "device_zone",
+    "received_at",
+    "pain_before",
+    "pain_after",
+    "effort",
+    "new_neurological_symptom",
+    "note",
+    "items_prescribed",
+    "items_done",
+    "dose_prescribed",
+    "dose_done",
+)
+
 
 async def log(session: AsyncSession, actor: Actor, session_id: UUID, form: SessionLog, *, at: datetime) -> Logged:
     """Keep a session of the caller; the same again is answered with what is stored.
@@ -158,8 +154,8 @@ async def log(session: AsyncSession, actor: Actor, session_id: UUID, form: Sessi
     )
     if rows[0]["stored_for"] is not None:
         return await _again(session, actor, session_id, rows[0], body, at=at)
-    plan = _plan(rows, form, on, at)
-    made = _made(session_id, patient_id, plan, form, on, at)
+    plan = measuring.plan(rows, form, on, at)
+    made = measuring.made(session_id, patient_id, plan, form, on, at)
     try:
         written = await _write(session, actor, made, body)
     except asyncpg.UniqueViolationError as error:
@@ -172,20 +168,6 @@ async def log(session: AsyncSession, actor: Actor, session_id: UUID, form: Sessi
         ended_at = min(form.performed_at, at)
         await check_ins.after_session(session, actor.clinic_id, patient_id, session_id, at=ended_at)
     return Logged(SessionRead.model_validate(made), created=True)
-
-
-async def browse(
-    session: AsyncSession, actor: Actor, patient_id: UUID, page: pages.Page, *, at: datetime
-) -> pages.Paged[SessionRead]:
-    """List a patient's sessions, newest first; as many statements for one as for two hundred. Raises NotFound."""
-    await access.patient(session, actor, Action.READ_RECORD, patient_id, at=at)
-    await audit.record(session, actor, "session.list", subject=("session", None), patient_id=patient_id, at=at)
-    query = select(ExerciseSession).where(
-        ExerciseSession.clinic_id == actor.clinic_id, ExerciseSession.patient_id == patient_id
-    )
-    keys = (ExerciseSession.performed_at, ExerciseSession.id)
-    page_of = await pages.fetch(session, query, page, keys=keys, descending=True)
-    return pages.Paged(await _with_items(session, actor.clinic_id, page_of.items), page_of.next_cursor)
 
 
 def _check_id(session_id: UUID, at: datetime) -> None:
@@ -208,7 +190,7 @@ async def _again(
         session, actor, "session.read", subject=("session", session_id), patient_id=actor.patient_id, at=at
     )
     assert stored is not None
-    return Logged((await _with_items(session, actor.clinic_id, [stored]))[0], created=False)
+    return Logged((await with_items(session, actor.clinic_id, [stored]))[0], created=False)
 
 
 async def _stored(session: AsyncSession, actor: Actor, session_id: UUID) -> asyncpg.Record:
@@ -221,152 +203,6 @@ async def _stored(session: AsyncSession, actor: Actor, session_id: UUID) -> asyn
     )
     assert row is not None
     return row
-
-
-def _plan(rows: Sequence[asyncpg.Record], form: SessionLog, on: date, at: datetime) -> dict[str, Any]:
-    """Give the version that was in force, with the items of its phase on that day by id. Raises what log raises."""
-    if form.performed_at > at + SKEW:
-        raise SessionRefused(Problem("/performed_at", "in_the_future", "A session is logged after it was done."))
-    if form.supersedes_id is not None and not rows[0]["superseding"]:
-        raise SessionRefused(Problem("/supersedes_id", "session_unknown", "There is no such session."))
-    row = next((row for row in rows if row["in_force"]), rows[0])
-    if row["version_id"] is None:
-        raise SessionRefused(*_unknown(form, ()))
-    items = {UUID(item["id"]): item for item in orjson.loads(row["items"])}
-    phases = {position: (PhaseSpan(position, weeks), key) for position, weeks, key in orjson.loads(row["phases"])}
-    position = phase_on([span for span, _ in phases.values()], row["starts_on"], on)
-    if position is None or not (row["in_force"] or row["over"]):
-        raise SessionRefused(Problem("/performed_at", "before_program", "The program had not begun."))
-    items = {key: item for key, item in items.items() if item["phase_id"] == phases[position][1]}
-    unknown = _unknown(form, items)
-    if unknown:
-        raise SessionRefused(*unknown)
-    if not row["in_force"] and not (row["over_at"] is not None and form.performed_at < row["over_at"] + OFFLINE):
-        raise ProgramNotInForce
-    if row["pause"] is not None:
-        raise ProgramSuspended if row["pause"] == "red_flag_suspended" else ProgramPaused
-    return {**row, "items": items}
-
-
-def _unknown(form: SessionLog, known: Mapping[UUID, Any] | Sequence[UUID]) -> list[Problem]:
-    seen: set[UUID] = set()
-    problems = []
-    for place, item in enumerate(form.items):
-        if item.item_id not in known:
-            message = "This is not prescribed in the phase of that day."
-            problems.append(Problem(f"/items/{place}/item_id", "item_unknown", message))
-        elif item.item_id in seen:
-            problems.append(Problem(f"/items/{place}/item_id", "item_repeated", "Each exercise comes once."))
-        seen.add(item.item_id)
-    return problems
-
-
-def _made(
-    session_id: UUID, patient_id: UUID, plan: Mapping[str, Any], form: SessionLog, on: date, at: datetime
-) -> dict[str, Any]:
-    """Make the session as it will be stored and answered."""
-    prescribed: Mapping[UUID, Mapping[str, Any]] = plan["items"]
-    items = sorted((_item(item, prescribed[item.item_id]) for item in form.items), key=lambda item: item["position"])
-    weekday = on.isoweekday()
-    due = {
-        key for key, item in prescribed.items() if weekday in item["weekdays"] and form.slot <= item["sessions_per_day"]
-    } or {item.item_id for item in form.items}  # a session on a day without one is measured by itself
-    counted = [item for item in items if item["item_id"] in due]
-    pain = max((item.pain_during for item in form.items if item.pain_during is not None), default=None)
-    return {
-        "id": session_id,
-        "patient_id": patient_id,
-        "program_id": plan["program_id"],
-        "version_id": plan["version_id"],
-        "local_date": on,
-        "slot": form.slot,
-        "performed_at": form.performed_at,
-        "device_zone": form.device_zone,
-        "received_at": at,
-        "pain_before": form.pain_before,
-        "pain_after": form.pain_after,
-        "effort": form.effort,
-        "new_neurological_symptom": form.new_neurological_symptom,
-        "note": form.note or "",
-        "items_prescribed": len(due),
-        "items_done": sum(item["done"] for item in counted),
-        "dose_prescribed": sum(_dose(prescribed[key]) for key in due),
-        "dose_done": sum(min(item["dose_done"], item["dose_prescribed"]) for item in counted),
-        "supersedes_id": form.supersedes_id,
-        "stop": _stop(pain, new_neurological_symptom=form.new_neurological_symptom),
-        "items": items,
-    }
-
-
-_PRESCRIBED = (
-    "exercise_code",
-    "name",
-    "sets",
-    "reps",
-    "hold_seconds",
-    "duration_seconds",
-    "load_kg",
-    "load_label",
-    "side",
-    "pain_ceiling",
-    "effort_ceiling",
-)
-_COLUMNS = (
-    "program_id",
-    "version_id",
-    "local_date",
-    "slot",
-    "performed_at",
-    "device_zone",
-    "received_at",
-    "pain_before",
-    "pain_after",
-    "effort",
-    "new_neurological_symptom",
-    "note",
-    "items_prescribed",
-    "items_done",
-    "dose_prescribed",
-    "dose_done",
-)
-
-
-def _item(item: SessionItemIn, prescribed: Mapping[str, Any]) -> dict[str, Any]:
-    done = sum(_amount(each, prescribed) for each in item.sets)
-    return {
-        "item_id": item.item_id,
-        "position": prescribed["position"],
-        "done": done > 0,
-        "sets": [each.model_dump() for each in item.sets],
-        "load_kg": max((each.load_kg for each in item.sets if each.load_kg is not None), default=None),
-        "dose_prescribed": _dose(prescribed),
-        "dose_done": done,
-        "effort": item.effort,
-        "pain_before": item.pain_before,
-        "pain_during": item.pain_during,
-        "pain_after": item.pain_after,
-        "skip_reason": item.skip_reason,
-        "note": item.note or "",
-        "prescribed": {name: prescribed[name] for name in _PRESCRIBED},
-    }
-
-
-def _dose(item: Mapping[str, Any]) -> int:
-    return dose(item["sets"], item["reps"], item["hold_seconds"], item["duration_seconds"])
-
-
-def _amount(done: SetIn, prescribed: Mapping[str, Any]) -> int:
-    """Give what a set amounts to in the unit in which the exercise was prescribed; 0 when it was not counted so."""
-    if prescribed["reps"] is not None:
-        return done.reps or 0
-    return (done.hold_seconds if prescribed["hold_seconds"] is not None else done.duration_seconds) or 0
-
-
-def _stop(pain_during: int | None, *, new_neurological_symptom: bool) -> list[str]:
-    """Give the reasons of the progression rules to stop, if there are any."""
-    performed = Performed(pain_during=pain_during, rise_24h=None, completed_percent=None, effort=None)
-    decision = decide([performed], days_since_change=0, new_neurological_symptom=new_neurological_symptom)
-    return list(decision.reasons) if decision.outcome is Outcome.STOP else []
 
 
 async def _write(session: AsyncSession, actor: Actor, made: Mapping[str, Any], body: bytes) -> bool:
@@ -410,24 +246,3 @@ async def _alert(
         },
         at=at,
     )
-
-
-async def _with_items(session: AsyncSession, clinic_id: UUID, rows: Sequence[ExerciseSession]) -> list[SessionRead]:
-    """Read the items of all sessions in one statement."""
-    found = await session.scalars(
-        select(SessionItem)
-        .where(SessionItem.clinic_id == clinic_id, SessionItem.session_id.in_([row.id for row in rows]))
-        .order_by(SessionItem.position, SessionItem.item_id)
-    )
-    by_session: dict[UUID, list[SessionItem]] = {row.id: [] for row in rows}
-    for item in found:
-        by_session[item.session_id].append(item)
-    return [_session(row, by_session[row.id]) for row in rows]
-
-
-def _session(row: ExerciseSession, items: Sequence[SessionItem]) -> SessionRead:
-    pain = max((item.pain_during for item in items if item.pain_during is not None), default=None)
-    content = {name: getattr(row, name) for name in SessionRead.model_fields if name not in {"items", "stop"}}
-    content["stop"] = _stop(pain, new_neurological_symptom=row.new_neurological_symptom)
-    content["items"] = [SessionItemRead.model_validate(item) for item in items]
-    return SessionRead.model_validate(content)

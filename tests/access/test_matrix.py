@@ -1,0 +1,256 @@
+"""Every operation as everybody on everything: the answer is what the access table says, nowhere anything else."""
+
+import itertools
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from httpx import AsyncClient, Response
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
+
+from api import openapi
+from api.app import create_app
+from api.routers import ROUTERS
+from core.crypto import new_id
+from core.database import Sessions, bind_clinic
+from core.settings import Settings
+from models.exercises import Exercise, ExerciseScope
+from models.identity import Role
+from services.access import GRANTS, OPERATIONS, Relation
+from tests import walk
+from tests.api.conftest import client_of
+from tests.walk import Operation, Walk
+
+DOCUMENT = openapi.document(openapi.routes_of(ROUTERS))
+ROUTED = walk.operations(DOCUMENT)
+NAMES = sorted(OPERATIONS.keys() & ROUTED.keys())
+
+PRINCIPALS: Mapping[str, Role | None] = {
+    "anonymous": None,
+    "patient": Role.PATIENT,
+    "therapist": Role.THERAPIST,  # linked
+    "stranger": Role.THERAPIST,  # of the same clinic, never linked
+    "colleague": Role.THERAPIST,  # the link has ended
+    "assistant": Role.ASSISTANT,  # linked
+    "admin": Role.CLINIC_ADMIN,
+    "auditor": Role.AUDITOR,
+    "service": Role.SERVICE,
+}
+LINKED = {"therapist", "assistant"}
+
+THINGS = ("own", "other", "foreign", "absent")
+"""Of the patient whom the principals are about; of another patient of the clinic; of another clinic; of nobody."""
+
+OF_CLINIC = {"therapist_id", "license_id", "exercise_id"}
+"""Names of things that hang on the clinic, not on a patient."""
+PUBLISHED = {"code": "rmdq24", "job": "check-ins.dispatch"}
+"""Names of things that are the same everywhere."""
+CLIENT_MADE = {"log_session", "put_check_in"}
+"""The client makes the id: one that is not there is the usual case, one that is somebody else's only a clash."""
+BY_BODY = {"create_invitation": "patient_id"}
+"""Operations that name their object in the body."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One request of the matrix."""
+
+    operation: Operation
+    principal: str
+    thing: str
+
+    @property
+    def name(self) -> str | None:
+        """What kind of thing the request is about, by the name of its id."""
+        names = self.operation.placeholders
+        return names[0] if names else BY_BODY.get(self.operation.name)
+
+    @property
+    def expected(self) -> str:
+        """Give `401`, `403`, `404`, or `granted`."""
+        role = PRINCIPALS[self.principal]
+        if role is None:
+            return "401"
+        relation = GRANTS[OPERATIONS[self.operation.name]].get(role)
+        if relation is None:
+            return "403"
+        if self.name is None or self.operation.name in CLIENT_MADE:
+            return "granted"
+        return "granted" if self._reaches(relation) else "404"
+
+    def _reaches(self, relation: Relation) -> bool:
+        if self.name in OF_CLINIC or relation is Relation.CLINIC:
+            return self.thing in {"own", "other"}
+        if self.thing != "own":
+            return False
+        return self.principal == "patient" if relation is Relation.SELF else self.principal in LINKED
+
+
+def cells(operation: Operation) -> Iterator[Cell]:
+    names = operation.placeholders
+    if not names and operation.name not in BY_BODY:
+        things: tuple[str, ...] = ("own",)
+    elif names and names[0] in PUBLISHED:
+        things = ("own", "absent")
+    else:
+        things = THINGS
+    yield from (Cell(operation, *pair) for pair in itertools.product(PRINCIPALS, things))
+
+
+# ------------------------------------------------------------------ the world
+
+
+@dataclass
+class Stage:
+    """Two clinics, three patients, one of everything for each; what a request changes is taken back after it."""
+
+    walks: Mapping[str, Walk]
+    client: AsyncClient
+    begin: Any
+    transaction: Any = None
+    seen: Counter[str] = field(default_factory=Counter)
+
+    async def ask(self, cell: Cell) -> Response:
+        """Send the request of a cell."""
+        operation, principal = cell.operation, cell.principal
+        owner = self.walks[cell.thing if cell.thing in self.walks else "own"]
+        known = owner.known if cell.thing != "absent" else {**owner.known, **absent(operation)}
+        here = Walk(owner.cast, self.client, owner.sessions)
+        here.known |= known
+        body = here.body(operation)
+        if operation.name in BY_BODY:
+            body = {BY_BODY[operation.name]: known[BY_BODY[operation.name]]}
+        if operation.name == "create_exercise" and principal == "admin":
+            body = {**body, "scope": "clinic"}  # an admin has no shelf of his own
+        headers = {} if principal == "anonymous" else dict(self.walks["own"].cast.headers[principal])
+        if operation.needs_version:
+            headers["If-Match"] = '"1"'
+        self.transaction = await self.begin()
+        try:
+            return await self.client.request(operation.method, here.path(operation), headers=headers, json=body)
+        finally:
+            await self.transaction.rollback()
+
+
+def absent(operation: Operation) -> dict[str, str]:
+    """Give ids of things that are not there."""
+    return {
+        name: "nothing" if name in PUBLISHED else str(uuid4())
+        for name in (*operation.placeholders, *filter(None, [BY_BODY.get(operation.name)]))
+        if name != "name"
+    }
+
+
+@pytest.fixture(scope="module")
+async def stage(engine: AsyncEngine, settings: Settings) -> AsyncIterator[Stage]:
+    sessions: Sessions = async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
+    casts = [
+        *await walk.make_clinic(sessions, "Alice Moreau", "Emil Novak"),
+        *await walk.make_clinic(sessions, "Frida Lind"),
+    ]
+    walks = {}
+    async with client_of(create_app(settings, sessions=sessions)) as client:
+        for thing, cast in zip(THINGS, casts, strict=False):
+            walks[thing] = Walk(cast, client, sessions)
+            assert await walk.run(walks[thing], DOCUMENT) == {}
+    async with sessions() as session:
+        for thing, offset in (("own", 0), ("other", 1), ("foreign", 0)):
+            await bind_clinic(session, walks[thing].cast.clinic_id)
+            shipped = select(Exercise.id).where(Exercise.scope == ExerciseScope.LIBRARY).order_by(Exercise.code)
+            walks[thing].known["exercise_id"] = str((await session.scalars(shipped.offset(offset).limit(1))).one())
+    async with engine.connect() as connection:
+        undone = async_sessionmaker(
+            connection, expire_on_commit=False, autoflush=False, join_transaction_mode="create_savepoint"
+        )
+        async with client_of(create_app(settings, sessions=undone)) as client:
+            yield Stage(walks, client, connection.begin)
+
+
+# ------------------------------------------------------------------ the matrix
+
+
+def verdict(answer: Response) -> str:
+    if answer.status_code >= 500:
+        return "broken"
+    return str(answer.status_code) if answer.status_code in {401, 403, 404} else "granted"
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_everybody_gets_what_the_table_says(name: str, stage: Stage) -> None:
+    wrong = []
+    silent: dict[str, set[str]] = {}
+    for cell in cells(ROUTED[name]):
+        answer = await stage.ask(cell)
+        found = verdict(answer)
+        if found != cell.expected:
+            wrong.append(
+                f"{cell.principal} on {cell.thing}: {answer.status_code} instead of {cell.expected} {answer.text[:300]}"
+            )
+        if cell.thing != "own" and name in CLIENT_MADE and answer.is_success:
+            wrong.append(f"{cell.principal} on {cell.thing}: {answer.status_code}, written over somebody's own")
+        if found == "404":
+            silent.setdefault(cell.principal, set()).add(told(answer))
+    assert wrong == []
+    assert {principal: bodies for principal, bodies in silent.items() if len(bodies) > 1} == {}, (
+        "absent looks different"
+    )
+
+
+def told(answer: Response) -> str:
+    """Give all that an answer tells, but for the request's own id."""
+    body = {key: value for key, value in answer.json().items() if key != "request_id"}
+    headers = {key: value for key, value in answer.headers.items() if key not in {"x-request-id", "date"}}
+    return repr((sorted(body.items()), sorted(headers.items())))
+
+
+def test_the_matrix_holds_every_operation_role_and_object(record_property: Any) -> None:
+    size = Counter(cell.expected for name in NAMES for cell in cells(ROUTED[name]))
+    record_property("cells", sum(size.values()))
+    told = ", ".join(f"{answer} {count}" for answer, count in sorted(size.items()))
+    print(f"\naccess matrix: {len(NAMES)} operations, {sum(size.values())} cells: {told}")  # noqa: T201
+    assert {role for role in PRINCIPALS.values() if role is not None} == set(Role)
+    assert set(NAMES) == OPERATIONS.keys(), "an operation of the table has no route yet"
+    assert sum(size.values()) > 2000
+    assert min(size[each] for each in ("401", "403", "404", "granted")) > 100
+
+
+async def test_lists_filtered_by_somebody_elses_patient_show_nothing(stage: Stage) -> None:
+    for name in ("list_alerts", "list_check_ins"):
+        for thing in ("other", "foreign"):
+            headers = stage.walks["own"].cast.headers["therapist"]
+            filters = {"patient_id": stage.walks[thing].known["patient_id"]}
+            answer = await stage.client.get(ROUTED[name].path, headers=headers, params=filters)
+            unknown = await stage.client.get(
+                ROUTED[name].path, headers=headers, params={"patient_id": str(new_id(walk.datetime.now(walk.UTC)))}
+            )
+            assert (answer.status_code, answer.json().get("items", [])) == (unknown.status_code, [])
+
+
+async def test_lists_hold_only_what_is_within_reach(stage: Stage) -> None:
+    foreign = [stage.walks[thing] for thing in ("other", "foreign")]
+    secrets = {
+        str(value)
+        for each in foreign
+        for key, value in each.known.items()
+        if key.endswith("_id") and key != "exercise_id"
+    }
+    secrets -= {str(value) for value in stage.walks["own"].known.values()}
+    reaches = {
+        "admin": {"list_patients", "list_therapists", "list_jobs"},
+        "therapist": {"list_therapists"},
+        "assistant": {"list_therapists"},
+    }
+    for name in NAMES:
+        operation = ROUTED[name]
+        if operation.method != "GET":
+            continue
+        for principal in PRINCIPALS:
+            if name in reaches.get(principal, set()):
+                continue
+            answer = await stage.ask(Cell(operation, principal, "own"))
+            shown = answer.text if answer.is_success else ""
+            assert [secret for secret in secrets if secret in shown] == [], (name, principal)

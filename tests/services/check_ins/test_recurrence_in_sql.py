@@ -1,0 +1,87 @@
+"""The database's clock arithmetic is `clinical.recurrence`'s: over zones, dates and every change of clocks."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo, available_timezones
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from clinical import recurrence
+from tests.conftest import Database
+
+ZONES = sorted(available_timezones())
+
+
+async def _instants(database: Database, asked: list[tuple[date, time, str]]) -> list[datetime]:
+    connection = await asyncpg.connect(database.api.replace("+asyncpg", ""))
+    rows = await connection.fetch(
+        "SELECT local_instant(d, t, z) AS at FROM unnest($1::date[], $2::time[], $3::text[]) WITH ORDINALITY"
+        " AS a(d, t, z, n) ORDER BY n",
+        *(list(column) for column in zip(*asked, strict=True)),
+    )
+    await connection.close()
+    return [row["at"] for row in rows]
+
+
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(
+            st.dates(date(2024, 1, 1), date(2037, 12, 31)),
+            st.times().map(lambda wall: wall.replace(microsecond=0)),
+            st.sampled_from(ZONES),
+        ),
+        min_size=200,
+        max_size=300,
+    )
+)
+async def test_any_wall_time_means_the_same_instant(database: Database, asked: list[tuple[date, time, str]]) -> None:
+    found = await _instants(database, asked)
+    assert found == [recurrence.instant(*one) for one in asked]
+
+
+def _changes(zone: str, first: datetime, last: datetime) -> list[datetime]:
+    """Find the instants at which the zone's offset changes, to the quarter of an hour."""
+    there = ZoneInfo(zone)
+    found = []
+    at = first
+    while at < last:
+        if (at + timedelta(days=7)).astimezone(there).utcoffset() != at.astimezone(there).utcoffset():
+            low, high = at, at + timedelta(days=7)
+            while high - low > timedelta(minutes=15):
+                middle = low + (high - low) / 2
+                if middle.astimezone(there).utcoffset() == low.astimezone(there).utcoffset():
+                    low = middle
+                else:
+                    high = middle
+            found.append(high)
+        at += timedelta(days=7)
+    return found
+
+
+@pytest.mark.parametrize("year", [2026, 2027])
+async def test_every_zone_agrees_around_every_change_of_its_clocks(database: Database, year: int) -> None:
+    asked = []
+    for zone in ZONES:
+        for change in _changes(zone, datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)):
+            local = change.astimezone(ZoneInfo(zone)).replace(tzinfo=None, second=0, microsecond=0)
+            for quarter in range(-12, 13):
+                wall = local + timedelta(minutes=15 * quarter)
+                asked.append((wall.date(), wall.time(), zone))
+    found = await _instants(database, asked)
+    assert found == [recurrence.instant(*one) for one in asked]
+
+
+async def test_gap_and_fold_have_the_known_answers(database: Database) -> None:
+    asked = [
+        (date(2026, 3, 8), time(2, 30), "America/New_York"),
+        (date(2026, 11, 1), time(1, 30), "America/New_York"),
+        (date(2026, 3, 8), time(2, 30), "America/Phoenix"),
+    ]
+    assert await _instants(database, asked) == [
+        datetime(2026, 3, 8, 7, 30, tzinfo=UTC),
+        datetime(2026, 11, 1, 5, 30, tzinfo=UTC),
+        datetime(2026, 3, 8, 9, 30, tzinfo=UTC),
+    ]

@@ -1,0 +1,164 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.dialects.postgresql import Range
+
+from core.database import Sessions, bind_clinic, make_engine, make_sessions
+from models.alerts import AlertLevel
+from models.check_ins import CheckInStatus
+from models.episodes import Episode, EpisodeStatus
+from models.programs import Program, ProgramPause, ProgramStatus
+from services import check_ins
+from services.check_ins import Closed, Dispatched
+from tests.conftest import Database
+from tests.services.check_ins.scene import DAY, Scene, berlin, scene
+
+
+async def test_a_check_in_is_made_a_day_ahead_opens_closes_and_is_missed(stage: Scene) -> None:
+    await stage.plan(at=berlin(2, 7), opens_minutes=60)
+    assert await stage.dispatch(berlin(2, 6)) == Dispatched(materialized=1, opened=0)
+    assert await stage.dispatch(berlin(2, 6)) == Dispatched(materialized=0, opened=0)
+    (row,) = await stage.rows()
+    assert (row.opens_at, row.due_at) == (berlin(2, 7), berlin(2, 8))
+    assert (row.closes_at, row.late_until) == (berlin(3, 4), berlin(4, 4))
+    assert await stage.dispatch(berlin(2, 7)) == Dispatched(materialized=0, opened=1)
+    assert await stage.close(berlin(3, 3)) == Closed(0, 0, 0, 0)
+    assert await stage.close(berlin(3, 4)) == Closed(missed=1, excused=0, reminders=0, alerts=0)
+    assert await stage.close(berlin(3, 4)) == Closed(0, 0, 0, 0)
+    assert [one.status for one in await stage.rows()] == [CheckInStatus.MISSED]
+
+
+async def test_a_plan_ends_on_its_last_day(stage: Scene) -> None:
+    await stage.plan(at=berlin(2, 7), ends_on="2026-03-03")
+    await stage.dispatch(berlin(9, 9))
+    assert [row.local_date.day for row in await stage.rows()] == [2, 3]
+
+
+async def test_an_outage_is_made_up_for_in_order_with_each_escalation_once(stage: Scene) -> None:
+    await stage.plan(at=berlin(2, 7))
+    assert (await stage.dispatch(berlin(9, 9))).materialized == 9  # 2 to 9, and tomorrow's forecast
+    assert await stage.close(berlin(9, 9)) == Closed(missed=7, excused=0, reminders=1, alerts=2)
+    rows = await stage.rows()
+    assert [row.status for row in rows] == [CheckInStatus.MISSED] * 7 + [CheckInStatus.OPEN, CheckInStatus.DUE]
+    raised = await stage.alerts()
+    assert [(one.rule_id, one.level, one.task, one.inputs, one.source_id) for one in raised] == [
+        ("ES08", AlertLevel.ROUTINE, "task_therapist_message", {"missed_in_a_row": 3}, rows[2].id),
+        ("ES09", AlertLevel.HIGH, "task_therapist_call", {"missed_in_a_row": 5}, rows[4].id),
+    ]
+    assert [(one.template, one.dedupe_key) for one in await stage.owed()] == [
+        ("check_in_reminder", f"check_in_reminder:{rows[1].id}"),
+        ("alert_raised", f"alert_raised:{raised[1].id}:high"),
+    ]
+    await stage.dispatch(berlin(12, 9))
+    assert await stage.close(berlin(12, 9)) == Closed(missed=3, excused=0, reminders=0, alerts=0)
+
+
+async def test_an_answer_ends_the_streak_and_an_excused_day_neither_ends_nor_adds(stage: Scene) -> None:
+    plan = await stage.plan(at=berlin(2, 7))
+    await stage.dispatch(berlin(4, 9))
+    await stage.close(berlin(4, 9))  # 2 and 3 missed
+    plan = await stage.pause(plan, at=berlin(4, 10))
+    assert (await stage.close(berlin(5, 5))).excused == 1
+    await stage.resume(plan, at=berlin(5, 7))
+    await stage.dispatch(berlin(6, 7))
+    assert await stage.close(berlin(6, 7)) == Closed(missed=1, excused=0, reminders=0, alerts=1)
+    await stage.dispatch(berlin(6, 9))
+    today = next(row for row in await stage.rows() if row.local_date.day == 6)
+    await stage.answer(today, berlin(6, 10))
+    await stage.dispatch(berlin(9, 5))
+    assert await stage.close(berlin(9, 5)) == Closed(missed=2, excused=0, reminders=1, alerts=0)
+
+
+async def _rest_program(stage: Scene, values: dict[str, Any]) -> None:
+    async with stage.sessions.begin() as session:
+        await bind_clinic(session, stage.clinic_id)
+        program = Program(
+            clinic_id=stage.clinic_id,
+            patient_id=stage.care.world.alice.id,
+            episode_id=stage.care.episode_id,
+            title="At home",
+            status=ProgramStatus.PAUSED,
+        )
+        session.add(program)
+        await session.flush()
+        session.add(ProgramPause(clinic_id=stage.clinic_id, program_id=program.id, **values))
+
+
+async def test_nobody_is_expected_to_answer_while_the_program_rests(stage: Scene) -> None:
+    await stage.plan(at=berlin(2, 7))
+    day = berlin(2, 8).date()
+    await _rest_program(
+        stage, {"reason": "red_flag_suspended", "during": Range(day, day + DAY), "began_at": berlin(2, 7)}
+    )
+    await stage.dispatch(berlin(5, 9))
+    assert await stage.close(berlin(5, 9)) == Closed(missed=2, excused=1, reminders=1, alerts=0)
+    assert (await stage.rows())[0].excused_reason == "red_flag_suspended"
+
+
+async def test_nobody_is_expected_to_answer_while_the_episode_rests(stage: Scene) -> None:
+    await stage.plan(at=berlin(2, 7))
+    await stage.dispatch(berlin(2, 9))
+    async with stage.sessions.begin() as session:
+        await bind_clinic(session, stage.clinic_id)
+        await session.execute(
+            update(Episode).where(Episode.id == stage.care.episode_id).values(status=EpisodeStatus.ON_HOLD)
+        )
+    assert (await stage.close(berlin(3, 9))).excused == 1
+    assert (await stage.rows())[0].excused_reason == "episode_on_hold"
+
+
+async def test_a_session_is_asked_about_once_per_plan_each_in_a_slot_of_its_own(stage: Scene) -> None:
+    now = await stage.plan(question_set="after_session", frequency="after_session", local_time=None)
+    await stage.plan(question_set="daily", frequency="after_session", local_time=None, after_hours=24)
+    await stage.plan(frequency="after_session", local_time=None, starts_on="2026-04-01")
+    first, second = (row_id for row_id in (now.id, now.episode_id))
+    made = []
+    async with stage.sessions.begin() as session:
+        await bind_clinic(session, stage.clinic_id)
+        alice = stage.care.world.alice.id
+        for session_id, at in ((first, berlin(2, 9)), (first, berlin(2, 9)), (second, berlin(2, 18))):
+            made.append(await check_ins.after_session(session, stage.clinic_id, alice, session_id, at=at))
+        answerable = await check_ins.open_for(session, stage.clinic_id, alice, at=berlin(2, 19))
+    assert made == [2, 0, 2]
+    assert [row.slot for row in answerable] == [1, 2]
+    rows = await stage.rows()
+    assert [(row.local_date.day, row.slot, row.status) for row in rows] == [
+        (2, 1, CheckInStatus.OPEN),
+        (2, 2, CheckInStatus.OPEN),
+        (3, 1, CheckInStatus.DUE),
+        (3, 2, CheckInStatus.DUE),
+    ]
+    assert rows[2].due_at == berlin(3, 9)
+
+
+@pytest.fixture
+def roles(fresh_database: Database) -> dict[str, Sessions]:
+    return {
+        role: make_sessions(make_engine(getattr(fresh_database, role), pool_size=2))
+        for role in ("api", "sweeper", "worker")
+    }
+
+
+async def test_the_sweeper_does_for_all_clinics_what_a_clinic_does_for_itself(roles: dict[str, Sessions]) -> None:
+    scenes = [await scene(roles["api"], name=name) for name in ("Riverside", "Hillside")]
+    for each in scenes:
+        await each.plan(at=berlin(2, 7))
+    at = berlin(9, 9)
+    async with roles["sweeper"].begin() as session:
+        waiting, oldest = await check_ins.backlog(session, at=at)
+        assert (waiting, oldest) == (2, berlin(2, 8))
+        assert await check_ins.dispatch(session, at=at) == Dispatched(materialized=18, opened=0)
+    async with roles["sweeper"].begin() as session:
+        assert await check_ins.close_due(session, at=at) == Closed(missed=14, excused=0, reminders=2, alerts=4)
+        assert await check_ins.backlog(session, at=at) == (0, None)
+    for each in scenes:
+        assert [one.rule_id for one in await each.alerts()] == ["ES08", "ES09"]
+        assert (await each.dispatch(at)) == Dispatched(0, 0)
+        assert len(await each.owed()) == 2
+    async with roles["sweeper"].begin() as session:
+        found = await check_ins.dispatch(session, at=at + timedelta(minutes=1))
+        assert found == Dispatched(0, 0)
+    for each in roles.values():
+        await each.kw["bind"].dispose()
