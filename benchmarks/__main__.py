@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,7 +47,7 @@ def main(
     wrong = set(only or ()) - MEASURES.keys()
     if wrong:
         raise typer.BadParameter(f"there is no measure {', '.join(sorted(wrong))}")
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 130)
     size = dataset.Size(min(patients, 40), 28, seed) if quick else dataset.Size(patients, seed=seed)
     results: list[Result] = []
     with folder(keep) as place, console.status("starting") as status:

@@ -9,7 +9,7 @@ import typer
 
 from cli.environment import ROLES, as_role, console, one_machine, owner_url
 from core.errors import Refusal
-from core.settings import Settings, load
+from core.settings import UNSAFE, Settings, load
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -130,7 +130,7 @@ def roles_(
 @database.command()
 def check() -> None:
     """Tell whether the API would refuse to start on this database, and why."""
-    from cli.serving import UNSAFE, unsafe  # noqa: PLC0415
+    from cli.serving import unsafe  # noqa: PLC0415
 
     with one_machine() as settings:
         known = _with_roles(settings)

@@ -35,17 +35,28 @@ class Household:
     def __init__(self, settings: Settings) -> None:
         self.environment = {**os.environ, **exported(settings)}
         self.environment.pop("PHYSIO_DATABASE_URL", None)  # no child needs to own the schema
+        self.logs = settings.data_dir / "logs"
+        self.logs.mkdir(parents=True, exist_ok=True)
         self.children: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, *arguments: str) -> None:
         """Start `physio <arguments>` in a session of its own: Ctrl-C reaches us, and we pass it on in order."""
-        self.children[name] = subprocess.Popen(  # noqa: S603 - our own command
-            [sys.executable, "-m", "cli", *arguments],
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one libc call, nothing of Python's is touched
-        )
+        with (self.logs / f"{name}.log").open("ab") as log:
+            said = None if name == "demo" else log  # the demo clinic shows a progress bar
+            self.children[name] = subprocess.Popen(  # noqa: S603 - our own command
+                [sys.executable, "-m", "cli", *arguments],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one libc call, nothing of Python's is touched
+            )
+
+    def last_words(self, name: str) -> str:
+        """Give the end of what a child wrote."""
+        log = self.logs / f"{name}.log"
+        return log.read_text(errors="replace")[-1500:] if log.exists() else ""
 
     def ended(self) -> tuple[str, int] | None:
         """Give a child that ended, and its exit status; one that ended well and was not meant to stay is forgotten."""
@@ -91,6 +102,7 @@ def run(settings: Settings, *, fill: bool) -> int:
             return 0
         else:
             name, status = found
+            console.print(household.last_words(name), markup=False)
             console.print(f"[red]physio: {name} ended with status {status}; stopping the rest[/red]")
             return status or 1
         finally:
@@ -104,6 +116,7 @@ def _wait_until_ready(settings: Settings, household: Household) -> None:
     while time.monotonic() < deadline:
         found = household.ended()
         if found is not None:
+            console.print(household.last_words(found[0]), markup=False)
             raise SystemExit(f"physio: the API did not start (status {found[1]}); is port {settings.port} in use?")
         try:
             with urllib.request.urlopen(url, timeout=1):
@@ -120,7 +133,7 @@ def _tell(settings: Settings, *, fill: bool) -> None:
         lines += ["", *(f"Sign in    {each}" for each in DEMO), f"Password   {PASSWORD}"]
     if fill:
         lines += ["", "The demo clinic is being made: its sign-ins work in about a minute."]
-    lines += ["", "Ctrl-C stops everything; the data stays."]
+    lines += ["", f"Logs       {settings.data_dir / 'logs'}", "Ctrl-C stops everything; the data stays."]
     console.print(Panel("\n".join(lines), title="Physio", expand=False))
 
 

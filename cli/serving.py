@@ -11,10 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from api.app import create_app
 from core import clock, logs
 from core.database import make_engine
-from core.settings import Settings, load
-
-UNSAFE = 78
-"""Exit status of a refused start (EX_CONFIG)."""
+from core.settings import UNSAFE, Settings, load
 
 _FACTS = """
 SELECT r.rolsuper OR r.rolbypassrls AS bypasses,

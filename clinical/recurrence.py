@@ -7,9 +7,16 @@ day that exists has exactly one instant for a wall-clock time.
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo, available_timezones, reset_tzpath
 
 from core.errors import Invalid
+
+# The clocks' rules come from the locked tzdata package, on every machine the same: the system's may be years old, and
+# then Python and PostgreSQL would disagree about when somebody's morning is.
+reset_tzpath(to=())
+
+ABBREVIATIONS = frozenset({"CET", "EET", "MET", "WET"})
+"""Names that PostgreSQL reads as an offset without summer time: as zones they would mean two things."""
 
 WEEK = 7
 MIDNIGHT = time(0, 0)
@@ -23,7 +30,7 @@ class UnknownZone(Invalid):
 
 @cache
 def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    return frozenset(available_timezones()) - ABBREVIATIONS
 
 
 def check_zone(name: str) -> str:

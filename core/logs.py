@@ -91,7 +91,7 @@ def configure(level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for quiet in ("uvicorn.access", "sqlalchemy.engine", "httpx"):
+    for quiet in ("uvicorn.access", "sqlalchemy.engine", "httpx", "procrastinate"):
         logging.getLogger(quiet).setLevel(logging.WARNING)
     for name in ("uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)

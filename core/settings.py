@@ -1,12 +1,17 @@
 """What can be set from outside: one frozen object, made at the door, never read by services."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEVELOPMENT_KEY = "development only: never sign a real token with this"
+UNSAFE = 78
+"""Exit status of a refused start (EX_CONFIG)."""
+TLS = frozenset({"require", "verify-ca", "verify-full"})
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -35,6 +40,9 @@ class Settings(BaseSettings):
         None, description="as physio_worker: jobs of one clinic, and the queue"
     )
     sweeper_database_url: SecretStr | None = Field(None, description="as physio_sweeper: jobs over all clinics")
+    plain_database: bool = Field(
+        default=False, description="the way to the database is private: production does not insist on TLS"
+    )
     pool_size: Annotated[int, Field(ge=1, le=100, description="connections per process")] = 8
     statement_cache: Annotated[
         int, Field(ge=0, le=1000, description="prepared statements per connection; 0 for a PgBouncer before 1.21")
@@ -56,7 +64,9 @@ class Settings(BaseSettings):
     mail_from: str = Field("clinic@physio.example", description="sender of e-mail")
     public_url: str = Field("http://127.0.0.1:8000", description="what links in e-mail begin with")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    clock_file: Path | None = Field(None, description="seconds the clock runs ahead, in a file; for tests of long stories")
+    clock_file: Path | None = Field(
+        None, description="seconds the clock runs ahead, in a file; for tests of long stories"
+    )
     processes: Annotated[int, Field(ge=1, le=64, description="API processes")] = 1
 
     @model_validator(mode="before")
@@ -81,13 +91,29 @@ class Settings(BaseSettings):
                 raise ValueError("PHYSIO_SECRET_KEY must be set, to at least 32 characters")
             if self.api_database_url is None:
                 raise ValueError("PHYSIO_API_DATABASE_URL must be set: the API does not run as the schema's owner")
+            for name in ("database_url", "api_database_url", "worker_database_url", "sweeper_database_url"):
+                url = getattr(self, name)
+                if url is not None and not self.plain_database and _in_clear(url.get_secret_value()):
+                    raise ValueError(f"PHYSIO_{name.upper()} crosses a network without TLS: add ?ssl=verify-full")
+            public = urlsplit(self.public_url)
+            if public.scheme != "https" and public.hostname not in LOOPBACK:
+                raise ValueError("PHYSIO_PUBLIC_URL must begin with https://")
         return self
 
 
+def _in_clear(url: str) -> bool:
+    """Tell whether a connection to the address leaves this host without TLS."""
+    parts = urlsplit(url)
+    query = parse_qs(parts.query)
+    host = query.get("host", [parts.hostname or ""])[0]
+    return not (host.startswith("/") or host in LOOPBACK or TLS.intersection(query.get("ssl", [])))
+
+
 def load() -> Settings:
-    """Read the settings. Raises SystemExit 78 with one line per problem, naming the variable and never its value."""
+    """Read the settings. Raises SystemExit 78 after one line per problem, naming the variable and never its value."""
     try:
         return Settings()
     except ValidationError as error:
         lines = [f"{'_'.join(('PHYSIO', *map(str, each['loc']))).upper()}: {each['msg']}" for each in error.errors()]
-        raise SystemExit("\n".join(lines)) from None
+        print("\n".join(f"physio: {line}" for line in lines), file=sys.stderr)  # noqa: T201 - there are no logs yet
+        raise SystemExit(UNSAFE) from None

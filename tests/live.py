@@ -1,4 +1,4 @@
-"""A real server and a real worker, as processes, over a database of their own; their clock can be moved ahead."""
+"""A real server process, and a real worker, on a database of their own: what journeys and the contract test talk to."""
 
 import os
 import signal
@@ -6,104 +6,112 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from core.settings import DEVELOPMENT_KEY
 from tests.conftest import Database
 
-ROOT = Path(__file__).resolve().parent.parent
-READY_SECONDS = 30
-STOP_SECONDS = 20
+ROOT = Path(__file__).parents[1]
+START_SECONDS = 60
+STOP_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Live:
+    """A running process. `url` is where the API answers (empty for a worker), `log` what it said."""
+
+    url: str
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    @property
+    def said(self) -> str:
+        """Everything that the process has written so far."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+
+def environment(database: Database, folder: Path, **settings: Any) -> dict[str, str]:
+    """Give the environment of a process on this database; `settings` are named as in `core.settings`."""
+    known: Mapping[str, Any] = {
+        "environment": "test",
+        "api_database_url": database.api,
+        "worker_database_url": database.worker,
+        "sweeper_database_url": database.sweeper,
+        "secret_key": DEVELOPMENT_KEY,
+        "data_dir": folder,
+        "rate_per_second": 0,
+        "host": "127.0.0.1",
+    } | settings
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PHYSIO_")}
+    return kept | {f"PHYSIO_{name.upper()}": str(value) for name, value in known.items()}
 
 
 def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-        return port
+    """Give a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
-@dataclass
-class Live:
-    """The processes of one installation; `folder` holds their clock, their mail and their logs."""
+@contextmanager
+def serving(database: Database, folder: Path, **settings: Any) -> Iterator[Live]:
+    """Run the API until the end of the block; it stops by itself when asked, with status 0."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with _running(["serve"], environment(database, folder, port=port, **settings), folder / "api.log", url) as live:
+        _wait_until_ready(live)
+        yield live
 
-    database: Database
-    folder: Path
-    settings: dict[str, str] = field(default_factory=dict)
-    port: int = field(default_factory=free_port)
-    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+@contextmanager
+def working(database: Database, folder: Path, **settings: Any) -> Iterator[Live]:
+    """Run the worker until the end of the block."""
+    with _running(["worker"], environment(database, folder, **settings), folder / "worker.log") as live:
+        yield live
 
-    @property
-    def clock(self) -> Path:
-        return self.folder / "ahead"
 
-    @property
-    def now(self) -> datetime:
-        """What the processes think the time is."""
-        return datetime.now(UTC) + timedelta(seconds=float(self.clock.read_text()))
+@contextmanager
+def _running(command: list[str], env: dict[str, str], log: Path, url: str = "") -> Iterator[Live]:
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli", *command],
+            cwd=ROOT,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    live = Live(url, process, log)
+    try:
+        yield live
+        assert process.poll() is None, f"`{' '.join(command)}` ended by itself:\n{live.said[-4000:]}"
+    finally:
+        # SIGINT is Ctrl-C: the process ends its work and, under coverage, still writes what it ran.
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
 
-    def move_to(self, at: datetime) -> None:
-        """Let the clock of all processes show `at`."""
-        fresh = self.folder / "ahead.new"
-        fresh.write_text(str((at - datetime.now(UTC)).total_seconds()))
-        fresh.rename(self.clock)
 
-    @property
-    def environment(self) -> dict[str, str]:
-        ours = {
-            "PHYSIO_ENVIRONMENT": "test",
-            "PHYSIO_PORT": str(self.port),
-            "PHYSIO_DATA_DIR": str(self.folder),
-            "PHYSIO_API_DATABASE_URL": self.database.api,
-            "PHYSIO_WORKER_DATABASE_URL": self.database.worker,
-            "PHYSIO_SWEEPER_DATABASE_URL": self.database.sweeper,
-            "PHYSIO_SECRET_KEY": DEVELOPMENT_KEY,
-            "PHYSIO_RATE_PER_SECOND": "0",
-            "PHYSIO_CLOCK_FILE": str(self.clock),
-        }
-        return {**os.environ, **ours, **self.settings}
-
-    def start(self, name: str, *arguments: str) -> None:
-        """Start `physio <arguments>`; what it says goes to `<name>.log`."""
-        if not self.clock.exists():
-            self.clock.write_text("0")
-        with (self.folder / f"{name}.log").open("ab") as log:
-            command = [sys.executable, "-m", "cli", *arguments]
-            self.processes[name] = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
-
-    def start_api(self) -> None:
-        self.start("api", "serve")
-        deadline = time.monotonic() + READY_SECONDS
-        while True:
-            try:
-                if httpx.get(f"{self.url}/readyz").is_success:
-                    return
-            except httpx.TransportError:
-                pass
-            if self.processes["api"].poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(self.said("api"))
-            time.sleep(0.05)
-
-    def start_worker(self) -> None:
-        self.start("worker", "worker")
-
-    def said(self, name: str) -> str:
-        return (self.folder / f"{name}.log").read_text()[-4000:]
-
-    def stop(self, name: str) -> int:
-        """Stop a process as an operator would; return its exit status."""
-        process = self.processes.pop(name)
-        process.send_signal(signal.SIGTERM)
-        return process.wait(STOP_SECONDS)
-
-    def stop_all(self) -> None:
-        for name in list(self.processes):
-            self.stop(name)
+def _wait_until_ready(live: Live) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        assert live.process.poll() is None, f"the API did not start:\n{live.said[-4000:]}"
+        try:
+            if httpx.get(f"{live.url}/readyz", timeout=2).status_code == httpx.codes.OK:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError(f"not ready within {START_SECONDS} s:\n{live.said[-4000:]}")

@@ -83,7 +83,7 @@ SWEPT = {
         "status, updated_at, version",
         "",
     ),
-    "consents": ("clinic_id, id, status, expires_on", "status, updated_at, version", ""),
+    "consents": ("clinic_id, id, status, expires_on, version", "status, updated_at, version", ""),
     "patients": ("clinic_id, id, account_id, zone, status", "", ""),
     "care_links": ("clinic_id, id, patient_id, therapist_id, role, during", "", ""),
     "therapists": ("clinic_id, id, account_id, status", "", ""),

@@ -1,5 +1,6 @@
 """Assessments over HTTP: drafted, signed once, sealed."""
 
+import asyncio
 import copy
 import hashlib
 import json
@@ -208,3 +209,14 @@ async def test_an_episode_with_many_assessments_takes_as_many_statements_as_with
     with count_statements() as many:
         assert len((await desk.get("bob", episode))["assessments"]) == 50
     assert len(many) == len(one), many.sent
+
+
+async def test_signed_twice_at_the_same_moment_it_is_signed_once(desk: Desk, episode: str) -> None:
+    await desk.consent()
+    made = await desk.post("bob", f"{episode}/assessments", INITIAL)
+    sign = f"/v1/assessments/{made['id']}/sign"
+    answers = await asyncio.gather(*(desk.ask("bob", "POST", sign, version=1) for _ in range(4)))
+    codes = sorted(answer.status_code for answer in answers)
+    assert codes[0] == 200
+    assert set(codes[1:]) <= {409, 412}
+    assert await desk.audited("assessment.sign") == 1

@@ -1,5 +1,6 @@
 """Care teams over HTTP: who treats whom, and that access hangs on it."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -150,3 +151,13 @@ async def test_a_team_of_many_takes_as_many_statements_as_one_of_one(
     part = await desk.get("dana", f"{team(desk)}?limit=30")
     rest = await desk.get("dana", f"{team(desk)}?limit=30&cursor={part['next_cursor']}")
     assert [each["id"] for each in part["items"] + rest["items"]] == [each["id"] for each in page["items"]]
+
+
+async def test_of_two_leads_at_the_same_moment_one_is_refused(desk: Desk) -> None:
+    lead = (await desk.get("dana", team(desk)))["items"][0]
+    await desk.post("dana", f"/v1/care-team/{lead['id']}/end", {"reason": "Leaves"}, version=1)
+    eve = await desk.therapist("Eve Lang")
+    forms = [{"therapist_id": str(each), "role": "lead"} for each in (desk.world.carol.id, eve.id)]
+    answers = await asyncio.gather(*(desk.ask("dana", "POST", team(desk), form) for form in forms))
+    assert sorted(answer.status_code for answer in answers) == [201, 409]
+    refused(max(answers, key=lambda answer: answer.status_code), 409, "lead_taken")

@@ -1,5 +1,6 @@
 """Consents over HTTP: given, recorded, given again, withdrawn."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -138,3 +139,10 @@ async def test_a_list_takes_as_many_statements_for_fifty_as_for_one(
     with count_statements() as fifty:
         assert len((await desk.get("alice", path(desk)))["items"]) == 50
     assert len(fifty) == len(one), fifty.sent
+
+
+async def test_given_twice_at_the_same_moment_one_stands(desk: Desk) -> None:
+    answers = await asyncio.gather(*(desk.ask("alice", "POST", path(desk), TELEHEALTH) for _ in range(4)))
+    assert [answer.status_code for answer in answers] == [201] * 4
+    listed = (await desk.get("alice", path(desk)))["items"]
+    assert sorted(each["status"] for each in listed) == ["given", "superseded", "superseded", "superseded"]

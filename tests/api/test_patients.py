@@ -1,5 +1,6 @@
 """Patients over HTTP: who registers, reads and changes whom, and where a patient is."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -243,3 +244,8 @@ async def test_a_place_that_is_none_is_refused(
 ) -> None:
     refused(await desk.ask("alice", "POST", f"{desk.patient}/locations", place), 422, code, problem)
     assert (await desk.get("alice", desk.patient))["place"]["country"] == "DE"
+
+
+async def test_two_registrations_at_the_same_moment_get_numbers_of_their_own(desk: Desk) -> None:
+    answers = await asyncio.gather(*(desk.ask("dana", "POST", "/v1/patients", person()) for _ in range(4)))
+    assert sorted(answer.json()["record_number"] for answer in answers) == ["P000001", "P000002", "P000003", "P000004"]

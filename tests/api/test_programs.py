@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from core.crypto import new_id
 from core.database import Sessions
+from models.patients import Patient
 from models.red_flag_screens import RedFlagScreen
 from models.sessions import ExerciseSession
 from schemas import programs as forms
@@ -203,6 +204,19 @@ async def test_a_wrong_screen_changes_nothing(
 async def test_a_refused_screen_carries_the_advice(client: AsyncClient, world: Care, alice: dict[str, str]) -> None:
     refused = await _screen(client, world, alice, "saddle", episode_id=str(uuid4()))
     assert (refused.status_code, refused.json()["advice"]["level"]) == (422, "emergency_now")
+
+
+async def test_an_emergency_is_answered_even_when_it_cannot_be_saved(
+    client: AsyncClient, world: Care, alice: dict[str, str], sessions: Sessions
+) -> None:
+    async with sessions() as other:
+        await world.open(other)
+        await other.execute(select(Patient).where(Patient.id == world.world.alice.id).with_for_update())
+        refused = await _screen(client, world, alice, "saddle", trigger="new_symptom")
+        await other.rollback()
+    assert (refused.status_code, refused.json()["code"]) == (503, "screen_not_saved")
+    assert refused.json()["advice"]["actions"] == ["call_emergency"]
+    assert refused.headers["retry-after"] == "1"
 
 
 # ------------------------------------------------------------------ sessions

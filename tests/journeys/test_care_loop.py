@@ -1,18 +1,16 @@
 """The care loop, from the therapist's license to the signed report: live server, real worker, real time zones."""
 
-import time
 from datetime import date, datetime, timedelta
 from io import BytesIO
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
-import psycopg
 from pypdf import PdfReader
 
 from core.crypto import new_id
+from tests.journeys.installation import Installation
 from tests.journeys.people import Caller, accept, sign_in
-from tests.live import Live
 
 ZONE = ZoneInfo("America/Chicago")
 QUESTIONS = [
@@ -60,30 +58,6 @@ PHASES: list[dict[str, Any]] = [
 
 def at(day: date, wall: str) -> datetime:
     return datetime.fromisoformat(f"{day}T{wall}").replace(tzinfo=ZONE)
-
-
-def let_the_worker_work(live: Live) -> None:
-    """Start the real worker, let it do what is due, stop it as an operator would."""
-    live.start_worker()
-    wait_for_runs(live)
-    assert live.stop("worker") == 0, live.said("worker")
-
-
-def wait_for_runs(live: Live) -> None:
-    began = live.now - timedelta(seconds=2)
-    url = live.database.superuser.replace("+asyncpg", "")
-    deadline = time.monotonic() + 30
-    with psycopg.connect(url, autocommit=True) as connection:
-        while time.monotonic() < deadline:
-            done = connection.execute(
-                "SELECT count(DISTINCT job) FROM job_runs WHERE started_at >= %s AND status = 'succeeded'"
-                " AND job IN ('check-ins.dispatch', 'check-ins.close')",
-                [began],
-            ).fetchone()
-            if done is not None and done[0] == 2:
-                return
-            time.sleep(0.05)
-    raise AssertionError(live.said("worker"))
 
 
 def license_the_therapist(dana: Caller, today: date) -> Caller:
@@ -196,7 +170,7 @@ def answer_rmdq(alice: Caller, episode: str, ticks: int) -> dict[str, Any]:
     return scored
 
 
-def log_session(alice: Caller, live: Live, today: dict[str, Any], pain: int) -> None:
+def log_session(alice: Caller, live: Installation, today: dict[str, Any], pain: int) -> None:
     planned = today["program"]["sessions"][0]
     body = {
         "performed_at": live.now.isoformat(),
@@ -232,7 +206,8 @@ def check_in(alice: Caller, pain: int) -> dict[str, Any]:
     return answered
 
 
-def test_the_care_loop_from_license_to_signed_report(live: Live, client: httpx.Client) -> None:
+def test_the_care_loop_from_license_to_signed_report(installation: Installation, client: httpx.Client) -> None:
+    live = installation
     dana = sign_in(client, "dana@example.org")
     bob = license_the_therapist(dana, live.now.date())
     alice, patient = welcome_the_patient(bob)
@@ -250,10 +225,10 @@ def test_the_care_loop_from_license_to_signed_report(live: Live, client: httpx.C
     for day, pain in ((0, 4), (1, 4), (2, 3)):
         live.move_to(at(first_day + timedelta(days=day), "07:50"))
         alice = sign_in(client, "alice@example.org")
-        let_the_worker_work(live)
+        live.let_the_worker_work()
         assert not open_today(alice)
         live.move_to(at(first_day + timedelta(days=day), "08:01"))
-        let_the_worker_work(live)
+        live.let_the_worker_work()
         today = alice.get("/v1/me/today")
         assert today["program"]["phase"] == "Get it moving"
         assert check_in(alice, pain)["status"] == "submitted"
@@ -261,7 +236,7 @@ def test_the_care_loop_from_license_to_signed_report(live: Live, client: httpx.C
 
     # Pain rises: an alert reaches the worklist; she acknowledges, edits the program and resolves it.
     live.move_to(at(first_day + timedelta(days=3), "08:05"))
-    let_the_worker_work(live)
+    live.let_the_worker_work()
     alice = sign_in(client, "alice@example.org")
     check_in(alice, 8)
     bob = sign_in(client, "bob@example.org")
@@ -282,7 +257,7 @@ def test_the_care_loop_from_license_to_signed_report(live: Live, client: httpx.C
 
     # She misses two days; nothing is lost or doubled.
     live.move_to(at(first_day + timedelta(days=7), "08:05"))
-    let_the_worker_work(live)
+    live.let_the_worker_work()
     bob = sign_in(client, "bob@example.org")
     found = bob.get(f"/v1/check-ins?patient_id={patient}&limit=200")["items"]
     days = [one["local_date"] for one in found if one["status"] != "due"]
@@ -292,7 +267,7 @@ def test_the_care_loop_from_license_to_signed_report(live: Live, client: httpx.C
 
     # After four weeks she takes the RMDQ again, he opens her progress with charts, and signs the report.
     live.move_to(at(first_day + timedelta(days=28), "09:00"))
-    let_the_worker_work(live)
+    live.let_the_worker_work()
     alice = sign_in(client, "alice@example.org")
     scored = answer_rmdq(alice, episode, 6)
     assert scored["change"]["points"] == -7

@@ -1,10 +1,10 @@
 """Four workers at once, one of them killed: every occurrence exactly once."""
 
 import asyncio
-from pathlib import Path
 import signal
 import sys
 from datetime import datetime
+from pathlib import Path
 
 import asyncpg
 

@@ -1,0 +1,180 @@
+"""The committed OpenAPI document against a live server: hostile and valid requests for every operation, all checks on.
+
+Every operation gets its own patient, at the point of the walk just before it: so a valid request can succeed.
+"""
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+import requests
+import schemathesis
+from schemathesis.core.parameters import ParameterLocation
+
+from api import openapi
+from api.app import create_app
+from core.database import make_engine, make_sessions
+from core.settings import Settings
+from tests import factories, walk
+from tests.api.conftest import client_of
+from tests.conftest import Database, clone
+from tests.live import Live, serving
+from tests.walk import STEPS, TABLES, Step, Walk
+
+EXAMPLES = 50
+
+CHECKS: dict[str, Any] = {
+    # Rules that JSON Schema cannot say (a zone's name, a check digit, days in order) are refused with 422, and a version
+    # that is not the present one with 412.
+    "positive_data_acceptance": {"expected-statuses": ["2xx", "401", "403", "404", "409", "412", "422", "429"]},
+    # Without If-Match the answer is 428, and what is not there is 404 before that.
+    "missing_required_header": {"expected-statuses": ["400", "401", "403", "404", "422", "428"]},
+    # A header that is not a version is 428 as well; a resource that is not there 404; a body too large 413.
+    "negative_data_rejection": {
+        "expected-statuses": ["400", "401", "403", "404", "405", "409", "412", "413", "415", "422", "428", "429"]
+    },
+}
+"""Checks that need to know a rule of ours; all the others are on as they come."""
+
+CONFIG = schemathesis.Config.from_dict(
+    {
+        "seed": 20260302,
+        "suppress-health-check": ["all"],
+        "generation": {"max-examples": EXAMPLES, "no-shrink": True, "deterministic": True, "database": "none"},
+        "checks": CHECKS,
+        "phases": {"stateful": {"enabled": False}},
+    }
+)
+schema = schemathesis.openapi.from_path(openapi.FILE, config=CONFIG)
+
+DOCUMENT = schema.raw_schema
+OPERATIONS = walk.operations(DOCUMENT)
+FIRST: dict[str, int] = {step.operation: place for place, step in reversed(list(enumerate(STEPS)))}
+OUT_OF_REACH: dict[str, str] = {}
+"""Operations that no generated request can bring to a 2xx, and why; at most a tenth of all."""
+
+
+@dataclass
+class Stage:
+    """A live server, and how to bring a patient of its database to any point of the walk."""
+
+    live: Live
+    database: Database
+    http: requests.Session
+    rows: "psycopg.Connection[Any]"
+    walks: dict[str, Walk] = field(default_factory=dict)
+    statuses: dict[str, Counter[int]] = field(default_factory=dict)
+    turn: Iterator[int] = field(default_factory=itertools.count)
+
+    def walk_to(self, name: str) -> Walk:
+        """Give a patient for whom all is done that comes before the operation."""
+        if name not in self.walks:
+            self.walks[name] = asyncio.run(prepared(self.database, name))
+        return self.walks[name]
+
+    def version(self, here: Walk, name: str) -> str:
+        operation = OPERATIONS[name]
+        of = operation.placeholders[-1] if operation.placeholders else "clinic_id"
+        wanted = here.known.get(of, str(here.cast.clinic_id))
+        query = f"SELECT to_jsonb(t) ->> 'version' FROM {TABLES[of]} t WHERE id = %s"
+        row = self.rows.execute(query, (UUID(wanted),)).fetchone()  # type: ignore[arg-type]
+        return row[0] if row and row[0] else "1"
+
+
+async def prepared(database: Database, name: str) -> Walk:
+    engine = make_engine(database.api, pool_size=2)
+    sessions = make_sessions(engine)
+    settings = Settings(environment="test", rate_per_second=0, _env_file=None)
+    (cast,) = await walk.make_clinic(sessions, "Alice Moreau")
+    steps = [step for step in STEPS[: FIRST[name]] if OPERATIONS[step.operation].method != "GET" or step.keep]
+    async with client_of(create_app(settings, sessions=sessions)) as client:
+        here = Walk(cast, client, sessions)
+        wrong = await walk.run(here, DOCUMENT, steps)
+        assert wrong == {}
+        step = STEPS[FIRST[name]]
+        if step.before is not None:
+            made = step.before(here)
+            if made is not None:
+                await made
+        for parameter in OPERATIONS[name].placeholders:
+            here.known.setdefault(parameter, str(uuid4()))
+    await engine.dispose()
+    return here
+
+
+@pytest.fixture(scope="module")
+def stage(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    database = clone(server)
+    url = database.superuser.replace("+asyncpg", "")
+    with (
+        serving(database, Path(tmp_path_factory.mktemp("contract"))) as live,
+        requests.Session() as http,
+        psycopg.connect(url, autocommit=True) as rows,
+    ):
+        yield Stage(live, database, http, rows)
+        assert "Traceback" not in live.said
+
+
+@pytest.fixture(autouse=True)
+def _reached(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hold, after the last request of an operation, that one of them was answered 2xx, and none 5xx."""
+    yield
+    if "stage" not in request.fixturenames:
+        return
+    stage = request.getfixturevalue("stage")
+    for name, statuses in stage.statuses.items():
+        assert name in OUT_OF_REACH or any(200 <= status < 300 for status in statuses), (name, statuses)
+        assert not any(status >= 500 for status in statuses), (name, statuses)
+    stage.statuses.clear()
+
+
+def shape(stage: Stage, case: Any, here: Walk, step: Step) -> None:
+    """Let a generated request be about things that are there; what was made wrong on purpose stays wrong."""
+    operation, turn = OPERATIONS[step.operation], next(stage.turn)
+    negative = case.meta is not None and case.meta.generation.mode.is_negative
+
+    def untouched(location: ParameterLocation) -> bool:
+        return case.meta is None or not case.meta.is_negative_at(location)
+
+    if operation.placeholders and untouched(ParameterLocation.PATH) and turn % 8:
+        case.path_parameters = {name: here.known[name] for name in operation.placeholders}
+    if operation.needs_version and untouched(ParameterLocation.HEADER) and turn % 8 and "If-Match" in case.headers:
+        case.headers["If-Match"] = f'"{stage.version(here, operation.name)}"'
+    if operation.examples and not negative:
+        body = walk.fresh(case.body, here.known, walk.datetime.now(walk.UTC))
+        if turn % 3 == 0:
+            body = here.body(operation, step.which)
+            if step.change is not None:
+                body = step.change(here, body)
+        case.body = body
+    if operation.name == "log_in":
+        stage.rows.execute("TRUNCATE identity.throttles")
+
+
+@schema.parametrize()
+def test_the_server_keeps_its_contract(case: schemathesis.Case, stage: Stage) -> None:
+    name = str(case.operation.definition.raw["operationId"])
+    step, here = STEPS[FIRST[name]], stage.walk_to(name)
+    shape(stage, case, here, step)
+    headers = {}
+    if step.by is not None:
+        headers |= here.cast.headers.get(step.by) or factories.bearer(here.known["access_token"])
+    response = case.call(base_url=stage.live.url, session=stage.http, headers=headers)
+    stage.statuses.setdefault(name, Counter())[response.status_code] += 1
+    case.validate_response(
+        response,
+        headers=headers,
+        transport_kwargs={"base_url": stage.live.url, "session": stage.http, "headers": headers},
+    )
+
+
+def test_few_operations_are_out_of_reach() -> None:
+    assert OUT_OF_REACH.keys() <= OPERATIONS.keys()
+    assert len(OUT_OF_REACH) <= len(OPERATIONS) / 10
