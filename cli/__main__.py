@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from cli.environment import ROLES, as_role, console, one_machine, owner_url
+from cli.environment import ROLES, as_role, console, one_machine, owner_url, watched_machine
 from core.errors import Refusal
 from core.settings import UNSAFE, Settings, load
 
@@ -36,10 +36,12 @@ def up(*, demo: Annotated[bool, typer.Option(help="Make the demo clinic if there
         if settings.host not in LOOPBACK:
             raise SystemExit("physio: the demo clinic has well-known passwords and listens on loopback only.")
         settings = settings.model_copy(update={"demo": True})
-    with one_machine(settings) as found:
+    running.claim(settings.host, settings.port)
+    with watched_machine(settings) as (found, database_is_up):
         fresh = _migrate_if_needed(found)
         known = _with_roles(found)
-        raise SystemExit(running.run(known, fill=demo and (fresh or not _has_clinic(known))))
+        fill = demo and (fresh or not _has_clinic(known))
+        raise SystemExit(running.run(known, fill=fill, database_is_up=database_is_up))
 
 
 @app.command()

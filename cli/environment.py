@@ -1,7 +1,7 @@
 """Where the databases are: in the settings, or, in one-machine mode, in the embedded server's folder."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -38,9 +38,16 @@ def one_machine(settings: Settings | None = None) -> Iterator[Settings]:
 
     Raises SystemExit with what to do when the embedded server cannot be started.
     """
+    with watched_machine(settings) as (known, _):
+        yield known
+
+
+@contextmanager
+def watched_machine(settings: Settings | None = None) -> Iterator[tuple[Settings, Callable[[], bool]]]:
+    """Do as `one_machine`, and give a question too: is the embedded server still there? (A server of yours always is.)."""
     settings = settings or load()
     if settings.database_url is not None or settings.api_database_url is not None:
-        yield settings
+        yield settings, lambda: True
         return
     from dev.postgres import EmbeddedPostgres, EmbeddedPostgresError  # noqa: PLC0415 - only where nothing else is given
 
@@ -53,7 +60,10 @@ def one_machine(settings: Settings | None = None) -> Iterator[Settings]:
         known = {name: SecretStr(server.url(role)) for name, role in ROLES.items()}
         if settings.secret_key.get_secret_value() == DEVELOPMENT_KEY:
             known["secret_key"] = SecretStr(hashlib.sha256(server.cluster.passwords["postgres"].encode()).hexdigest())
-        yield settings.model_copy(update={**known, "database_url": SecretStr(server.url("physio_owner"))})
+        yield (
+            settings.model_copy(update={**known, "database_url": SecretStr(server.url("physio_owner"))}),
+            lambda: server.running,
+        )
     finally:
         server.stop()
 

@@ -3,12 +3,13 @@
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -83,8 +84,24 @@ class Household:
                 child.wait()
 
 
-def run(settings: Settings, *, fill: bool) -> int:
-    """Run API and worker until Ctrl-C; `fill` lets the demo clinic be made meanwhile. Returns the exit status."""
+def claim(host: str, port: int) -> None:
+    """See that the port is free, before anything starts. Raises SystemExit with what to do when it is not."""
+    kind = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(kind) as attempt:
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            attempt.bind((host, port))
+        except OSError as error:
+            raise SystemExit(
+                f"physio: cannot listen on {host}:{port} ({error.strerror}). Choose another port: PHYSIO_PORT=8001 make run"
+            ) from None
+
+
+def run(settings: Settings, *, fill: bool, database_is_up: Callable[[], bool]) -> int:
+    """Run API and worker until Ctrl-C; `fill` lets the demo clinic be made meanwhile. Returns the exit status.
+
+    When the API, the worker or the embedded database ends by itself, the rest is stopped too.
+    """
     household = Household(settings)
     with _signals():
         try:
@@ -95,13 +112,13 @@ def run(settings: Settings, *, fill: bool) -> int:
             if fill:
                 household.start("demo", "demo")
             _tell(settings, fill=fill)
-            while (found := household.ended()) is None:
+            while (found := household.ended()) is None and database_is_up():
                 time.sleep(0.2)
         except Stop:
             console.print("physio: stopping")
             return 0
         else:
-            name, status = found
+            name, status = found or ("the database", 1)
             console.print(household.last_words(name), markup=False)
             console.print(f"[red]physio: {name} ended with status {status}; stopping the rest[/red]")
             return status or 1

@@ -41,7 +41,7 @@ from schemas.reports import (
     ReportSnapshot,
     Signature,
 )
-from services import documents
+from services.documents import typesetting
 
 PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "progress-report.png"
 
@@ -323,8 +323,8 @@ def sample_report() -> ReportSnapshot:
 def main() -> None:
     """Draw the first page of the sample report into the documentation."""
     report = sample_report()
-    drawings = documents.progress_report_charts(report)
-    first, *_ = documents.progress_report_pages(report, paper="a4", drawings=drawings, ppi=100)
+    drawings = typesetting.progress_report_charts(report)
+    first, *_ = typesetting.progress_report_pages(report, paper="a4", drawings=drawings, ppi=100)
     PICTURE.parent.mkdir(exist_ok=True)
     PICTURE.write_bytes(first)
     sys.stdout.write(f"{PICTURE.name}: {len(first):,} bytes\n")

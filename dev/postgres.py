@@ -106,6 +106,11 @@ class EmbeddedPostgres:
             raise EmbeddedPostgresError("The server has not been started.")
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether the server we started is still there."""
+        return self._process is not None and self._process.poll() is None
+
     def url(self, role: str, database: str = DATABASE) -> str:
         """Give the address of a database for one role, for asyncpg."""
         return self.cluster.url(role, database)

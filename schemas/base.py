@@ -9,10 +9,8 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from functools import cache
 from typing import Annotated, Any, Generic, TypeVar, cast
 from uuid import UUID
-from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
@@ -26,6 +24,8 @@ from pydantic import (
     StringConstraints,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from clinical import recurrence
 
 TEXT_LIMIT = 2_000
 """Longest text, in characters, where a field does not say."""
@@ -74,15 +74,11 @@ def _instant(at: datetime) -> datetime:
     return at.astimezone(UTC)
 
 
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())  # looks through the file system: once is enough
-
-
 def _zone(name: str) -> str:
-    if name not in _zones():
-        raise PydanticCustomError("zone_unknown", "This is not the name of an IANA time zone")
-    return name
+    try:
+        return recurrence.check_zone(name)
+    except recurrence.UnknownZone as error:
+        raise PydanticCustomError("zone_unknown", "This is not the name of an IANA time zone") from error
 
 
 _EMAIL = re.compile(

@@ -20,7 +20,7 @@ from models.identity import Role
 from models.patients import Patient, PatientLocation
 from models.therapists import License, Therapist
 from schemas.assessments import AssessmentChange, AssessmentContent, AssessmentCreate, AssessmentRead
-from services import access, audit, consents, episodes, licensing
+from services import access, agreements, audit, episodes, licensing
 from services.access import Action, Actor
 from services.episodes import EpisodeClosed
 
@@ -111,7 +111,7 @@ async def sign(session: AsyncSession, actor: Actor, assessment_id: UUID, *, vers
         )
     assert actor.therapist_id is not None
     await licensing.may_treat(session, actor.clinic_id, actor.therapist_id, row.patient_id, at=at)
-    await consents.require(session, actor.clinic_id, row.patient_id, ConsentPurpose.TELEHEALTH, at=at)
+    await agreements.require(session, actor.clinic_id, row.patient_id, ConsentPurpose.TELEHEALTH, at=at)
     row.status, row.signed_at = DocumentStatus.SIGNED, at
     row.signed_as = await _signature(session, actor, row.patient_id, at)
     row.content_sha256 = seal(row)

@@ -17,7 +17,7 @@ from models.identity import Role
 from models.therapists import Profession, Therapist, TherapistStatus
 from schemas.care_team import CareLinkCreate, CareLinkEnd, CareLinkRead, CareTeam, TeamTherapist, Watch
 from schemas.pages import Page, fetch
-from services import access, audit, licensing
+from services import access, audit, licensing, programs
 from services.access import Action, Actor
 
 SKEW = timedelta(minutes=5)
@@ -141,6 +141,14 @@ async def end(
     row.during = Range(starts_at, at if starts_at < at else starts_at + INSTANT)
     row.ended_reason = form.reason
     await session.flush()
+    linked = select(CareLink.id).where(
+        CareLink.clinic_id == actor.clinic_id,
+        CareLink.patient_id == row.patient_id,
+        CareLink.during.op("@>")(literal(at)),
+    )
+    if await session.scalar(linked.limit(1)) is None:  # no program runs while nobody looks
+        reason = "Nobody is linked to the patient"
+        await programs.rest(session, actor.clinic_id, row.patient_id, reason=reason, at=at)
     therapist = await session.get_one(Therapist, (actor.clinic_id, row.therapist_id))
     await audit.record(session, actor, "care_link.end", subject=("care_link", row.id), patient_id=row.patient_id, at=at)
     return _read(actor, row, therapist)

@@ -1,25 +1,18 @@
-"""Progress as pictures: Vega-Lite specifications first, SVG and PNG drawn from the same specifications.
+"""Progress as charts: Vega-Lite specifications, from which `documents` draws SVG and PNG.
 
 A specification carries its data inline, so any dashboard can draw it; nothing is loaded from anywhere. Days are UTC
 midnights on a UTC scale, so that no reader's time zone moves a day. A missing day breaks the line. Series differ by
 dash and shape as well as by color (Okabe and Ito's palette), and `description` says in words what the picture shows.
 """
 
-import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from typing import Any, ParamSpec, TypeVar
-
-import vl_convert
+from typing import Any
 
 from core.errors import NotFound
 from schemas.progress import ChartName, OutcomeSeries, Point, Progress, Series
 
 Spec = dict[str, Any]
-
-VEGA_LITE = "6.4"
-"""The Vega-Lite release that draws; specifications also work with release 5."""
 
 WIDTH, HEIGHT = 640, 300
 """Size of the plot in pixels where nothing is said."""
@@ -27,28 +20,12 @@ WIDTH, HEIGHT = 640, 300
 SMALLEST, LARGEST = 120, 1_600
 """Bounds of a plot's width and height in pixels."""
 
-LARGEST_SCALE = 4.0
-"""The most a PNG is enlarged."""
-
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 BLUE, VERMILLION, GREEN, ORANGE = "#0072B2", "#D55E00", "#00805F", "#E69F00"
 INK, MUTED, HAIRLINE = "#222222", "#5F6368", "#E3E6E8"
 
 ADHERENCE_GOAL_PERCENT = 80
 """Where adherence counts as high."""
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-_THREADS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="drawing")
-
-
-async def aside(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run a drawing function in one of two threads kept for that, so that never more than two draw at once.
-
-    Typst leaves the event loop free meanwhile. vl-convert 1.9 does not: it holds the interpreter's lock as it draws.
-    """
-    return await asyncio.wrap_future(_THREADS.submit(function, *args, **kwargs))
 
 
 def spec(
@@ -87,25 +64,6 @@ def spec(
     if titled:
         made["title"] = title
     return made
-
-
-def svg(spec: Spec) -> str:
-    """Draw a specification as SVG. Takes some 25 ms: from the event loop, call it through `aside`."""
-    return vl_convert.vegalite_to_svg(
-        spec, vl_version=VEGA_LITE, allowed_base_urls=[], format_locale="en-US", time_format_locale="en-US"
-    )
-
-
-def png(spec: Spec, scale: float = 2.0) -> bytes:
-    """Draw a specification as PNG, `scale` pixels (more than 0, at most 4) for one of the specification's.
-
-    Raises ValueError for another scale. From the event loop, call it through `aside`.
-    """
-    if not 0 < scale <= LARGEST_SCALE:
-        raise ValueError(f"The scale lies above 0 and at most at {LARGEST_SCALE}")
-    return vl_convert.vegalite_to_png(
-        spec, vl_version=VEGA_LITE, scale=scale, allowed_base_urls=[], format_locale="en-US", time_format_locale="en-US"
-    )
 
 
 # ------------------------------------------------------------------ the four charts

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Date, cast, func, literal, or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical import consents as texts
@@ -14,12 +14,8 @@ from models.identity import Role
 from models.patients import Patient
 from schemas.consents import ConsentCreate, ConsentList, ConsentRead, ConsentTextRead
 from schemas.pages import Page, fetch
-from services import access, audit
+from services import access, audit, programs
 from services.access import Action, Actor
-
-
-class ConsentMissing(Conflict):
-    """The patient's consent to this is missing."""
 
 
 class ConsentRefused(Invalid):
@@ -96,32 +92,13 @@ async def withdraw(session: AsyncSession, actor: Actor, consent_id: UUID, *, ver
         raise Stale(row.version)
     row.status, row.withdrawn_at = ConsentStatus.WITHDRAWN, at
     await session.flush()
+    if row.purpose is ConsentPurpose.TELEHEALTH:  # no program runs without it
+        reason = "Telehealth consent was withdrawn"
+        await programs.rest(session, actor.clinic_id, row.patient_id, reason=reason, at=at)
     await audit.record(
         session, actor, "consent.withdraw", subject=("consent", row.id), patient_id=row.patient_id, at=at
     )
     return row
-
-
-async def require(
-    session: AsyncSession, clinic_id: UUID, patient_id: UUID, purpose: ConsentPurpose, *, at: datetime
-) -> None:
-    """Demand that the patient's consent to `purpose` is in force on his day at `at`. Raises ConsentMissing."""
-    today = cast(func.timezone(Patient.zone, literal(at)), Date)
-    in_force = (
-        select(Consent.id)
-        .join(Patient, (Patient.clinic_id == Consent.clinic_id) & (Patient.id == Consent.patient_id))
-        .where(
-            Consent.clinic_id == clinic_id,
-            Consent.patient_id == patient_id,
-            Consent.purpose == purpose,
-            Consent.status == ConsentStatus.GIVEN,
-            or_(Consent.expires_on.is_(None), Consent.expires_on >= today),
-        )
-    )
-    if await session.scalar(in_force.limit(1)) is None:
-        raise ConsentMissing(
-            Problem("", f"{purpose.value}_consent_missing", "The patient has not given this consent, or no longer.")
-        )
 
 
 def _check(actor: Actor, form: ConsentCreate, patient: Patient, at: datetime) -> None:

@@ -2,7 +2,7 @@
 
 from services.programs.authoring import create, create_version
 from services.programs.calendar import Planned, planned
-from services.programs.halting import halt
+from services.programs.halting import halt, rest
 from services.programs.lifecycle import activate, complete, pause, resume
 from services.programs.reading import browse, get
 from services.programs.suspension import suspend
@@ -18,6 +18,7 @@ __all__ = [
     "halt",
     "pause",
     "planned",
+    "rest",
     "resume",
     "suspend",
 ]

@@ -49,3 +49,21 @@ async def halt(
             await open_pause(session, program, "program_paused", today, at=at)
     await session.flush()
     return len(stopped)
+
+
+async def rest(session: AsyncSession, clinic_id: UUID, patient_id: UUID, *, reason: str, at: datetime) -> int:
+    """Pause what the patient has active, because what it rests on is gone; return how many. Safe to repeat."""
+    patient = await lock_patient(session, clinic_id, patient_id)
+    today = local_date(at, patient.zone)
+    found = await session.scalars(
+        select(Program)
+        .where(Program.clinic_id == clinic_id, Program.patient_id == patient_id, Program.status == ProgramStatus.ACTIVE)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    resting = list(found)
+    for program in resting:
+        program.status, program.status_reason = ProgramStatus.PAUSED, reason
+        await open_pause(session, program, "program_paused", today, at=at)
+    await session.flush()
+    return len(resting)

@@ -18,7 +18,7 @@ from models.patients import Patient
 from models.programs import Program, ProgramItem, ProgramStatus, ProgramVersion
 from models.red_flag_screens import RedFlagScreen, ScreenTrigger
 from schemas.programs import ProgramPauseIn, ProgramRead, ProgramReason
-from services import audit, consents, licensing
+from services import agreements, audit, licensing
 from services.access import Actor
 from services.programs.reading import read
 from services.programs.records import ProgramNotInState, close_versions, end_pause, locked, open_pause
@@ -115,7 +115,7 @@ async def require_ready(
     assert actor.therapist_id is not None
     problems = [
         *await _problems(licensing.may_treat(session, where, actor.therapist_id, patient_id, at=at)),
-        *await _problems(consents.require(session, where, patient_id, ConsentPurpose.TELEHEALTH, at=at)),
+        *await _problems(agreements.require(session, where, patient_id, ConsentPurpose.TELEHEALTH, at=at)),
         *await _red_flag_problems(session, program),
     ]
     status = await session.scalar(

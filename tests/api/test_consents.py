@@ -10,7 +10,6 @@ import pytest
 
 from core.database import Sessions, bind_clinic
 from models.consents import ConsentPurpose
-from services import consents
 from tests.api.desk import STRANGE, Desk, days, refused
 from tests.factories import make_world
 
@@ -31,10 +30,10 @@ async def in_force(desk: Desk, *, at: datetime | None = None) -> bool:
         await bind_clinic(session, desk.world.clinic.id)
         when = at or datetime.now(UTC)
         try:
-            await consents.require(
+            await agreements.require(
                 session, desk.world.clinic.id, desk.world.alice.id, ConsentPurpose.TELEHEALTH, at=when
             )
-        except consents.ConsentMissing:
+        except agreements.ConsentMissing:
             return False
         return True
 

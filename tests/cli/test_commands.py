@@ -13,7 +13,9 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
+from cli.serving import unsafe
 from dev.cluster import SUPERUSER
+from dev.ground import Runner, find_binaries
 from dev.postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).parents[2]
@@ -135,8 +137,6 @@ def test_missing_checksums_are_not_served_from() -> None:
     server = EmbeddedPostgres(folder, durable=False)
     server.start()
     server.stop()
-    from dev.ground import Runner, find_binaries
-
     runner = Runner.choose(server.data)
     program = find_binaries(folder, runner) / "pg_checksums"
     subprocess.run(
@@ -175,6 +175,4 @@ def test_the_demo_clinic_does_not_listen_to_the_world() -> None:
 
 
 def test_a_safe_database_has_nothing_to_complain_of(fresh_database: Any) -> None:
-    from cli.serving import unsafe
-
     assert asyncio.run(unsafe(fresh_database.api, durable=False)) == []

@@ -9,6 +9,7 @@ from core.errors import NotFound
 from dev.pictures import sample_progress
 from schemas.progress import ChartName, Point, Progress
 from services import charts
+from services.documents import pictures
 
 
 def without_data(progress: Progress) -> Progress:
@@ -37,11 +38,11 @@ def outcome(progress: Progress, index: int = 0, **changes: Any) -> Progress:
 def test_every_chart_is_drawn_the_same_every_time(name: ChartName) -> None:
     spec = charts.spec(name, sample_progress())
 
-    drawing = charts.svg(spec)
+    drawing = pictures.svg(spec)
 
     assert drawing.startswith("<svg")
-    assert charts.svg(charts.spec(name, sample_progress())) == drawing
-    assert charts.png(spec, 1) == charts.png(spec, 1)
+    assert pictures.svg(charts.spec(name, sample_progress())) == drawing
+    assert pictures.png(spec, 1) == pictures.png(spec, 1)
 
 
 @pytest.mark.parametrize("name", ChartName)
@@ -66,7 +67,7 @@ def test_the_words_of_the_pain_chart_say_where_pain_began_and_ended_and_what_is_
 
 
 def test_a_day_without_an_answer_breaks_the_line_instead_of_being_bridged() -> None:
-    drawing = charts.svg(charts.spec(ChartName.FUNCTION, without_flares(sample_progress())))
+    drawing = pictures.svg(charts.spec(ChartName.FUNCTION, without_flares(sample_progress())))
 
     line = next(path for path in drawing.split("<path") if "line mark" in path and "stroke-width" in path)
 
@@ -89,14 +90,14 @@ def test_the_axis_spans_the_whole_period_even_where_answers_are_missing_at_its_e
 def test_a_chart_of_nothing_says_that_there_is_nothing(name: ChartName) -> None:
     spec = charts.spec(name, without_data(sample_progress()))
 
-    drawing = charts.svg(spec)
+    drawing = pictures.svg(spec)
 
     assert "No answers in this period" in drawing or "Nothing was scheduled" in drawing
     assert "no answers" in spec["description"] or "nothing was scheduled" in spec["description"]
 
 
 def test_axes_say_their_unit_and_which_end_is_better() -> None:
-    drawing = charts.svg(charts.spec(ChartName.OUTCOMES, sample_progress(), instrument="psfs"))
+    drawing = pictures.svg(charts.spec(ChartName.OUTCOMES, sample_progress(), instrument="psfs"))
 
     assert "Score (0-10, higher is better)" in drawing
 
@@ -104,7 +105,7 @@ def test_axes_say_their_unit_and_which_end_is_better() -> None:
 def test_the_baseline_and_an_important_change_are_drawn_and_told() -> None:
     spec = charts.spec(ChartName.OUTCOMES, sample_progress(), instrument="rmdq24")
 
-    drawing = charts.svg(spec)
+    drawing = pictures.svg(spec)
 
     assert "Baseline 14" in drawing
     assert "Important change 9" in drawing
@@ -112,13 +113,13 @@ def test_the_baseline_and_an_important_change_are_drawn_and_told() -> None:
 
 
 def test_an_important_change_upwards_lies_above_the_baseline() -> None:
-    assert "Important change 5.3" in charts.svg(charts.spec(ChartName.OUTCOMES, sample_progress(), instrument="psfs"))
+    assert "Important change 5.3" in pictures.svg(charts.spec(ChartName.OUTCOMES, sample_progress(), instrument="psfs"))
 
 
 def test_a_threshold_known_only_in_percent_is_taken_from_the_baseline() -> None:
     progress = outcome(sample_progress(), mic_points=None, mic_percent=30)
 
-    assert "Important change 9.8" in charts.svg(charts.spec(ChartName.OUTCOMES, progress))
+    assert "Important change 9.8" in pictures.svg(charts.spec(ChartName.OUTCOMES, progress))
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_a_threshold_known_only_in_percent_is_taken_from_the_baseline() -> None:
     ],
 )
 def test_no_threshold_is_drawn_where_there_is_none_to_reach(changes: dict[str, Any]) -> None:
-    drawing = charts.svg(charts.spec(ChartName.OUTCOMES, outcome(sample_progress(), **changes)))
+    drawing = pictures.svg(charts.spec(ChartName.OUTCOMES, outcome(sample_progress(), **changes)))
 
     assert "Baseline 14" in drawing
     assert "Important change" not in drawing
@@ -141,7 +142,7 @@ def test_a_first_score_has_no_change_and_an_instrument_without_ends_fits_its_sco
 
     spec = charts.spec(ChartName.OUTCOMES, progress)
 
-    assert "Baseline" not in charts.svg(spec)
+    assert "Baseline" not in pictures.svg(spec)
     assert "answered 1 of 1 time." in spec["description"]
     assert "(lower is better)" in spec["description"]
 
@@ -156,7 +157,7 @@ def test_an_instrument_that_was_never_taken_has_no_chart() -> None:
 def test_an_instruments_name_is_text_in_the_drawing_and_never_markup() -> None:
     progress = outcome(sample_progress(), name="</text><script>alert(1)</script>")
 
-    drawing = charts.svg(charts.spec(ChartName.OUTCOMES, progress))
+    drawing = pictures.svg(charts.spec(ChartName.OUTCOMES, progress))
 
     assert "<script>" not in drawing
     assert "&lt;script&gt;" in drawing
@@ -171,14 +172,14 @@ def test_sizes_are_bounded(width: int, height: int) -> None:
 @pytest.mark.parametrize("scale", [0, -1, 4.1, float("inf"), float("nan")])
 def test_scales_of_pictures_are_bounded(scale: float) -> None:
     with pytest.raises(ValueError, match="scale"):
-        charts.png(charts.spec(ChartName.PAIN, sample_progress()), scale)
+        pictures.png(charts.spec(ChartName.PAIN, sample_progress()), scale)
 
 
 def test_a_specification_that_asks_for_data_from_elsewhere_gets_none() -> None:
     spec = {"data": {"url": "http://127.0.0.1:9/data.json"}, "mark": "bar", "encoding": {"x": {"field": "a"}}}
 
     with pytest.raises(ValueError, match="allowed"):
-        charts.svg(spec)
+        pictures.svg(spec)
 
 
 async def test_drawing_happens_in_at_most_two_threads_beside_the_event_loop() -> None:

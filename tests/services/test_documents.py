@@ -17,13 +17,13 @@ from models.reports import ReportKind
 from schemas.progress import ChangeRule, ChartName
 from schemas.reports import Narrative, ReportSnapshot
 from services import documents
-from services.documents import Paper
+from services.documents import Paper, typesetting
 from services.documents.view import view
 
 MINUS = "\N{MINUS SIGN}"
 A4, LETTER = (595, 842), (612, 792)
 UNSIGNED: dict[str, Any] = {"signature": None, "status": DocumentStatus.DRAFT}
-DRAWINGS = documents.progress_report_charts(sample_report())
+DRAWINGS = typesetting.progress_report_charts(sample_report())
 
 
 def report(**changes: Any) -> ReportSnapshot:
@@ -40,7 +40,7 @@ def with_words(words: str) -> ReportSnapshot:
 
 
 def pdf(snapshot: ReportSnapshot, paper: Paper = "a4") -> PdfReader:
-    return PdfReader(io.BytesIO(documents.progress_report_pdf(snapshot, paper=paper, drawings=DRAWINGS)))
+    return PdfReader(io.BytesIO(typesetting.progress_report_pdf(snapshot, paper=paper, drawings=DRAWINGS)))
 
 
 def words_of(reader: PdfReader) -> str:
@@ -50,7 +50,7 @@ def words_of(reader: PdfReader) -> str:
 @pytest.fixture
 def bundled_fonts_only(monkeypatch: pytest.MonkeyPatch) -> None:
     bundled = typst.Fonts(include_system_fonts=False, include_embedded_fonts=True)
-    monkeypatch.setattr(documents, "_fonts", lambda: bundled)
+    monkeypatch.setattr(typesetting, "_fonts", lambda: bundled)
 
 
 @pytest.mark.parametrize(("paper", "size"), [("a4", A4), ("us-letter", LETTER)])
@@ -135,16 +135,16 @@ def test_a_signed_report_bears_no_mark_and_an_amended_one_says_so() -> None:
 
 
 def test_the_same_snapshot_gives_the_same_bytes() -> None:
-    first = documents.progress_report_pdf(report(), paper="a4", drawings=DRAWINGS)
+    first = typesetting.progress_report_pdf(report(), paper="a4", drawings=DRAWINGS)
 
-    assert documents.progress_report_pdf(report(), paper="a4", drawings=DRAWINGS) == first
-    assert documents.progress_report_charts(report()) == DRAWINGS
+    assert typesetting.progress_report_pdf(report(), paper="a4", drawings=DRAWINGS) == first
+    assert typesetting.progress_report_charts(report()) == DRAWINGS
 
 
 async def test_reports_are_set_beside_the_event_loop_and_many_at_once_come_out_the_same() -> None:
     made = await asyncio.gather(*(documents.progress_report(report(), paper="a4") for _ in range(4)))
 
-    assert set(made) == {documents.progress_report_pdf(report(), paper="a4", drawings=DRAWINGS)}
+    assert set(made) == {typesetting.progress_report_pdf(report(), paper="a4", drawings=DRAWINGS)}
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def template(path: Path, text: str) -> Path:
 def test_a_document_that_cannot_be_set_is_refused_without_naming_its_contents(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(documents, "TEMPLATE", template(tmp_path / "broken.typ", "#panic(sys.inputs.data)"))
+    monkeypatch.setattr(typesetting, "TEMPLATE", template(tmp_path / "broken.typ", "#panic(sys.inputs.data)"))
 
     with pytest.raises(documents.UnprintableDocumentError) as refusal:
         pdf(report())
@@ -238,7 +238,7 @@ def test_a_document_that_cannot_be_set_is_refused_without_naming_its_contents(
 
 def test_characters_that_stay_without_a_glyph_end_in_a_refusal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     text = '#set document(title: "x")\n#set text(font: "Libertinus Serif", fallback: false)\n= \u738b'
-    monkeypatch.setattr(documents, "TEMPLATE", template(tmp_path / "stubborn.typ", text))
+    monkeypatch.setattr(typesetting, "TEMPLATE", template(tmp_path / "stubborn.typ", text))
 
     with pytest.raises(documents.UnprintableDocumentError):
         pdf(report())
@@ -246,7 +246,7 @@ def test_characters_that_stay_without_a_glyph_end_in_a_refusal(monkeypatch: pyte
 
 def test_a_drawing_that_is_none_is_refused() -> None:
     with pytest.raises(documents.UnprintableDocumentError):
-        documents.progress_report_pdf(report(), paper="a4", drawings={ChartName.PAIN: "<p>no drawing</p>"})
+        typesetting.progress_report_pdf(report(), paper="a4", drawings={ChartName.PAIN: "<p>no drawing</p>"})
 
 
 def test_long_narratives_run_over_as_many_pages_as_they_need() -> None:
@@ -303,8 +303,8 @@ def test_missing_things_are_shown_as_missing() -> None:
             **UNSIGNED,
         }
     )
-    drawings = documents.progress_report_charts(bare)
-    words = words_of(PdfReader(io.BytesIO(documents.progress_report_pdf(bare, paper="a4", drawings=drawings))))
+    drawings = typesetting.progress_report_charts(bare)
+    words = words_of(PdfReader(io.BytesIO(typesetting.progress_report_pdf(bare, paper="a4", drawings=drawings))))
 
     assert ChartName.OUTCOMES not in drawings
     for said in (
