@@ -19,7 +19,7 @@ from api.state import State
 from core.crypto import derive_key
 from core.database import Sessions, make_engine, make_sessions
 from core.settings import Settings
-from services import access
+from services import access, documents
 from services.authentication import tokens_of
 
 
@@ -60,6 +60,7 @@ def create_app(
             state.sessions = make_sessions(own)
         yield
         state.draining = True
+        await documents.close()
         if own is not None:
             await own.dispose()
 

@@ -4,7 +4,6 @@ The session is one transaction: committed after the endpoint, before the answer 
 that a refusal which says so (`keeps_effects`) leaves what was done before it.
 """
 
-from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated
 
@@ -14,38 +13,48 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api import idempotency
 from api.state import state_of
 from core import clock
-from core.database import CLINIC, driver
-from core.errors import Refusal, Unauthenticated, Unavailable
+from core.database import begin_bound
+from core.errors import Unauthenticated, Unavailable
 from services import access, authentication
 
 _SAFE = frozenset({"GET", "HEAD"})
 
 # An audited look that is lost with the machine in the last instant was never answered to anybody who could act on it;
 # a change waits for the disk. A lock is waited for shortly, then the client is told to come back.
-_LOOK = "SET LOCAL app.clinic_id = '{}'; SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '2s'"
-_CHANGE = "SET LOCAL app.clinic_id = '{}'; SET LOCAL lock_timeout = '2s'"
+_LOOK = ("synchronous_commit = off", "lock_timeout = '2s'")
+_CHANGE = ("lock_timeout = '2s'",)
 
 
-async def _session(request: Request) -> AsyncIterator[AsyncSession]:
+async def open_session(request: Request) -> AsyncSession:
+    """Open the request's one session; its connection is there, its transaction begins with the caller or first use.
+
+    Raises Unavailable, and what the pool raises when it is full.
+    """
     sessions = state_of(request).sessions
     if sessions is None:
         raise Unavailable
-    async with sessions() as session:  # an error leaves here without a commit, and the transaction is rolled back
-        try:
-            await session.connection()
-        except OSError as error:  # the socket is not there; every other failure carries PostgreSQL's reason
-            raise Unavailable from error
-        try:
-            yield session
-        except Refusal as refusal:
-            if refusal.keeps_effects:  # a counted attempt, a revoked sign-in
-                await session.commit()
-            raise
-        await session.commit()
+    session = sessions()
+    try:
+        await session.connection()
+    except OSError as error:  # the socket is not there; every other failure carries PostgreSQL's reason
+        await session.close()
+        raise Unavailable from error
+    except BaseException:
+        await session.close()
+        raise
+    request.scope["state"]["session"] = session
+    return session
 
 
-Session = Annotated[AsyncSession, Depends(_session, scope="function")]
-"""One transaction, bound to the caller's clinic once `Caller` is known."""
+async def session_of(request: Request) -> AsyncSession:
+    """Give the request's session."""
+    session = request.scope["state"]["session"]
+    assert isinstance(session, AsyncSession)
+    return session
+
+
+Session = Annotated[AsyncSession, Depends(session_of)]
+"""One transaction, bound to the caller's clinic once `Caller` is known; `api.routes` opens, commits and closes it."""
 
 
 async def _now() -> datetime:
@@ -67,9 +76,7 @@ async def _caller(request: Request, session: Session, now: Now) -> access.Actor:
     operation = request.scope["route"].unique_id
     access.require(actor, access.OPERATIONS[operation])
     safe = request.method in _SAFE
-    session.info[CLINIC] = actor.clinic_id
-    connection = await driver(session)
-    await connection.execute((_LOOK if safe else _CHANGE).format(actor.clinic_id))
+    await begin_bound(session, actor.clinic_id, *(_LOOK if safe else _CHANGE))
     if request.method == "POST":
         body = kept.get("body")
         kept["claim"] = await idempotency.claim(session, actor, request, operation, body, at=now)

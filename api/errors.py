@@ -50,6 +50,10 @@ class MethodNotAllowed(Refusal):
     """This path does not know this method."""
 
 
+class NotAcceptable(Refusal):
+    """None of the media types in Accept is offered here."""
+
+
 class InternalError(Refusal):
     """Something went wrong on our side."""
 
@@ -70,6 +74,7 @@ STATUS: Mapping[type[Refusal], int] = {
     Forbidden: 403,
     NotFound: 404,
     MethodNotAllowed: 405,
+    NotAcceptable: 406,
     Conflict: 409,
     Stale: 412,
     ContentTooLarge: 413,
@@ -87,6 +92,7 @@ DETAIL: Mapping[int, str] = {
     403: "The role you signed in with never has this right.",
     404: "It does not exist, or it is not within your reach.",
     405: "See the header Allow.",
+    406: "The documentation of this operation lists the media types it offers.",
     409: "Read the resource again and decide anew.",
     412: "Read the resource again, merge, and send its present version as If-Match.",
     413: "Send less at once.",

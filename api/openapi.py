@@ -92,7 +92,7 @@ def document(routes: Sequence[BaseRoute]) -> Document:
     for path, item in made["paths"].items():
         for method in _METHODS:
             if method in item:
-                _complete(path, method, item[method])
+                _complete(path, method, item[method], schemas)
     return made
 
 
@@ -104,7 +104,7 @@ def _problem_response(status: int) -> Document:
     return response
 
 
-def _complete(path: str, method: str, operation: Document) -> None:
+def _complete(path: str, method: str, operation: Document, schemas: Document) -> None:
     parameters = operation.setdefault("parameters", [])
     _say_who(operation)
     if method == "post" and operation["security"]:
@@ -112,12 +112,13 @@ def _complete(path: str, method: str, operation: Document) -> None:
     for parameter in parameters:
         if parameter["name"] == "If-Match":
             parameter["required"] = True
+            parameter["schema"] = _VERSION_TAG
         if parameter["in"] == "path" and parameter["schema"].get("format") == "uuid":
             parameter.setdefault("example", _ID)
     responses = operation["responses"]
     if "HTTPValidationError" in json.dumps(responses.get("422", {})):
         del responses["422"]
-    for status in sorted(_refusals(path, method, operation) - responses.keys()):
+    for status in sorted(_refusals(path, method, operation, schemas) - responses.keys()):
         responses[status] = {"$ref": f"#/components/responses/{status}"}
 
 
@@ -133,7 +134,7 @@ def _say_who(operation: Document) -> None:
     operation["x-permissions"] = {"action": action.value, "roles": roles}
 
 
-def _refusals(path: str, method: str, operation: Document) -> set[str]:
+def _refusals(path: str, method: str, operation: Document, schemas: Document) -> set[str]:
     """Give the statuses with which this operation may refuse."""
     statuses = {"429", "503"}
     names = {parameter["name"] for parameter in operation["parameters"]}
@@ -147,19 +148,30 @@ def _refusals(path: str, method: str, operation: Document) -> set[str]:
         statuses |= {"400", "413", "415"}
     if "requestBody" in operation or names:
         statuses.add("422")
-    if "{" in path:
+    if "{" in path or any(name.endswith("_id") for name in names | _fields(operation, schemas)):
         statuses.add("404")
     return statuses | _ALSO.get(operation["operationId"], set())
+
+
+def _fields(operation: Document, schemas: Document) -> set[str]:
+    """Give the names of the body's own fields."""
+    found: set[str] = set()
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        found |= schemas.get(content["schema"].get("$ref", "").rsplit("/", 1)[-1], {}).get("properties", {}).keys()
+    return found
 
 
 _ALSO: Mapping[str, set[str]] = {
     "log_in": {"401", "403"},
     "refresh_sign_in": {"401"},
     "accept_invitation": {"401", "404"},
-    "create_invitation": {"404"},
+    "get_progress_chart": {"406"},
+    "get_report": {"406"},
 }
 """Refusals that the form of an operation does not tell: who is not signed in shows a password, a token or a code."""
 
+
+_VERSION_TAG: Document = {"type": "string", "pattern": '^"[1-9][0-9]{0,15}"$', "examples": ['"1"']}
 
 _IDEMPOTENCY_KEY: Document = {
     "name": "Idempotency-Key",

@@ -21,14 +21,16 @@ from api import (
     outcomes,
     patients,
     programs,
+    progress,
     red_flag_screens,
+    reports,
     sessions,
     therapists,
     today,
     worklist,
 )
 
-COMPLETE = False
+COMPLETE = True
 """Whether every operation of the access table has its route; then a row without one stops the server, too."""
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -53,6 +55,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     alerts.router,
     today.router,
     worklist.router,
+    progress.router,
+    reports.router,
     jobs.router,
     operations.router,
 )

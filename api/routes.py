@@ -1,5 +1,6 @@
 """What every route of ours does around its endpoint: strict input, one effect per Idempotency-Key, 304."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, get_args, get_origin
 
@@ -7,10 +8,18 @@ from fastapi import APIRouter, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette._utils import get_route_path
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Scope
 
 from api import bodies, etags, idempotency
-from core.errors import Invalid, Problem, Unauthenticated
+from api.dependencies import open_session, session_of
+from core.database import commit
+from core.errors import Invalid, Problem, Refusal, Unauthenticated
+
+_PARTS = "physio_path_parts"
+_NOT_MEANT: tuple[Match, Scope] = (Match.NONE, {})
 
 PUBLIC = frozenset({"log_in", "refresh_sign_in", "accept_invitation", "livez", "readyz"})
 """Operations that nobody needs to be signed in for. Every other one has a row in `access.OPERATIONS`."""
@@ -23,12 +32,30 @@ class Route(APIRoute):
     still within the transaction: the answer is kept under the Idempotency-Key.
     """
 
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        """See FastAPI's; the part after the version is a word in every path of ours."""
+        super().__init__(path, endpoint, **options)
+        parts = self.path_format.split("/")
+        self._length = len(parts)
+        self._place = min(2, self._length - 1)
+        self._word = parts[self._place]
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Tell whether this route is meant. Most are not, which is seen at once; the rest is asked in full."""
+        parts = scope.get(_PARTS)
+        if parts is None:
+            parts = scope[_PARTS] = get_route_path(scope).split("/")
+        if len(parts) != self._length or parts[self._place] != self._word:
+            return _NOT_MEANT
+        return super().matches(scope)
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Give the handler that FastAPI runs for a request."""
         inner = super().get_route_handler()
         known = _query_parameters(self.dependant)
         public = self.unique_id in PUBLIC
         wants_body = self.body_field is not None
+        needs_session = _needs_session(self.dependant)
 
         async def handle(request: Request) -> Response:
             kept = request.scope.setdefault("state", {})
@@ -40,19 +67,42 @@ class Route(APIRoute):
                 kept["body"] = await bodies.read(request)
                 if not wants_body and kept["body"]:
                     raise Invalid(Problem("", "body_unexpected", "This operation takes no body"))
-            try:
-                response = await inner(request)
-            except idempotency.Replay as replay:
-                return replay.response
-            claim = kept.get("claim")
-            if claim is not None:
-                await idempotency.keep(claim, response)
+            response = await (_in_transaction(inner, request) if needs_session else inner(request))
             tag = response.headers.get("etag") if safe and response.status_code == 200 else None  # noqa: PLR2004
             if tag is not None and etags.matches(request.headers.get("if-none-match", ""), tag):
                 return Response(status_code=304, headers={"ETag": tag})
             return response
 
         return handle
+
+
+async def _in_transaction(inner: Callable[[Request], Coroutine[Any, Any, Response]], request: Request) -> Response:
+    """Run the endpoint in one transaction: committed before the answer leaves, rolled back on any error.
+
+    A refusal that says so (`keeps_effects`) leaves what was done before it.
+    """
+    session = await open_session(request)
+    try:
+        try:
+            response = await inner(request)
+        except idempotency.Replay as replay:
+            return replay.response
+        except Refusal as refusal:
+            if refusal.keeps_effects:  # a counted attempt, a revoked sign-in
+                await session.commit()
+            raise
+        claim = request.scope["state"].get("claim")
+        if claim is not None:
+            await idempotency.keep(claim, response)
+        await commit(session)
+        return response
+    finally:
+        if session.sync_session.in_transaction():
+            await asyncio.shield(session.close())
+
+
+def _needs_session(dependant: Dependant) -> bool:
+    return any(part.call is session_of or _needs_session(part) for part in dependant.dependencies)
 
 
 def Router(prefix: str, *, tags: list[str], **options: Any) -> APIRouter:  # noqa: N802 - stands where APIRouter would

@@ -168,5 +168,6 @@ def _signals() -> Iterator[None]:
 
 
 def _end_with_parent() -> None:
-    """Ask the kernel to send us SIGTERM should the parent be killed."""
-    _libc.prctl(1, signal.SIGTERM)
+    """Ask the kernel to send us SIGTERM should the parent be killed; Linux only."""
+    if sys.platform == "linux":
+        _libc.prctl(1, signal.SIGTERM)

@@ -17,7 +17,11 @@ CLINIC = "clinic_id"
 """Key of `session.info` under which the bound clinic stands."""
 
 DRIVER = "driver"
-"""Key of `session.info` under which the driver's connection stands, beside the transaction for which that is true."""
+"""Key of `session.info` under which the driver's connection stands while a transaction lasts."""
+
+
+POOLED = "pooled"
+"""Key of `session.info` under which the pool's connection stands while it is lent to the session."""
 
 
 def make_engine(
@@ -64,6 +68,13 @@ def _bind(session: Session, _transaction: SessionTransaction, connection: Connec
         connection.exec_driver_sql(_set_clinic(clinic_id))
 
 
+@event.listens_for(Session, "after_transaction_end")
+def _forget_driver(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.parent is None:
+        session.info.pop(DRIVER, None)
+        session.info.pop(POOLED, None)
+
+
 def _set_clinic(clinic_id: UUID) -> str:
     # SET takes no bind parameters, and set_config() does not reach the shards of a Citus cluster: format a parsed UUID.
     return f"SET LOCAL app.clinic_id = '{UUID(str(clinic_id))}'"
@@ -95,17 +106,73 @@ async def driver(session: AsyncSession) -> "asyncpg.Connection[Any]":
     Here `jsonb` parameters are JSON text; results come back decoded.
     """
     kept = session.info.get(DRIVER)
-    if kept is not None and kept[0] is session.sync_session.get_transaction():
-        return cast("asyncpg.Connection[Any]", kept[1])
-    connection = await session.connection()
-    pooled: Any = await connection.get_raw_connection()
-    found = pooled.driver_connection
-    assert isinstance(found, asyncpg.Connection)
-    if not found.is_in_transaction():
-        # SQLAlchemy begins with its own first statement only; asking it directly spares a round trip of every request.
-        await pooled.dbapi_connection._start_transaction()  # noqa: SLF001
-    session.info[DRIVER] = (session.sync_session.get_transaction(), found)
-    return found
+    if kept is None:
+        pooled = await _pooled(session)
+        kept = pooled.driver_connection
+        if not kept.is_in_transaction():
+            # SQLAlchemy begins with its own first statement only; asking it directly spares a round trip.
+            await pooled.dbapi_connection._start_transaction()  # noqa: SLF001
+        session.info[DRIVER] = kept
+    return cast("asyncpg.Connection[Any]", kept)
+
+
+async def idle(session: AsyncSession) -> "asyncpg.Connection[Any]":
+    """Give the driver's own connection before the transaction begins: what runs on it is committed at once."""
+    pooled = await _pooled(session)
+    return cast("asyncpg.Connection[Any]", pooled.driver_connection)
+
+
+async def begin_bound(session: AsyncSession, clinic_id: UUID, *settings: str) -> None:
+    """Begin the session's transaction, bound to the clinic and with these `name = value` settings: one round trip.
+
+    Only for a session of which nothing but `idle` was used yet.
+    """
+    session.info[CLINIC] = clinic_id
+    pooled = await _pooled(session)
+    connection = pooled.driver_connection
+    pooled.dbapi_connection._transaction = _Begun(connection)  # noqa: SLF001 - SQLAlchemy ends it as one of its own
+    await connection.execute("; ".join(("BEGIN", _set_clinic(clinic_id), *(f"SET LOCAL {each}" for each in settings))))
+    session.info[DRIVER] = connection
+
+
+class _Begun:
+    """A transaction begun by hand, as SQLAlchemy's adapter keeps one."""
+
+    def __init__(self, connection: "asyncpg.Connection[Any]") -> None:
+        self._connection = connection
+
+    async def commit(self) -> None:
+        await self._connection.execute("COMMIT")
+
+    async def rollback(self) -> None:
+        await self._connection.execute("ROLLBACK")
+
+
+async def commit(session: AsyncSession) -> None:
+    """Commit; where only the driver was used there is nothing to flush, and the driver is asked directly."""
+    sync = session.sync_session
+    kept = session.info.get(DRIVER)
+    if kept is None or sync.identity_map or sync.new or sync.deleted:
+        await session.commit()
+        return
+    pooled = await _pooled(session)
+    adapter = pooled.dbapi_connection
+    transaction, adapter._transaction = adapter._transaction, None  # noqa: SLF001
+    try:
+        await transaction.commit()
+    except asyncpg.PostgresError:
+        raise
+    except BaseException:
+        pooled.invalidate()  # nobody knows what became of it
+        raise
+    sync.close()  # nothing is left to wait for
+
+
+async def _pooled(session: AsyncSession) -> Any:
+    kept = session.info.get(POOLED)
+    if kept is None:
+        kept = session.info[POOLED] = await (await session.connection()).get_raw_connection()
+    return kept
 
 
 async def fetch(session: AsyncSession, sql: str, *args: Any) -> list[asyncpg.Record]:

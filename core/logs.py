@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
+import orjson
 import structlog
 
 FIELDS = frozenset(
@@ -62,6 +63,23 @@ def _frames(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mutabl
     return event
 
 
+def _json(event: Any, default: Any = None) -> str:
+    return orjson.dumps(event, default=default).decode()
+
+
+class _Lines:
+    """Writes finished lines to standard error."""
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+
+    def write(self, line: str) -> None:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+    debug = info = warning = error = critical = write
+
+
 def configure(level: str = "INFO") -> None:
     """Send every log, ours and the libraries', to standard error as one JSON object a line."""
     shared: list[Any] = [
@@ -71,10 +89,11 @@ def configure(level: str = "INFO") -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _frames,
     ]
+    # Our own lines are written at once: a log record of the standard library would cost more than the line.
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, _allowed, structlog.processors.JSONRenderer(_json)],
+        logger_factory=_Lines,
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler()
@@ -84,7 +103,7 @@ def configure(level: str = "INFO") -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _allowed,
-                structlog.processors.JSONRenderer(),
+                structlog.processors.JSONRenderer(_json),
             ],
         )
     )

@@ -22,6 +22,7 @@ from pydantic import (
     PlainSerializer,
     SecretStr,
     StringConstraints,
+    WithJsonSchema,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -141,6 +142,11 @@ ZoneName = Annotated[
     AfterValidator(_zone),
     Field(description="IANA time zone", examples=["Europe/Berlin"]),
 ]
+ClockTime = Annotated[
+    time,
+    WithJsonSchema({"type": "string", "pattern": r"^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?$", "examples": ["08:00"]}),
+]
+"""A time of day on somebody's wall: JSON Schema's own `time` would have an offset."""
 EmailAddress = Annotated[
     str,
     StringConstraints(max_length=254),

@@ -1,6 +1,6 @@
 """Check-ins: plans, questions that are due, and answers."""
 
-from datetime import date, time
+from datetime import date
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from models.check_ins import CheckInStatus, PlanFrequency, PlanStatus
 from schemas.advice import Advice
-from schemas.base import In, Instant, Line, Out, Record, Text, UtcDatetime, ZoneName
+from schemas.base import ClockTime, In, Instant, Line, Out, Record, Text, UtcDatetime, ZoneName
 
 QuestionSetCode = Literal["daily", "weekly", "after_session"]
 Weekday = Annotated[int, Field(ge=1, le=7, description="ISO weekday, 1 is Monday")]
@@ -50,7 +50,7 @@ class PlanIn(In):
     frequency: PlanFrequency
     weekdays: Annotated[list[Weekday], Field(min_length=1, max_length=7)] | None = None
     times_per_week: Annotated[int, Field(ge=1, le=7)] | None = None
-    local_time: time | None = None
+    local_time: ClockTime | None = None
     zone: ZoneName | None = None
     opens_minutes: Annotated[int, Field(ge=0, le=1440)] = 0
     closes_minutes: Annotated[int, Field(ge=15, le=10080)] = 1200
@@ -69,7 +69,7 @@ class PlanChange(In):
     frequency: Literal["daily", "weekdays", "times_per_week"] | None = None
     weekdays: Annotated[list[Weekday], Field(min_length=1, max_length=7)] | None = None
     times_per_week: Annotated[int, Field(ge=1, le=7)] | None = None
-    local_time: time | None = None
+    local_time: ClockTime | None = None
     zone: ZoneName | None = Field(None, description="null: the patient's own, and it moves with the patient")
     opens_minutes: Annotated[int, Field(ge=0, le=1440)] | None = None
     closes_minutes: Annotated[int, Field(ge=15, le=10080)] | None = None
@@ -95,7 +95,7 @@ class PlanOut(Record):
     frequency: PlanFrequency
     weekdays: list[int]
     times_per_week: int | None
-    local_time: time
+    local_time: ClockTime
     zone: str
     follow_zone: bool
     opens_minutes: int

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field
 
 from models.exercises import ExerciseScope
-from schemas.base import EffortRating, In, Line, Out, Record, Text, UtcDatetime
+from schemas.base import EffortRating, In, Line, Out, Record, Text, UtcDatetime, unchanged
 
 Phase = Literal["mobility", "stability", "strength", "endurance", "functional"]
 ExerciseType = Literal[
@@ -89,16 +89,16 @@ class ExerciseUpdate(In):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"cues": ["Ribs down", "Breathe out on the way up"]}]})
 
-    name: Annotated[str, Line(200)] | None = None
-    position: Annotated[str, Line(100)] | None = None
-    equipment: Annotated[list[Code], Field(max_length=12)] | None = None
-    default_dosage: DefaultDosageIn | None = None
-    instructions: Annotated[list[Annotated[str, Text(500)]], Field(min_length=1, max_length=20)] | None = None
-    cues: Annotated[list[Annotated[str, Line(200)]], Field(max_length=20)] | None = None
-    contraindications: Annotated[list[ContraindicationIn], Field(max_length=20)] | None = None
-    precautions: Annotated[list[Annotated[str, Line(300)]], Field(max_length=20)] | None = None
-    tags: Annotated[list[Code], Field(max_length=20)] | None = None
-    retired: bool | None = None
+    name: Annotated[str, Line(200)] = unchanged()
+    position: Annotated[str, Line(100)] = unchanged()
+    equipment: Annotated[list[Code], Field(max_length=12)] = unchanged()
+    default_dosage: DefaultDosageIn = unchanged()
+    instructions: Annotated[list[Annotated[str, Text(500)]], Field(min_length=1, max_length=20)] = unchanged()
+    cues: Annotated[list[Annotated[str, Line(200)]], Field(max_length=20)] = unchanged()
+    contraindications: Annotated[list[ContraindicationIn], Field(max_length=20)] = unchanged()
+    precautions: Annotated[list[Annotated[str, Line(300)]], Field(max_length=20)] = unchanged()
+    tags: Annotated[list[Code], Field(max_length=20)] = unchanged()
+    retired: bool = unchanged()
 
 
 class Contraindication(Out):

@@ -4,14 +4,14 @@ from datetime import date
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import StringConstraints, model_validator
+from pydantic import ConfigDict, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from models.alerts import AlertLevel
 from models.assessments import DocumentStatus
 from models.goals import GoalStatus
 from models.reports import ReportKind
-from schemas.base import In, Listing, Out, Record, Text, UtcDatetime
+from schemas.base import In, Out, Record, Text, UtcDatetime
 from schemas.progress import ChangeRule, Progress
 
 NARRATIVE_LIMIT = 5_000
@@ -25,6 +25,10 @@ Prose = Annotated[str, Text(NARRATIVE_LIMIT)]
 
 class ReportCreate(In):
     """Ask for a report over local days, both included; its contents are frozen at once."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"kind": "progress", "period_from": "2026-02-02", "period_to": "2026-03-01"}]}
+    )
 
     kind: ReportKind
     period_from: date
@@ -41,6 +45,18 @@ class ReportCreate(In):
 
 class NarrativeUpdate(In):
     """What the therapist writes, while the report is a draft. What is left out stays; null empties it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "assessment_of_progress": "Sits for an hour again; disability fell by seven points.",
+                    "justification_for_skilled_care": "Load is progressed against symptoms.",
+                    "plan": "Four more weeks of the strength phase, then maintenance.",
+                }
+            ]
+        }
+    )
 
     assessment_of_progress: Prose | None = None
     justification_for_skilled_care: Prose | None = None
@@ -194,7 +210,3 @@ class ReportRead(ReportSummary):
 
     content_sha256: str | None
     snapshot: ReportSnapshot
-
-
-class ReportList(Listing[ReportSummary]):
-    """Reports of an episode, newest first."""

@@ -40,7 +40,7 @@ async def review(session: AsyncSession, clinic_id: UUID, *, at: datetime, dry_ru
         .where(~alerts.stands(Patient.clinic_id, Patient.id, "ES10"))
     )
     findings: list[alerts.Finding] = []
-    for patient_id, zone, program_id, episode_id in (await session.execute(query)).tuples().all():
+    for patient_id, zone, program_id, episode_id in (await session.execute(query)).all():
         last = recurrence.local_date(at, zone) - timedelta(days=1)
         first = last - timedelta(days=escalation.adherence_window_days() - 1)
         planned = await programs.planned(session, clinic_id, patient_id, first, last, episode_id=episode_id)

@@ -1,7 +1,5 @@
 """Assessments: drafted, then signed once. What is signed is sealed, and the database lets nobody change it."""
 
-import hashlib
-import json
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -10,17 +8,15 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.exc import StaleDataError
 
-from clinical import licensing as rules
 from clinical.recurrence import local_date
 from core.errors import Conflict, Invalid, NotFound, Problem, Stale
 from models.assessments import Assessment, AssessmentKind, DocumentStatus
 from models.consents import ConsentPurpose
 from models.episodes import Episode, EpisodeStatus
 from models.identity import Role
-from models.patients import Patient, PatientLocation
-from models.therapists import License, Therapist
+from models.patients import Patient
 from schemas.assessments import AssessmentChange, AssessmentContent, AssessmentCreate, AssessmentRead
-from services import access, agreements, audit, episodes, licensing
+from services import access, agreements, audit, episodes, licensing, signatures
 from services.access import Action, Actor
 from services.episodes import EpisodeClosed
 
@@ -113,7 +109,7 @@ async def sign(session: AsyncSession, actor: Actor, assessment_id: UUID, *, vers
     await licensing.may_treat(session, actor.clinic_id, actor.therapist_id, row.patient_id, at=at)
     await agreements.require(session, actor.clinic_id, row.patient_id, ConsentPurpose.TELEHEALTH, at=at)
     row.status, row.signed_at = DocumentStatus.SIGNED, at
-    row.signed_as = await _signature(session, actor, row.patient_id, at)
+    row.signed_as = await signatures.signed_as(session, actor, row.patient_id, at=at)
     row.content_sha256 = seal(row)
     await _flush(session, row)
     episode = await session.scalar(
@@ -130,11 +126,9 @@ async def sign(session: AsyncSession, actor: Actor, assessment_id: UUID, *, vers
 
 
 def seal(row: Assessment) -> str:
-    """Return the SHA-256, in hex, of a signed assessment in canonical JSON (RFC 8785)."""
+    """Return the SHA-256, in hex, of a signed assessment in canonical JSON."""
     read = AssessmentRead.model_validate({**_columns(row), "content_sha256": None})
-    said = read.model_dump(mode="json", include=SEALED)
-    canonical = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return signatures.seal(read.model_dump(mode="json", include=SEALED))
 
 
 def _columns(row: Assessment) -> dict[str, Any]:
@@ -180,39 +174,6 @@ def _check_day(assessed_on: date, episode: Episode, today: date) -> None:
         raise AssessmentRefused(Problem("/assessed_on", "in_the_future", "The day lies in the future."))
     if assessed_on < episode.started_on:
         raise AssessmentRefused(Problem("/assessed_on", "before_the_episode", "The day lies before the episode began."))
-
-
-async def _signature(session: AsyncSession, actor: Actor, patient_id: UUID, at: datetime) -> dict[str, Any]:
-    """Say who signs, with the license that counts where the patient is; `may_treat` has found that there is one."""
-    therapist = await session.get_one(Therapist, (actor.clinic_id, actor.therapist_id))
-    place = await session.scalar(
-        select(PatientLocation)
-        .where(
-            PatientLocation.clinic_id == actor.clinic_id,
-            PatientLocation.patient_id == patient_id,
-            PatientLocation.attested_at <= at,
-        )
-        .order_by(PatientLocation.attested_at.desc(), PatientLocation.id.desc())
-        .limit(1)
-    )
-    held = await session.scalars(
-        select(License)
-        .where(License.clinic_id == actor.clinic_id, License.therapist_id == therapist.id)
-        .order_by(License.expires_on.desc(), License.id)
-    )
-    assert place is not None
-    where = rules.jurisdiction(place.country, place.region)
-    licenses = held.all()
-    used = next(
-        each for each in licenses if rules.authorizes(each, where, at.date(), therapist.profession.value, licenses)
-    )
-    return {
-        "therapist_id": str(therapist.id),
-        "name": f"{therapist.given_name} {therapist.family_name}",
-        "credentials": therapist.credentials,
-        "profession": therapist.profession.value,
-        "license": {"jurisdiction": used.jurisdiction, "kind": used.kind.value, "number": used.number},
-    }
 
 
 async def _record(session: AsyncSession, actor: Actor, action: str, row: Assessment, *, at: datetime) -> None:

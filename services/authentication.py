@@ -15,7 +15,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import crypto
-from core.database import as_identity, bind_clinic, fetchrow
+from core.database import as_identity, bind_clinic, idle
 from core.errors import Conflict, Forbidden, Unauthenticated
 from models.clinics import Clinic
 from models.identity import Account, AccountStatus, Membership, Role, SignIn
@@ -87,7 +87,7 @@ async def caller(
     content = crypto.read_token(ACCESS, token, _LENGTH)
     if content is None:
         raise Unauthenticated
-    row = await fetchrow(session, _CALLER, tokens.key.mac("lookup", content), at)
+    row = await (await idle(session)).fetchrow(_CALLER, tokens.key.mac("lookup", content), at)
     if row is None:
         raise Unauthenticated
     role = Role(row["role"])

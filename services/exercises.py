@@ -80,9 +80,9 @@ async def create(session: AsyncSession, actor: Actor, form: ExerciseCreate) -> E
         **_content(form.model_dump(mode="json")),
     )
     row.scope = scope
-    session.add(row)
     try:
         async with session.begin_nested():
+            session.add(row)
             await session.flush()
     except IntegrityError as error:
         raise CodeTaken(Problem("/code", "code_taken", "This code is in use.")) from error
@@ -103,7 +103,8 @@ async def update(
         raise Forbidden
     if row.version != expected:
         raise Stale(row.version)
-    changes = form.model_dump(mode="json", exclude_unset=True)
+    content = form.model_dump(mode="json")
+    changes = {name: content[name] for name in form.model_fields_set}
     await _check(session, actor, changes, None)
     row.retired_at = retired_at(changes.pop("retired", None), row.retired_at, at)
     for name, value in _content(changes).items():

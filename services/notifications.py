@@ -154,7 +154,7 @@ async def lease(session: AsyncSession, clinic_id: UUID, *, at: datetime, limit: 
     if accounts:
         async with as_identity(session):
             found = await session.execute(select(Account.id, Account.email).where(Account.id.in_(accounts)))
-            addresses = dict(found.tuples().all())
+            addresses = {row.id: row.email for row in found.all()}
     return [
         Leased(
             id=row.id,

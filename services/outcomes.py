@@ -3,6 +3,7 @@
 Scores are derived here and nowhere else. A correction is a new response that supersedes the old one.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -53,7 +54,7 @@ async def create(
     if episode.status is EpisodeStatus.DISCHARGED:
         raise EpisodeClosed
     instrument = instruments.by_code(form.instrument)
-    scored = scoring.score(instrument, form.answers)
+    scored = _scored(instrument, form.answers)
     administered_at = form.administered_at or at
     zone = await session.scalar(
         select(Patient.zone).where(Patient.clinic_id == actor.clinic_id, Patient.id == episode.patient_id)
@@ -149,6 +150,14 @@ def ratings(answers: dict[str, Any]) -> dict[str, int]:
     """Rated activities of a stored response, by id; empty for instruments without any."""
     rated = answers.get("activities", [])
     return {one["id"]: one["rating"] for one in rated if one.get("rating") is not None}
+
+
+def _scored(instrument: Instrument, answers: Mapping[str, Any]) -> scoring.Scored:
+    try:
+        return scoring.score(instrument, answers)
+    except scoring.InvalidAnswers as refusal:
+        problems = (Problem(f"/answers{one.pointer}", one.code, one.message) for one in refusal.problems)
+        raise scoring.InvalidAnswers(*problems) from None
 
 
 def _change(instrument: Instrument, baseline: Outcome, scored: scoring.Scored) -> Change:

@@ -54,7 +54,7 @@ def count_statements(sessions: Sessions) -> Iterator[Callable[[], AbstractContex
     engine = sessions.kw["bind"].sync_engine
 
     def note(sql: str) -> None:
-        if not sql.startswith(("BEGIN", "COMMIT", "ROLLBACK")):
+        if sql.strip("; ") not in {"BEGIN", "COMMIT", "ROLLBACK"}:  # what begins a transaction and binds it counts
             for each in listening:
                 each.sent.append(sql)
 

@@ -10,6 +10,7 @@ import pytest
 
 from core.database import Sessions, bind_clinic
 from models.consents import ConsentPurpose
+from services import agreements
 from tests.api.desk import STRANGE, Desk, days, refused
 from tests.factories import make_world
 

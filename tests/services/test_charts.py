@@ -1,6 +1,4 @@
-import asyncio
 import json
-import threading
 from typing import Any
 
 import pytest
@@ -180,14 +178,3 @@ def test_a_specification_that_asks_for_data_from_elsewhere_gets_none() -> None:
 
     with pytest.raises(ValueError, match="allowed"):
         pictures.svg(spec)
-
-
-async def test_drawing_happens_in_at_most_two_threads_beside_the_event_loop() -> None:
-    spec = charts.spec(ChartName.ADHERENCE, sample_progress())
-
-    drawings = await asyncio.gather(*(charts.aside(charts.svg, spec) for _ in range(6)))
-    names = await asyncio.gather(*(charts.aside(lambda: threading.current_thread().name) for _ in range(20)))
-
-    assert len(set(drawings)) == 1
-    assert len(set(names)) <= 2
-    assert threading.current_thread().name not in names

@@ -160,5 +160,5 @@ async def test_the_sweeper_does_for_all_clinics_what_a_clinic_does_for_itself(ro
     async with roles["sweeper"].begin() as session:
         found = await check_ins.dispatch(session, at=at + timedelta(minutes=1))
         assert found == Dispatched(0, 0)
-    for each in roles.values():
-        await each.kw["bind"].dispose()
+    for sessions in roles.values():
+        await sessions.kw["bind"].dispose()

@@ -1,0 +1,115 @@
+"""The exercise library over HTTP."""
+
+from typing import Any
+
+import pytest
+from httpx import AsyncClient
+
+from core.database import Sessions, bind_clinic
+from schemas.exercises import EXAMPLE
+from services import library
+from tests.factories import World, make_world
+
+
+@pytest.fixture
+async def world(sessions: Sessions) -> World:
+    world = await make_world(sessions)
+    async with sessions.begin() as session:
+        await bind_clinic(session, world.clinic.id)
+        await library.sync(session, world.clinic.id)
+    return world
+
+
+async def test_an_exercise_is_added_read_changed_and_retired(client: AsyncClient, world: World) -> None:
+    bob = world.headers["bob"]
+    made = await client.post("/v1/exercises", json=EXAMPLE, headers=bob)
+    assert (made.status_code, made.headers["etag"]) == (201, '"1"')
+    where = made.headers["location"]
+    read = await client.get(where, headers=bob)
+    assert (read.json(), read.headers["etag"]) == (made.json(), '"1"')
+    assert (await client.get(where, headers=bob | {"If-None-Match": '"1"'})).status_code == 304
+    changed = await client.patch(where, json={"retired": True}, headers=bob | {"If-Match": '"1"'})
+    assert (changed.status_code, changed.headers["etag"]) == (200, '"2"')
+    assert changed.json()["retired_at"] is not None
+    stale = await client.patch(where, json={"retired": False}, headers=bob | {"If-Match": '"1"'})
+    assert (stale.status_code, stale.json()["current_version"]) == (412, 2)
+
+
+async def test_part_of_a_dose_is_a_whole_dose_with_the_usual_rest(client: AsyncClient, world: World) -> None:
+    bob = world.headers["bob"]
+    where = (await client.post("/v1/exercises", json=EXAMPLE, headers=bob)).headers["location"]
+    change = {"default_dosage": {"hold_seconds": 20}}
+    changed = await client.patch(where, json=change, headers=bob | {"If-Match": '"1"'})
+    assert changed.json()["default_dosage"] == {
+        "sets": 1,
+        "reps": None,
+        "hold_seconds": 20,
+        "duration_seconds": None,
+        "per_side": False,
+        "sessions_per_day": 1,
+        "days_per_week": 7,
+        "rest_seconds": None,
+        "tempo": None,
+        "max_effort": 5,
+        "load": None,
+    }
+
+
+async def test_the_library_is_browsed_by_filters_page_by_page(client: AsyncClient, world: World) -> None:
+    seen, cursor = list[str](), None
+    while True:
+        params: dict[str, Any] = {"phase": "mobility", "limit": 10} | ({"cursor": cursor} if cursor else {})
+        page = (await client.get("/v1/exercises", params=params, headers=world.headers["alice"])).json()
+        seen += [each["code"] for each in page["items"]]
+        assert all(each["phase"] == "mobility" for each in page["items"])
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert len(seen) == len(set(seen)) > 10
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"search": "  "}, {"search": "a\x01"}, {"position": "x" * 101}, {"phase": "magic"}, {"retired": "maybe"}]
+)
+async def test_a_filter_that_cannot_be_is_refused(client: AsyncClient, world: World, wanted: dict[str, str]) -> None:
+    answer = await client.get("/v1/exercises", params=wanted, headers=world.headers["bob"])
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({**EXAMPLE, "code": "Not A Code"}, "/code"),
+        ({**EXAMPLE, "instructions": []}, "/instructions"),
+        ({**EXAMPLE, "owner_id": "0198c0de-7a11-7000-8000-000000000001"}, "/owner_id"),
+        ({**EXAMPLE, "default_dosage": {"sets": 0, "reps": 5}}, "/default_dosage/sets"),
+        ({**EXAMPLE, "default_dosage": {"sets": 2}}, "/default_dosage"),
+        ({**EXAMPLE, "phase": "magic"}, "/phase"),
+    ],
+)
+async def test_what_is_no_exercise_is_refused_at_its_place(
+    client: AsyncClient, world: World, body: dict[str, Any], pointer: str
+) -> None:
+    answer = await client.post("/v1/exercises", json=body, headers=world.headers["bob"])
+    assert answer.status_code == 422
+    assert pointer in {each["pointer"] for each in answer.json()["errors"]}
+
+
+async def test_nothing_is_emptied_by_null(client: AsyncClient, world: World) -> None:
+    bob = world.headers["bob"]
+    where = (await client.post("/v1/exercises", json=EXAMPLE, headers=bob)).headers["location"]
+    for field in ("name", "position", "equipment", "default_dosage", "retired"):
+        answer = await client.patch(where, json={field: None}, headers=bob | {"If-Match": '"1"'})
+        assert answer.status_code == 422, field
+
+
+async def test_a_shipped_exercise_and_a_taken_code_are_conflicts(client: AsyncClient, world: World) -> None:
+    bob = world.headers["bob"]
+    found = await client.get("/v1/exercises", params={"search": "bridge", "limit": 1}, headers=bob)
+    shipped = found.json()["items"][0]
+    change = await client.patch(
+        f"/v1/exercises/{shipped['id']}", json={"name": "Mine"}, headers=bob | {"If-Match": f'"{shipped["version"]}"'}
+    )
+    assert (change.status_code, change.json()["code"]) == (409, "shipped_exercise")
+    taken = await client.post("/v1/exercises", json={**EXAMPLE, "code": shipped["code"]}, headers=bob)
+    assert (taken.status_code, taken.json()["code"]) == (409, "code_taken")

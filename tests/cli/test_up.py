@@ -1,0 +1,111 @@
+"""`physio up`, which is `make run`: everything starts, everything stops, nothing is left."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_commands import ROOT, physio
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    folder = Path("/tmp") / f"physio-up-{os.getpid()}"
+    yield folder
+    shutil.rmtree(folder)
+
+
+def start(home: Path, port: int) -> subprocess.Popen[bytes]:
+    """Start everything but the demo clinic, and wait for the first ready answer."""
+    keep = {key: value for key, value in os.environ.items() if not key.startswith("PHYSIO_")}
+    settings = {"PHYSIO_DATA_DIR": str(home), "PHYSIO_PORT": str(port)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli", "up", "--no-demo"],
+        cwd=ROOT, env=keep | settings, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "it ended before it answered"
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1):
+                return process
+        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            time.sleep(0.05)
+    process.kill()
+    process.wait()
+    raise AssertionError("it did not answer")
+
+
+def household(home: Path) -> list[str]:
+    """Every process that knows this data folder, by its arguments or its environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            known = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+        except OSError:  # gone meanwhile, or not ours to look at
+            continue
+        if os.fsencode(home) in known and process.name != str(os.getpid()):
+            found.append(process.name)
+    return found
+
+
+def emptied(home: Path, seconds: float = 20) -> bool:
+    deadline = time.monotonic() + seconds
+    while household(home):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_stops_all_of_it(home: Path, how: signal.Signals) -> None:
+    process = start(home, free_port())
+    process.send_signal(how)
+    assert process.wait(30) == 0
+    assert emptied(home, 0)
+    assert not (home / "postgres" / "postmaster.pid").exists()
+
+
+def test_a_killed_parent_leaves_nothing_running(home: Path) -> None:
+    process = start(home, free_port())
+    process.kill()
+    process.wait()
+    assert emptied(home)
+
+
+def test_when_the_database_dies_the_rest_does_not_pretend(home: Path) -> None:
+    process = start(home, free_port())
+    os.kill(int((home / "postgres" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    assert process.wait(30) == 1
+    assert emptied(home)
+
+
+def test_a_second_one_is_told_what_is_taken(home: Path) -> None:
+    port = free_port()
+    process = start(home, port)
+    try:
+        same_port = physio("up", "--no-demo", home=home, port=str(port))
+        same_data = physio("up", "--no-demo", home=home, port=str(free_port()))
+    finally:
+        process.terminate()
+        process.wait(30)
+    assert (same_port.returncode, same_data.returncode) == (1, 1)
+    assert "PHYSIO_PORT=8001 make run" in same_port.stderr
+    assert f"Process {process.pid} already runs the database in {home}" in same_data.stderr

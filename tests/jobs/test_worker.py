@@ -1,0 +1,64 @@
+"""The real worker, as a process of its own, over a database of its own."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import asyncpg
+
+from core.database import make_engine, make_sessions
+from jobs.worker import conninfo
+from tests.conftest import Database
+from tests.services.check_ins.scene import scene
+
+RUN = "from core.settings import Settings; from jobs.worker import main; main(Settings(_env_file=None))"
+
+
+async def _start(database: Database, folder: Path) -> asyncio.subprocess.Process:
+    environment = {
+        **os.environ,
+        "PHYSIO_WORKER_DATABASE_URL": database.worker,
+        "PHYSIO_SWEEPER_DATABASE_URL": database.sweeper,
+        "PHYSIO_DATA_DIR": str(folder),
+    }
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-c", RUN, env=environment, cwd=Path.cwd(), stderr=asyncio.subprocess.PIPE
+    )
+
+
+async def test_the_worker_catches_up_at_once_sends_mail_and_stops_within_ten_seconds(
+    fresh_database: Database, tmp_path: Path
+) -> None:
+    engine = make_engine(fresh_database.api)
+    stage = await scene(make_sessions(engine))
+    await stage.plan()  # of March 2026: days of mornings to make up for
+    worker = await _start(fresh_database, tmp_path)
+    owner = await asyncpg.connect(fresh_database.superuser.replace("+asyncpg", ""))
+    wanted = {"check-ins.dispatch", "check-ins.close", "alerts.escalate", "notifications.deliver"}
+    deadline = time.monotonic() + 40
+    done: set[str] = set()
+    while not wanted <= done and time.monotonic() < deadline:
+        await asyncio.sleep(0.2)
+        rows = await owner.fetch("SELECT job FROM job_runs WHERE status = 'succeeded'")
+        done = {row["job"] for row in rows}
+    assert wanted <= done
+    assert await owner.fetchval("SELECT count(*) FROM check_ins") > 20
+    stopping = time.monotonic()
+    worker.send_signal(signal.SIGTERM)
+    _, errors = await asyncio.wait_for(worker.communicate(), 15)
+    assert worker.returncode == 0, errors.decode()
+    assert time.monotonic() - stopping < 10
+    assert b"Alice" not in errors
+    assert await owner.fetchval("SELECT count(*) FROM procrastinate.procrastinate_jobs WHERE status = 'doing'") == 0
+    await owner.close()
+    await engine.dispose()
+
+
+def test_the_queue_is_reached_by_socket_or_host() -> None:
+    found = conninfo("postgresql+asyncpg://physio_worker:secret@/physio?host=/run/pg&port=5433")
+    for part in ("host=/run/pg", "port=5433", "user=physio_worker", "dbname=physio", "search_path=procrastinate"):
+        assert part in found
+    assert "host=db.example" in conninfo("postgresql+asyncpg://w:s@db.example:5432/physio")

@@ -1,0 +1,222 @@
+"""Exercises: who sees which, who may add and change which, and how they are found."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.database import Sessions, bind_clinic
+from core.errors import Forbidden, NotFound, Stale
+from models.exercises import Exercise
+from models.identity import Role
+from schemas.exercises import ExerciseCreate, ExerciseFilter, ExerciseUpdate, retired_at
+from schemas.pages import Page
+from services import exercises, library
+from services.access import Actor
+from services.exercises import CodeTaken, ExerciseRefused, ShippedExercise
+from tests.factories import NOW, World, make_actor, make_world
+from tests.services.caring import codes, pointers
+
+SLIDE: dict[str, Any] = {
+    "code": "wall_slide",
+    "name": "Wall slide with a towel",
+    "target_region": "shoulder",
+    "body_regions": ["thoracic"],
+    "type": "mobility",
+    "phase": "mobility",
+    "position": "standing",
+    "equipment": ["towel"],
+    "default_dosage": {"sets": 2, "reps": 10},
+    "instructions": ["Slide the towel up the wall."],
+}
+
+
+@pytest.fixture
+async def world(sessions: Sessions) -> World:
+    world = await make_world(sessions)
+    async with sessions.begin() as session:
+        await bind_clinic(session, world.clinic.id)
+        await library.sync(session, world.clinic.id)
+    return world
+
+
+@pytest.fixture
+async def here(session: AsyncSession, world: World) -> AsyncSession:
+    await bind_clinic(session, world.clinic.id)
+    return session
+
+
+async def add(session: AsyncSession, actor: Actor, **changes: Any) -> Exercise:
+    return await exercises.create(session, actor, ExerciseCreate.model_validate(SLIDE | changes))
+
+
+async def found(session: AsyncSession, actor: Actor, **wanted: Any) -> set[str]:
+    page = await exercises.browse(session, actor, ExerciseFilter.model_validate(wanted), Page(limit=200))
+    return {row.code for row in page.items}
+
+
+async def test_a_therapist_sees_her_own_the_clinics_and_the_shipped_ones(here: AsyncSession, world: World) -> None:
+    await add(here, world.actors["bob"])
+    await add(here, world.actors["dana"], scope="clinic", code="clinic_slide")
+    for name, seen in (
+        ("bob", {"wall_slide", "clinic_slide"}),
+        ("carol", {"clinic_slide"}),
+        ("alice", {"clinic_slide"}),
+        ("dana", {"clinic_slide"}),
+    ):
+        shown = await found(here, world.actors[name])
+        assert shown & {"wall_slide", "clinic_slide"} == seen, name
+        assert "lb_pelvic_tilt" in shown
+
+
+async def test_a_colleagues_own_exercise_is_not_there(here: AsyncSession, world: World) -> None:
+    row = await add(here, world.actors["bob"])
+    assert (await exercises.get(here, world.actors["bob"], row.id)).owner_id == world.bob.id
+    change = ExerciseUpdate(name="Mine now")
+    with pytest.raises(NotFound):
+        await exercises.get(here, world.actors["carol"], row.id)
+    with pytest.raises(NotFound):
+        await exercises.update(here, world.actors["carol"], row.id, change, expected=1, at=NOW)
+
+
+async def test_filters_narrow_and_every_one_must_fit(here: AsyncSession, world: World) -> None:
+    bob = world.actors["bob"]
+    await add(here, bob)
+    for wanted in (
+        {"scope": "own"},
+        {"region": "shoulder"},
+        {"region": "thoracic"},
+        {"type": "mobility"},
+        {"phase": "mobility"},
+        {"position": "standing"},
+        {"equipment": "towel"},
+        {"search": "TOWEL slide"},
+        {"scope": "own", "region": "shoulder", "search": "wall"},
+    ):
+        assert "wall_slide" in await found(here, bob, **wanted), wanted
+    for wanted in (
+        {"scope": "clinic"},
+        {"region": "knee"},
+        {"type": "strength"},
+        {"phase": "strength"},
+        {"position": "lying"},
+        {"equipment": "band"},
+        {"search": "towel knee"},
+        {"search": "%"},
+    ):
+        assert "wall_slide" not in await found(here, bob, **wanted), wanted
+
+
+async def test_pages_go_by_name_and_miss_nothing(here: AsyncSession, world: World) -> None:
+    bob, names, cursor = world.actors["bob"], list[str](), None
+    while True:
+        page = await exercises.browse(here, bob, ExerciseFilter(), Page(limit=25, cursor=cursor))
+        names += [row.name for row in page.items]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    whole = await exercises.browse(here, bob, ExerciseFilter(), Page(limit=200))
+    assert names == [row.name for row in whole.items]
+    assert len(names) == len(await found(here, bob))
+
+
+async def test_a_retired_exercise_is_hidden_but_can_be_read_and_brought_back(here: AsyncSession, world: World) -> None:
+    bob = world.actors["bob"]
+    row = await add(here, bob)
+    row = await exercises.update(here, bob, row.id, ExerciseUpdate(retired=True), expected=1, at=NOW)
+    assert (row.retired_at, row.version) == (NOW, 2)
+    assert "wall_slide" not in await found(here, bob)
+    assert "wall_slide" in await found(here, bob, retired=True)
+    assert (await exercises.get(here, bob, row.id)).id == row.id
+    row = await exercises.update(here, bob, row.id, ExerciseUpdate(retired=False), expected=2, at=NOW)
+    assert row.retired_at is None
+    assert "wall_slide" in await found(here, bob)
+
+
+def test_retiring_twice_keeps_the_first_moment() -> None:
+    assert retired_at(None, NOW, NOW) == NOW
+    later = NOW.replace(year=2027)
+    assert retired_at(True, NOW, later) == NOW
+
+
+async def test_only_what_is_sent_changes(here: AsyncSession, world: World) -> None:
+    bob = world.actors["bob"]
+    row = await add(here, bob, cues=["Ribs down"], contraindications=[])
+    change = ExerciseUpdate.model_validate({"equipment": [], "default_dosage": {"duration_seconds": 60}})
+    row = await exercises.update(here, bob, row.id, change, expected=1, at=NOW)
+    assert (row.equipment, row.cues, row.name) == ([], ["Ribs down"], SLIDE["name"])
+    assert row.default_dosage["duration_seconds"] == 60
+    assert row.default_dosage["reps"] is None
+
+
+async def test_a_code_is_taken_once(here: AsyncSession, world: World) -> None:
+    await add(here, world.actors["bob"])
+    for name in ("bob", "carol"):
+        with pytest.raises(CodeTaken) as refused:
+            await add(here, world.actors[name])
+        assert pointers(refused.value.problems) == {"/code": "code_taken"}
+    with pytest.raises(CodeTaken):
+        await add(here, world.actors["bob"], code="hp_bridge")
+    assert "wall_slide" in await found(here, world.actors["bob"]), "the refusal left the transaction usable"
+
+
+async def test_each_adds_to_his_own_shelf_only(here: AsyncSession, world: World) -> None:
+    with pytest.raises(Forbidden):
+        await add(here, world.actors["bob"], scope="clinic")
+    with pytest.raises(Forbidden):
+        await add(here, world.actors["dana"], scope="own")
+    with pytest.raises(Forbidden):
+        await add(here, world.actors["alice"])
+    auditor = await make_actor(here, world.clinic.id, Role.AUDITOR)
+    with pytest.raises(Forbidden):
+        await found(here, auditor)
+
+
+async def test_a_shipped_exercise_stays_as_it_was_shipped(here: AsyncSession, world: World) -> None:
+    (bridge,) = await exercises.by_code(here, world.actors["dana"], ["hp_bridge"], [])
+    change = ExerciseUpdate(name="My bridge")
+    for name in ("bob", "dana"):
+        with pytest.raises(ShippedExercise):
+            await exercises.update(here, world.actors[name], bridge.id, change, expected=1, at=NOW)
+
+
+async def test_only_the_admin_changes_the_clinics_exercises_and_only_the_version_he_read(
+    here: AsyncSession, world: World
+) -> None:
+    row = await add(here, world.actors["dana"], scope="clinic")
+    change = ExerciseUpdate(name="Wall slide")
+    with pytest.raises(Forbidden):
+        await exercises.update(here, world.actors["bob"], row.id, change, expected=1, at=NOW)
+    with pytest.raises(Stale) as stale:
+        await exercises.update(here, world.actors["dana"], row.id, change, expected=7, at=NOW)
+    assert stale.value.current_version == 1
+    assert (await exercises.update(here, world.actors["dana"], row.id, change, expected=1, at=NOW)).version == 2
+    with pytest.raises(NotFound):
+        await exercises.update(here, world.actors["dana"], UUID(int=7), change, expected=1, at=NOW)
+
+
+async def test_what_the_library_does_not_know_is_refused_all_at_once(here: AsyncSession, world: World) -> None:
+    with pytest.raises(ExerciseRefused) as refused:
+        await add(
+            here,
+            world.actors["bob"],
+            contraindications=[{"code": "moon_sickness", "text": "Not on the moon"}],
+            progression_of="no_such_exercise",
+            default_dosage={"sets": 1},
+        )
+    assert pointers(refused.value.problems) == {
+        "/contraindications/0/code": "unknown_contraindication",
+        "/default_dosage": "dosage_amount",
+        "/progression_of": "unknown_exercise",
+    }
+    with pytest.raises(ExerciseRefused) as both:
+        await add(here, world.actors["bob"], default_dosage={"reps": 5, "duration_seconds": 60})
+    assert codes(both.value.problems) == {"dosage_amount"}
+
+
+async def test_an_exercise_may_follow_one_that_the_caller_sees(here: AsyncSession, world: World) -> None:
+    row = await add(here, world.actors["bob"], progression_of="hp_bridge")
+    assert row.progression_of == "hp_bridge"
+    with pytest.raises(ExerciseRefused):
+        await add(here, world.actors["carol"], code="after_bobs", progression_of="wall_slide")

@@ -1,0 +1,241 @@
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, text
+
+from core.database import Sessions, bind_clinic, make_engine, make_sessions
+from core.errors import Forbidden, NotFound
+from integrations.email import DeliveryFailed, DeliveryRefused, Letter
+from models.consents import Consent, ConsentStatus
+from models.identity import Role
+from models.jobs import JobRun
+from models.notifications import Notification, NotificationStatus
+from models.therapists import License, LicenseStatus
+from services import jobs, letters, notifications
+from services.timetable import TIMETABLE
+from tests.conftest import Database
+from tests.factories import NOW, make_actor
+from tests.services.caring import Care, care
+
+
+class Post:
+    """A mail server that answers as it is told, and keeps what it took."""
+
+    def __init__(self) -> None:
+        self.taken: list[Letter] = []
+        self.error: Exception | None = None
+
+    async def deliver(self, letter: Letter) -> None:
+        if self.error is not None:
+            raise self.error
+        self.taken.append(letter)
+
+
+@pytest.fixture
+def post() -> Post:
+    return Post()
+
+
+@pytest.fixture
+async def ward(sessions: Sessions) -> Care:
+    return await care(sessions)
+
+
+@pytest.fixture
+def reach(ward: Care, sessions: Sessions, post: Post) -> jobs.Reach:
+    """What a service account's run works with: everything as the API, bound to the clinic."""
+    return jobs.Reach(sessions, sessions, post, "https://app.example", ward.clinic_id)
+
+
+async def owe(ward: Care, key: str = "one", **changes: Any) -> None:
+    values: dict[str, Any] = {
+        "template": "check_in_reminder",
+        "channel": "email",
+        "due_at": NOW,
+        "account_id": ward.alice.account_id,
+    }
+    async with ward.sessions.begin() as session:
+        await ward.open(session)
+        assert await notifications.owe(session, clinic_id=ward.clinic_id, dedupe_key=key, **values | changes)
+        assert not await notifications.owe(session, clinic_id=ward.clinic_id, dedupe_key=key, **values | changes)
+
+
+async def owed(ward: Care) -> list[Notification]:
+    async with ward.sessions() as session:
+        await ward.open(session)
+        query = select(Notification).where(Notification.clinic_id == ward.clinic_id)
+        return list(await session.scalars(query.order_by(Notification.dedupe_key)))
+
+
+async def test_a_letter_is_sent_once_to_the_accounts_address_and_says_nothing(
+    ward: Care, reach: jobs.Reach, post: Post
+) -> None:
+    await owe(ward)
+    await owe(ward, "two", account_id=None, address="new@patients.example", template="invitation")
+    await owe(ward, "later", due_at=NOW + timedelta(hours=1))
+    assert (await jobs.run("notifications.deliver", reach, at=NOW, dry_run=True)).counts == {"owed": 2}
+    done = await jobs.run("notifications.deliver", reach, at=NOW)
+    assert (done.status, done.counts) == ("succeeded", {"sent": 2, "failed": 0, "refused": 0})
+    assert (await jobs.run("notifications.deliver", reach, at=NOW)).counts["sent"] == 0
+    assert sorted(letter.to.split(".")[0] for letter in post.taken) == ["alice", "new@patients"]
+    for letter in post.taken:
+        assert "Riverside Physiotherapy" in letter.subject
+        assert "https://app.example" in letter.text
+        assert "Alice" not in letter.subject + letter.text
+    assert {one.dedupe_key: one.status for one in await owed(ward)} == {
+        "later": NotificationStatus.OWED,
+        "one": NotificationStatus.SENT,
+        "two": NotificationStatus.SENT,
+    }
+
+
+async def test_a_failed_letter_is_tried_again_later_and_later_and_dropped_in_the_end(
+    ward: Care, reach: jobs.Reach, post: Post
+) -> None:
+    await owe(ward)
+    post.error = DeliveryFailed("451")
+    at = NOW
+    for attempt in range(1, notifications.ATTEMPTS + 1):
+        assert (await jobs.run("notifications.deliver", reach, at=at)).counts["failed"] == 1
+        (row,) = await owed(ward)
+        assert (row.attempts, row.last_error) == (attempt, "451")
+        at = row.due_at
+    assert row.status is NotificationStatus.DROPPED
+    assert (await jobs.run("notifications.deliver", reach, at=at)).counts["failed"] == 0
+
+
+async def test_a_refused_letter_and_one_to_nobody_are_never_tried_again(
+    ward: Care, reach: jobs.Reach, post: Post
+) -> None:
+    await owe(ward)
+    await owe(ward, "two", account_id=None)
+    post.error = DeliveryRefused("550")
+    assert (await jobs.run("notifications.deliver", reach, at=NOW)).counts == {"sent": 0, "failed": 0, "refused": 2}
+    assert [(one.status, one.last_error) for one in await owed(ward)] == [
+        (NotificationStatus.REFUSED, "550"),
+        (NotificationStatus.REFUSED, "no_address"),
+    ]
+
+
+async def test_a_letter_of_a_process_that_died_is_sent_when_its_lease_runs_out(
+    ward: Care, reach: jobs.Reach, post: Post
+) -> None:
+    await owe(ward)
+    async with reach.work(ward.clinic_id) as session:
+        (lost,) = await notifications.lease(session, ward.clinic_id, at=NOW)
+        assert await notifications.lease(session, ward.clinic_id, at=NOW) == []
+    at = NOW + notifications.LEASE
+    assert (await jobs.run("notifications.deliver", reach, at=at)).counts["sent"] == 1
+    async with reach.work(ward.clinic_id) as session:
+        await notifications.record(session, lost, error="late", final=True, at=at)
+    assert [one.status for one in await owed(ward)] == [NotificationStatus.SENT]
+    assert post.taken[0].key == str(lost.id)
+
+
+def test_every_template_can_be_written() -> None:
+    for template in letters.TEMPLATES:
+        leased = notifications.Leased(
+            id=UUID(int=1),
+            clinic_id=UUID(int=2),
+            template=template,
+            parameters={},
+            address="a@b.example",
+            clinic_name="Riverside\nPhysiotherapy",
+            attempts=1,
+        )
+        letter = letters.write(leased, "a@b.example", url="https://app.example")
+        assert "\n" not in letter.subject
+        assert "$" not in letter.subject + letter.text
+
+
+async def test_a_failing_job_leaves_a_row_with_the_name_of_its_error(
+    ward: Care, reach: jobs.Reach, post: Post, sessions: Sessions
+) -> None:
+    await owe(ward)
+    post.error = ZeroDivisionError("a text that may hold anything")
+    with pytest.raises(ZeroDivisionError):
+        await jobs.run("notifications.deliver", reach, at=NOW)
+    async with sessions() as session:
+        query = select(JobRun).where(JobRun.clinic_id == ward.clinic_id)
+        (row,) = (await session.scalars(query)).all()
+        assert (row.status, row.error, row.counts) == ("failed", "ZeroDivisionError", {})
+        assert row.finished_at is not None
+    with pytest.raises(NotFound):
+        await jobs.run("no.such.job", reach, at=NOW)
+
+
+async def test_a_service_account_runs_jobs_and_the_office_looks_at_them(
+    ward: Care, reach: jobs.Reach, sessions: Sessions
+) -> None:
+    async with sessions.begin() as session:
+        service = await make_actor(session, ward.clinic_id, Role.SERVICE)
+    with pytest.raises(Forbidden):
+        await jobs.start(ward.bob, "check-ins.dispatch", reach, at=NOW, dry_run=False)
+    for entry in TIMETABLE:
+        done = await jobs.start(service, entry.job, reach, at=NOW, dry_run=False)
+        assert done.status == "succeeded"
+        assert set(done.counts.values()) <= {0, 1}
+        dry = await jobs.start(service, entry.job, reach, at=NOW, dry_run=True)
+        assert dry.id is None
+    await owe(ward)
+    async with sessions() as session:
+        await ward.open(session)
+        shown = await jobs.browse(session, ward.world.actors["dana"], at=NOW)
+        assert [one.job for one in shown] == [entry.job for entry in TIMETABLE] == list(jobs.JOBS)
+        assert all(one.last_run is not None for one in shown)
+        assert {one.job: one.backlog for one in shown}["notifications.deliver"] == 1
+        with pytest.raises(Forbidden):
+            await jobs.browse(session, ward.alice, at=NOW)
+
+
+async def test_licenses_and_consents_run_out(ward: Care, reach: jobs.Reach, sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        await ward.open(session)
+        (license_,) = await session.scalars(select(License).where(License.therapist_id == ward.world.bob.id))
+        license_.expires_on = date(2026, 3, 1)
+        consent = (await session.scalars(select(Consent).where(Consent.clinic_id == ward.clinic_id))).one()
+        await session.execute(text("UPDATE licenses SET expires_on = '2026-03-01' WHERE id = :id"), {"id": license_.id})
+    assert (await jobs.run("licenses.expire", reach, at=NOW)).counts["expired"] == 1
+    assert (await jobs.run("consents.expire", reach, at=NOW)).counts == {"expired": 0}
+    async with sessions() as session:
+        await ward.open(session)
+        status = await session.scalar(select(License.status).where(License.id == license_.id))
+        assert status is LicenseStatus.EXPIRED
+        assert await session.scalar(select(Consent.status).where(Consent.id == consent.id)) is ConsentStatus.GIVEN
+
+
+async def test_too_few_sessions_in_two_weeks_raise_one_alert(ward: Care, reach: jobs.Reach) -> None:
+    await ward.running(at=NOW)
+    assert (await jobs.run("adherence.review", reach, at=NOW + timedelta(days=1))).counts["alerts"] == 0
+    at = NOW + timedelta(days=14)
+    assert (await jobs.run("adherence.review", reach, at=at, dry_run=True)).counts == {"clinics": 1, "alerts": 1}
+    assert (await jobs.run("adherence.review", reach, at=at)).counts == {"clinics": 1, "alerts": 1}
+    assert (await jobs.run("adherence.review", reach, at=at)).counts == {"clinics": 1, "alerts": 0}
+
+
+async def test_the_worker_does_it_for_all_clinics_with_its_own_roles(fresh_database: Database, post: Post) -> None:
+    engines = {role: make_engine(getattr(fresh_database, role)) for role in ("api", "sweeper", "worker")}
+    api, sweeper, worker = (make_sessions(engine) for engine in engines.values())
+    wards = [await care(api), await care(api)]
+    for ward in wards:
+        await owe(ward)
+        await ward.running(at=NOW)
+        async with api.begin() as session:
+            await bind_clinic(session, ward.clinic_id)
+            await session.execute(
+                text(
+                    "INSERT INTO idempotency_keys (clinic_id, account_id, route, key, body_sha256, created_at)"
+                    " VALUES (:clinic, :account, 'answer_check_in', 'k', '', '2026-01-01')"
+                ),
+                {"clinic": ward.clinic_id, "account": ward.alice.account_id},
+            )
+    reach = jobs.Reach(sweeper, worker, post, "https://app.example")
+    at = datetime(2026, 3, 16, 9, tzinfo=UTC)
+    counts = {entry.job: (await jobs.run(entry.job, reach, at=at)).counts for entry in TIMETABLE}
+    assert counts["notifications.deliver"]["sent"] >= 2
+    assert counts["adherence.review"] == {"clinics": 2, "alerts": 2}
+    assert counts["housekeeping"] == {"keys": 2}
+    for engine in engines.values():
+        await engine.dispose()

@@ -1,0 +1,186 @@
+"""A patient's day in one call: in his own zone, with the dose, the ceiling, and whom to call."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import update
+
+from core.database import Sessions, bind_clinic
+from core.errors import Forbidden, NotFound
+from models.check_ins import CheckIn, CheckInStatus
+from models.identity import Role
+from models.patients import Patient
+from schemas.programs import ProgramPauseIn
+from schemas.today import Today
+from services import programs, today
+from services.access import Actor
+from tests.factories import NOW, locate
+from tests.services.caring import DAY, MOBILITY, STRENGTH, Care, care
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+async def alices(sessions: Sessions) -> Care:
+    return await care(sessions)
+
+
+async def day(here: Care, *, at: datetime = NOW) -> Today:
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        return await today.get(session, here.alice, at=at)
+
+
+async def due(here: Care, at: datetime, status: CheckInStatus = CheckInStatus.OPEN, **changes: Any) -> UUID:
+    """Let a check-in be due at `at`: it opens then, closes 12 hours later, and is late for 12 more."""
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        row = CheckIn(
+            clinic_id=here.clinic_id,
+            patient_id=here.world.alice.id,
+            episode_id=here.episode_id,
+            status=status,
+            **{
+                "local_date": at.date(),
+                "question_set": "daily",
+                "zone": "Europe/Berlin",
+                "opens_at": at,
+                "due_at": at,
+                "closes_at": at + 12 * HOUR,
+                "late_until": at + 24 * HOUR,
+            }
+            | changes,
+        )
+        session.add(row)
+        await session.flush()
+        return row.id
+
+
+async def test_a_day_without_anything_still_says_whom_to_call(alices: Care) -> None:
+    seen = await day(alices)
+    assert (seen.on, seen.zone) == (NOW.date(), "Europe/Berlin")
+    assert (seen.check_ins, seen.program, seen.screen_due) == ([], None, True)
+    assert seen.emergency.actions
+    assert "today.read" in await alices.actions()
+
+
+async def test_the_day_is_the_patients_own(alices: Care) -> None:
+    late = datetime(2026, 3, 2, 23, 30, tzinfo=UTC)
+    assert (await day(alices, at=late)).on == datetime(2026, 3, 3, tzinfo=UTC).date()
+    async with alices.sessions.begin() as session:
+        await alices.open(session)
+        await session.execute(
+            update(Patient).where(Patient.id == alices.world.alice.id).values(zone="America/New_York")
+        )
+    assert (await day(alices, at=late)).on == datetime(2026, 3, 2, tzinfo=UTC).date()
+
+
+async def test_the_number_to_call_is_that_of_the_place_where_the_patient_is(alices: Care) -> None:
+    at_home = (await day(alices)).emergency
+    async with alices.sessions.begin() as session:
+        await alices.open(session)
+        await locate(session, alices.world.alice, "US", "CA", at=NOW - HOUR)
+    assert (await day(alices)).emergency != at_home
+
+
+async def test_it_shows_the_session_of_the_day_with_its_dose(alices: Care) -> None:
+    running = await alices.running()
+    seen = await day(alices)
+    assert seen.program is not None
+    assert (seen.program.program_id, seen.program.status, seen.program.phase) == (
+        running.id,
+        "active",
+        MOBILITY["name"],
+    )
+    assert (seen.program.version_number, seen.program.advice, seen.screen_due) == (1, None, False)
+    first, second = seen.program.sessions
+    assert [item.exercise_code for item in first.items] == ["lb_pelvic_tilt", "br_belly_supine"]
+    assert [item.exercise_code for item in second.items] == ["lb_pelvic_tilt"]
+    tilt = first.items[0]
+    assert (tilt.sets, tilt.reps, tilt.pain_ceiling) == (2, 10, seen.program.pain_ceiling)
+    assert tilt.exercise["name"]
+    assert not first.done
+
+
+async def test_an_items_own_pain_ceiling_holds_even_when_it_is_zero(alices: Care) -> None:
+    items = [{**MOBILITY["items"][0], "pain_ceiling": 0}]
+    await alices.running(phases=[{**MOBILITY, "items": items}], pain_ceiling=4)
+    seen = await day(alices)
+    assert seen.program is not None
+    assert (seen.program.pain_ceiling, seen.program.sessions[0].items[0].pain_ceiling) == (4, 0)
+
+
+async def test_phases_follow_each_other_and_rest_days_are_empty(alices: Care) -> None:
+    await alices.running()
+    for days, phase, count in ((1, MOBILITY["name"], 2), (5, MOBILITY["name"], 0), (15, STRENGTH["name"], 1)):
+        seen = await day(alices, at=NOW + days * DAY)
+        assert seen.program is not None
+        assert (seen.program.phase, len(seen.program.sessions)) == (phase, count), days
+
+
+async def test_the_last_phase_goes_on_until_somebody_decides(alices: Care) -> None:
+    await alices.running(phases=[MOBILITY])
+    seen = await day(alices, at=NOW + 30 * DAY)
+    assert seen.program is not None
+    assert seen.program.phase == MOBILITY["name"]
+
+
+async def test_a_program_that_starts_later_plans_nothing_yet(alices: Care) -> None:
+    await alices.running(starts_on=str((NOW + 3 * DAY).date()))
+    seen = await day(alices)
+    assert seen.program is not None
+    assert (seen.program.phase, seen.program.sessions) == (None, [])
+
+
+async def test_a_draft_is_not_shown(alices: Care) -> None:
+    await alices.screen()
+    await alices.draft()
+    assert (await day(alices)).program is None
+
+
+async def test_a_paused_program_plans_nothing(alices: Care) -> None:
+    running = await alices.running()
+    async with alices.sessions.begin() as session:
+        await alices.open(session)
+        form = ProgramPauseIn(reason="Away", kind="holiday_agreed")
+        await programs.pause(session, alices.bob, running.id, form, version=running.version, at=NOW)
+    seen = await day(alices, at=NOW + DAY)
+    assert seen.program is not None
+    assert (seen.program.status, seen.program.sessions, seen.program.advice) == ("paused", [], None)
+
+
+async def test_a_suspended_program_shows_no_exercise_but_what_to_do_instead(alices: Care) -> None:
+    await alices.running()
+    await alices.screen(at=NOW + HOUR, yes=("saddle", "bladder"))
+    seen = await day(alices, at=NOW + 2 * HOUR)
+    assert seen.program is not None
+    assert (seen.program.status, seen.program.sessions) == ("suspended_red_flag", [])
+    assert seen.program.advice is not None
+    assert seen.program.advice.actions
+
+
+async def test_check_ins_are_there_while_they_can_be_answered_or_come_today(alices: Care) -> None:
+    now_open = await due(alices, NOW - HOUR)
+    tonight = await due(alices, NOW + 9 * HOUR, CheckInStatus.DUE)
+    yesterday = await due(alices, NOW - 20 * HOUR, local_date=(NOW - DAY).date())
+    await due(alices, NOW - 30 * HOUR, local_date=(NOW - 2 * DAY).date())  # too late by now
+    await due(alices, NOW + DAY, CheckInStatus.DUE)  # tomorrow's
+    await due(alices, NOW - 2 * HOUR, CheckInStatus.SUBMITTED, answered_at=NOW - HOUR)
+    assert [one.id for one in (await day(alices)).check_ins] == [yesterday, now_open, tonight]
+
+
+async def test_a_screen_counts_for_a_week(alices: Care) -> None:
+    await alices.screen()
+    assert not (await day(alices, at=NOW + 6 * DAY)).screen_due
+    assert (await day(alices, at=NOW + 8 * DAY)).screen_due
+
+
+async def test_only_a_patient_has_a_day(alices: Care) -> None:
+    lost = Actor(account_id=uuid4(), clinic_id=alices.clinic_id, role=Role.PATIENT, patient_id=uuid4())
+    for actor, refusal in ((alices.bob, Forbidden), (alices.world.actors["dana"], Forbidden), (lost, NotFound)):
+        async with alices.sessions() as session:
+            await bind_clinic(session, alices.clinic_id)
+            with pytest.raises(refusal):
+                await today.get(session, actor, at=NOW)
