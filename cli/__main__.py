@@ -38,6 +38,8 @@ def up(*, demo: Annotated[bool, typer.Option(help="Make the demo clinic if there
         settings = settings.model_copy(update={"demo": True})
     running.claim(settings.host, settings.port)
     with watched_machine(settings) as (found, database_is_up):
+        if demo and running.unfinished(settings).exists():
+            _forget_half_a_clinic(found)
         fresh = _migrate_if_needed(found)
         known = _with_roles(found)
         fill = demo and (fresh or not _has_clinic(known))
@@ -193,6 +195,22 @@ def _with_roles(settings: Settings) -> Settings:
     url, passwords = owner_url(settings), passwords_of(settings.secret_key.get_secret_value())
     known = {name: SecretStr(as_role(url, role, passwords[role])) for name, role in ROLES.items()}
     return settings.model_copy(update={name: getattr(settings, name) or value for name, value in known.items()})
+
+
+def _forget_half_a_clinic(settings: Settings) -> None:
+    """Wipe the database, if it holds nothing but a demo clinic whose making was interrupted."""
+    import psycopg  # noqa: PLC0415
+
+    from cli import migrations  # noqa: PLC0415
+    from dev.demo import NAME  # noqa: PLC0415
+
+    known = _with_roles(settings)
+    assert known.sweeper_database_url is not None
+    with psycopg.connect(known.sweeper_database_url.get_secret_value().replace("+asyncpg", "")) as sweeper:
+        others = sweeper.execute("SELECT id FROM clinics WHERE name <> %s LIMIT 1", [NAME]).fetchone()
+    if others is None:
+        console.print("physio: the demo clinic was interrupted; making it anew")
+        migrations.wipe(owner_url(settings))
 
 
 def _migrate_if_needed(settings: Settings) -> bool:

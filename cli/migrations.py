@@ -26,3 +26,8 @@ def head() -> str:
 def upgrade(url: str) -> None:
     """Run the revisions that are missing."""
     command.upgrade(config(url), "head")
+
+
+def wipe(url: str) -> None:
+    """Take every table away, and all data with them."""
+    command.downgrade(config(url), "base")

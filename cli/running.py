@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 from rich.panel import Panel
@@ -19,15 +20,24 @@ from cli.environment import console, exported
 from core.settings import Settings
 
 READY_SECONDS = 60
-STOP_SECONDS = 25
+STOP_SECONDS = 10
+"""The worker lets its jobs finish for 8 seconds; the rest needs less."""
+LOST_SECONDS = 2
+"""Without a database there is nothing left to finish."""
 DEMO = ("admin@demo.example", "therapist@demo.example", "patient@demo.example")
 PASSWORD = "physio-demo-2026"  # noqa: S105 - fictional people, loopback only
 
 _libc = ctypes.CDLL(None)
 
 
-class Stop(Exception):  # noqa: N818 - somebody asked for it
-    """Ctrl-C, or SIGTERM."""
+class StopRequest:
+    """Whether Ctrl-C or SIGTERM came.
+
+    A plain flag: an exception out of a handler may land where it is lost, and a `threading.Event` may lock itself out
+    when a handler sets it while the same thread waits for it.
+    """
+
+    made = False
 
 
 class Household:
@@ -70,12 +80,12 @@ class Household:
                 return name, status
         return None
 
-    def stop(self) -> None:
-        """Ask every child to finish, then insist."""
+    def stop(self, seconds: float) -> None:
+        """Ask every child to finish, and insist after so many seconds."""
         for child in self.children.values():
             if child.poll() is None:
                 child.terminate()
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + seconds
         for child in self.children.values():
             try:
                 child.wait(max(0.1, deadline - time.monotonic()))
@@ -103,41 +113,54 @@ def run(settings: Settings, *, fill: bool, database_is_up: Callable[[], bool]) -
     When the API, the worker or the embedded database ends by itself, the rest is stopped too.
     """
     household = Household(settings)
-    with _signals():
+    with _signals() as asked_to_stop:
         try:
             household.start("api", "serve")
-            _wait_until_ready(settings, household)
-            household.start("worker", "worker")
-            household.start("library", "library", "sync")
-            if fill:
-                household.start("demo", "demo")
-            _tell(settings, fill=fill)
-            while (found := household.ended()) is None and database_is_up():
-                time.sleep(0.2)
-        except Stop:
-            console.print("physio: stopping")
-            return 0
-        else:
+            if _wait_until_ready(settings, household, asked_to_stop):
+                _tell(settings, fill=fill)
+                # The demo clinic's days are lived on a clock of their own: the worker, on ours, would close them
+                # meanwhile. So it comes after, and a demo clinic that was interrupted is made anew the next time.
+                if fill:
+                    unfinished(settings).touch()
+                    household.start("demo", "demo")
+                else:
+                    household.start("library", "library", "sync")
+            found = None
+            while not asked_to_stop.made and (found := household.ended()) is None and database_is_up():
+                if household.children.keys().isdisjoint({"worker", "demo"}):
+                    unfinished(settings).unlink(missing_ok=True)
+                    household.start("worker", "worker")
+                time.sleep(0.1)
+            if asked_to_stop.made:
+                console.print("physio: stopping")
+                return 0
             name, status = found or ("the database", 1)
             console.print(household.last_words(name), markup=False)
             console.print(f"[red]physio: {name} ended with status {status}; stopping the rest[/red]")
             return status or 1
         finally:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            household.stop()
+            household.stop(STOP_SECONDS if database_is_up() else LOST_SECONDS)
 
 
-def _wait_until_ready(settings: Settings, household: Household) -> None:
+def unfinished(settings: Settings) -> Path:
+    """Give the file that is there while the demo clinic is being made."""
+    return settings.data_dir / "demo-unfinished"
+
+
+def _wait_until_ready(settings: Settings, household: Household, asked_to_stop: StopRequest) -> bool:
+    """Wait for the first ready answer; false if somebody stops us before. Raises SystemExit when none comes."""
     deadline = time.monotonic() + READY_SECONDS
     url = f"http://{settings.host}:{settings.port}/readyz"
     while time.monotonic() < deadline:
+        if asked_to_stop.made:
+            return False
         found = household.ended()
         if found is not None:
             console.print(household.last_words(found[0]), markup=False)
             raise SystemExit(f"physio: the API did not start (status {found[1]}); is port {settings.port} in use?")
         try:
             with urllib.request.urlopen(url, timeout=1):
-                return
+                return True
         except (urllib.error.URLError, OSError):
             time.sleep(0.05)
     raise SystemExit(f"physio: no answer from {url} within {READY_SECONDS} s")
@@ -155,13 +178,16 @@ def _tell(settings: Settings, *, fill: bool) -> None:
 
 
 @contextmanager
-def _signals() -> Iterator[None]:
+def _signals() -> Iterator[StopRequest]:
+    """Let Ctrl-C and SIGTERM make the request that is given here."""
+    asked_to_stop = StopRequest()
+
     def stop(_number: int, _frame: FrameType | None) -> None:
-        raise Stop
+        asked_to_stop.made = True
 
     before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield asked_to_stop
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)

@@ -1,9 +1,10 @@
 """Logs as JSON lines with an allow-list of fields: what is not on it does not get out, so health data cannot."""
 
+import functools
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 import structlog
@@ -70,12 +71,13 @@ def _json(event: Any, default: Any = None) -> str:
 class _Lines:
     """Writes finished lines to standard error."""
 
-    def __init__(self, name: str = "") -> None:
+    def __init__(self, out: TextIO, name: str = "") -> None:
         self.name = name
+        self._out = out
 
     def write(self, line: str) -> None:
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
+        self._out.write(f"{line}\n")
+        self._out.flush()
 
     debug = info = warning = error = critical = write
 
@@ -92,7 +94,7 @@ def configure(level: str = "INFO") -> None:
     # Our own lines are written at once: a log record of the standard library would cost more than the line.
     structlog.configure(
         processors=[*shared, _allowed, structlog.processors.JSONRenderer(_json)],
-        logger_factory=_Lines,
+        logger_factory=functools.partial(_Lines, sys.stderr),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )

@@ -62,6 +62,7 @@ from services.access import Actor
 from services.check_ins import plans
 
 SEED = 2026
+NAME = "Harborview Virtual Physiotherapy (demo)"
 ZONE = "America/New_York"
 PASSWORD = "physio-demo-2026"  # noqa: S105 - fictional people, loopback only
 STAFF = (
@@ -90,7 +91,7 @@ async def fill(settings: Settings, *, weeks: int = 12, patients: int = 60, seed:
     if settings.host not in LOOPBACK:
         raise SystemExit("physio: the demo clinic has well-known passwords and is for loopback only.")
     assert settings.api_database_url is not None
-    engine = make_engine(settings.api_database_url.get_secret_value(), pool_size=4)
+    engine = make_engine(settings.api_database_url.get_secret_value(), pool_size=2)
     try:
         return await Simulation(make_sessions(engine), settings, weeks * 7, seed).run(patients)
     finally:
@@ -146,7 +147,7 @@ class Simulation:
         async with self.sessions.begin() as session:
             clinic = await accounts.create_clinic(
                 session,
-                name="Harborview Virtual Physiotherapy (demo)",
+                name=NAME,
                 country="US",
                 zone=ZONE,
                 email="admin@demo.example",

@@ -53,16 +53,16 @@ class Reach:
     async def sweep(self, *, dry_run: bool = False) -> AsyncIterator[AsyncSession]:
         """Open one transaction over everything in reach; a dry run is rolled back."""
         info = {} if self.clinic_id is None else {CLINIC: self.clinic_id}
-        async with self.sweeper(info=info) as session:
+        async with self.sweeper(info=info) as session, session.begin() as transaction:
             yield session
-            await (session.rollback() if dry_run else session.commit())
+            if dry_run:
+                await transaction.rollback()
 
     @asynccontextmanager
     async def work(self, clinic_id: UUID) -> AsyncIterator[AsyncSession]:
         """Open one transaction of one clinic."""
-        async with self.worker(info={CLINIC: clinic_id}) as session:
+        async with self.worker(info={CLINIC: clinic_id}) as session, session.begin():
             yield session
-            await session.commit()
 
 
 # ------------------------------------------------------------------ the jobs

@@ -137,8 +137,9 @@ class _Drawer:
     def _dismiss(self) -> None:
         """Let the idle child go; it ends by itself once its input is closed."""
         child, self.child = self.child, None
-        if child is not None and child.stdin is not None:
-            child.stdin.close()
+        assert child is not None
+        assert child.stdin is not None
+        child.stdin.close()
 
     def _kill(self) -> None:
         child, self.child = self.child, None

@@ -87,7 +87,7 @@ def test_a_killed_parent_leaves_nothing_running(home: Path) -> None:
     process = start(home, free_port())
     process.kill()
     process.wait()
-    assert emptied(home)
+    assert emptied(home, 40)
 
 
 def test_when_the_database_dies_the_rest_does_not_pretend(home: Path) -> None:

@@ -15,7 +15,9 @@ _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 def anchors(page: Path) -> set[str]:
     """Names of a page's headings, as the renderers of repositories make them."""
-    found = _HEADING.findall(re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S))
+    found = _HEADING.findall(
+        re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    )
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
 
 

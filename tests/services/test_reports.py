@@ -19,13 +19,15 @@ from models.episodes import Episode, EpisodeStatus
 from models.goals import Goal
 from models.identity import Role
 from models.patients import Patient
+from models.red_flag_screens import ScreenOutcome
 from models.reports import Report, ReportKind
 from models.therapists import Profession
 from schemas.pages import Page
 from schemas.programs import ProgramVersionCreate
 from schemas.progress import ChangeRule
+from schemas.red_flag_screens import RedFlagScreenClose
 from schemas.reports import NarrativeUpdate, ReportCreate, ReportRead
-from services import alerts, documents, programs, reports
+from services import alerts, documents, programs, red_flag_screens, reports
 from services.episodes import EpisodeClosed
 from services.licensing import MayNotTreat
 from services.reports import ReportIncomplete, ReportPeriodRefused, ReportSigned
@@ -147,10 +149,14 @@ async def test_red_flags_and_alerts_stand_with_how_a_person_closed_them(world: C
     await world.screen(at=morning(MONDAY, 9))
     unclear = await world.screen(at=morning(MONDAY, 10), answers={"saddle": "no"})
     found = await world.screen(at=morning(SUNDAY, 11), yes=["saddle"])
-    await world.screen(at=LATER, yes=["saddle"])
+    last = await world.screen(at=LATER, yes=["saddle"])
     async with world.sessions.begin() as session:
         await world.open(session)
         (alert,) = (await alerts.browse(session, world.bob, Page(), at=LATER)).items
+        for screen in (found, last):
+            form = RedFlagScreenClose(outcome=ScreenOutcome.SENT_TO_EMERGENCY, note=None)
+            await red_flag_screens.close(session, world.bob, screen.id, form, version=screen.version, at=LATER)
+        alert = await alerts.acknowledge(session, world.bob, alert.id, version=alert.version, at=LATER)
         await alerts.resolve(
             session, world.bob, alert.id, AlertOutcome.SENT_TO_EMERGENCY, None, version=alert.version, at=LATER
         )
@@ -159,6 +165,7 @@ async def test_red_flags_and_alerts_stand_with_how_a_person_closed_them(world: C
     incomplete, urgent = said.red_flags
     assert (incomplete.screened_at, incomplete.complete, incomplete.outcome) == (unclear.screened_at, False, None)
     assert (urgent.screened_at, urgent.complete, urgent.level) == (found.screened_at, True, "emergency_now")
+    assert (urgent.outcome, urgent.closed_at) == ("sent_to_emergency", LATER)
     assert urgent.findings
     (told_of,) = said.alerts
     assert (told_of.rule, told_of.title) == ("ES01", "Warning sign in a red-flag screen")
@@ -288,12 +295,11 @@ async def test_of_two_changes_at_once_one_is_stale(world: Care) -> None:
     async with world.sessions() as slow, world.sessions() as fast:
         for session in (slow, fast):
             await world.open(session)
-        await slow.get_one(Report, (world.clinic_id, report.id))
+        held = await slow.get_one(Report, (world.clinic_id, report.id))
         change = NarrativeUpdate(plan="Go on")
         await reports.update(fast, world.bob, report.id, change, version=1, at=LATER)
         await fast.commit()
-        row = await slow.get_one(Report, (world.clinic_id, report.id))
-        assert row.version == 1
+        assert held.version == 1
         with pytest.raises(Stale):
             await reports.update(slow, world.bob, report.id, change, version=1, at=LATER)
 
