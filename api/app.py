@@ -1,5 +1,6 @@
 """Wires the HTTP side; the only place that does."""
 
+import asyncio
 import functools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -40,7 +41,8 @@ def create_app(
     """
     secret = settings.secret_key.get_secret_value()
     tokens = tokens_of(secret, settings.access_minutes * 60)
-    state = State(settings, engine, sessions, tokens=tokens, page_key=derive_key(secret, "pages").secret)
+    gate = asyncio.Semaphore(settings.pool_size)
+    state = State(settings, engine, sessions, tokens=tokens, gate=gate, page_key=derive_key(secret, "pages").secret)
     if engine is not None and sessions is None:
         state.sessions = make_sessions(engine)
 

@@ -4,6 +4,7 @@ The session is one transaction: committed after the endpoint, before the answer 
 that a refusal which says so (`keeps_effects`) leaves what was done before it.
 """
 
+import asyncio
 from datetime import datetime
 from typing import Annotated
 
@@ -17,12 +18,34 @@ from core.database import begin_bound
 from core.errors import Unauthenticated, Unavailable
 from services import access, authentication
 
+LINE_SECONDS = 1.5
+"""How long a request waits for a connection."""
+
 _SAFE = frozenset({"GET", "HEAD"})
 
 # An audited look that is lost with the machine in the last instant was never answered to anybody who could act on it;
 # a change waits for the disk. A lock is waited for shortly, then the client is told to come back.
 _LOOK = ("synchronous_commit = off", "lock_timeout = '2s'")
 _CHANGE = ("lock_timeout = '2s'",)
+
+
+class in_line:  # noqa: N801 - reads as a phrase: async with in_line(request)
+    """Wait for one of the places that have a connection. Raises Unavailable after LINE_SECONDS."""
+
+    def __init__(self, request: Request) -> None:
+        self.gate = state_of(request).gate
+
+    async def __aenter__(self) -> None:
+        if not self.gate.locked():
+            await self.gate.acquire()
+            return
+        try:
+            await asyncio.wait_for(self.gate.acquire(), LINE_SECONDS)
+        except TimeoutError:
+            raise Unavailable from None
+
+    async def __aexit__(self, *_error: object) -> None:
+        self.gate.release()
 
 
 async def open_session(request: Request) -> AsyncSession:

@@ -8,13 +8,14 @@ from fastapi import APIRouter, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette._utils import get_route_path
 from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Scope
 
 from api import bodies, etags, idempotency
-from api.dependencies import open_session, session_of
+from api.dependencies import in_line, open_session, session_of
 from core.database import commit
 from core.errors import Invalid, Problem, Refusal, Unauthenticated
 
@@ -81,24 +82,31 @@ async def _in_transaction(inner: Callable[[Request], Coroutine[Any, Any, Respons
 
     A refusal that says so (`keeps_effects`) leaves what was done before it.
     """
-    session = await open_session(request)
-    try:
+    async with in_line(request):
+        session = await open_session(request)
         try:
-            response = await inner(request)
-        except idempotency.Replay as replay:
-            return replay.response
-        except Refusal as refusal:
-            if refusal.keeps_effects:  # a counted attempt, a revoked sign-in
-                await session.commit()
-            raise
-        claim = request.scope["state"].get("claim")
-        if claim is not None:
-            await idempotency.keep(claim, response)
-        await commit(session)
-        return response
-    finally:
-        if session.sync_session.in_transaction():
-            await asyncio.shield(session.close())
+            return await _committed(inner, request, session)
+        finally:
+            if session.sync_session.in_transaction():
+                await asyncio.shield(session.close())
+
+
+async def _committed(
+    inner: Callable[[Request], Coroutine[Any, Any, Response]], request: Request, session: AsyncSession
+) -> Response:
+    try:
+        response = await inner(request)
+    except idempotency.Replay as replay:
+        return replay.response
+    except Refusal as refusal:
+        if refusal.keeps_effects:  # a counted attempt, a revoked sign-in
+            await session.commit()
+        raise
+    claim = request.scope["state"].get("claim")
+    if claim is not None:
+        await idempotency.keep(claim, response)
+    await commit(session)
+    return response
 
 
 def _needs_session(dependant: Dependant) -> bool:

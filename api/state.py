@@ -1,5 +1,6 @@
 """What one process of the API holds between requests."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 from fastapi import FastAPI, Request
@@ -19,6 +20,11 @@ class State:
     sessions: Sessions | None = None
     tokens: Tokens = field(kw_only=True)
     """How access and refresh tokens are made and known."""
+    gate: asyncio.Semaphore = field(kw_only=True)
+    """As many requests at once as there are connections; the others wait in line, first come, first served.
+
+    The pool itself lets a newcomer pass those who wait, so under load some would wait until their time is up.
+    """
     page_key: bytes = b""
     """Signs the cursors of lists."""
     head: str | None = None

@@ -106,7 +106,7 @@ def _write(
         lambda share: one(ours, mine, int(bench.plan.writes * share)),
         lambda share: one(theirs, other, int(bench.plan.writes * share)),
     )
-    return at_least(f"{name}, {CLIENTS} clients", value, "requests/s", least, 0.35)
+    return at_least(f"{name}, {CLIENTS} clients", value, "req/s", least, 0.35)
 
 
 def _in_turns(

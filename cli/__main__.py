@@ -202,7 +202,7 @@ def _forget_half_a_clinic(settings: Settings) -> None:
     import psycopg  # noqa: PLC0415
 
     from cli import migrations  # noqa: PLC0415
-    from dev.demo import NAME  # noqa: PLC0415
+    from dev.opening import NAME  # noqa: PLC0415
 
     known = _with_roles(settings)
     assert known.sweeper_database_url is not None

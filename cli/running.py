@@ -116,7 +116,7 @@ def run(settings: Settings, *, fill: bool, database_is_up: Callable[[], bool]) -
     with _signals() as asked_to_stop:
         try:
             household.start("api", "serve")
-            if _wait_until_ready(settings, household, asked_to_stop):
+            if _wait_until_ready(settings, household, lambda: asked_to_stop.made or not database_is_up()):
                 _tell(settings, fill=fill)
                 # The demo clinic's days are lived on a clock of their own: the worker, on ours, would close them
                 # meanwhile. So it comes after, and a demo clinic that was interrupted is made anew the next time.
@@ -147,12 +147,12 @@ def unfinished(settings: Settings) -> Path:
     return settings.data_dir / "demo-unfinished"
 
 
-def _wait_until_ready(settings: Settings, household: Household, asked_to_stop: StopRequest) -> bool:
-    """Wait for the first ready answer; false if somebody stops us before. Raises SystemExit when none comes."""
+def _wait_until_ready(settings: Settings, household: Household, in_vain: Callable[[], bool]) -> bool:
+    """Wait for the first ready answer; false once that is in vain. Raises SystemExit when none comes."""
     deadline = time.monotonic() + READY_SECONDS
     url = f"http://{settings.host}:{settings.port}/readyz"
     while time.monotonic() < deadline:
-        if asked_to_stop.made:
+        if in_vain():
             return False
         found = household.ended()
         if found is not None:

@@ -4,8 +4,7 @@ Nothing is inserted behind the services' backs: what a rule would refuse does no
 tells the same stories, ending today.
 """
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from random import Random
 from uuid import UUID
 
@@ -14,76 +13,30 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from clinical.recurrence import instant
-from core import clock, crypto
+from core import crypto
 from core.database import Sessions, bind_clinic, fetch, make_engine, make_sessions
 from core.settings import LOOPBACK, Settings
 from dev import prescriptions, stories
-from dev.stories import Person, Story
+from dev.opening import ZONE, Opening, Patient
+from dev.stories import Story
 from models.alerts import Alert, AlertOutcome, AlertStatus
-from schemas.assessments import AssessmentCreate
-from schemas.authentication import SignInRequest
-from schemas.check_ins import AnswersIn, PlanIn
-from schemas.clinics import ClinicChange
-from schemas.consents import ConsentCreate
-from schemas.episodes import EpisodeChange, EpisodeCreate
-from schemas.goals import GoalCreate
-from schemas.invitations import InvitationAcceptance, InvitationIn
-from schemas.licenses import LicenseIn, VerificationIn
-from schemas.outcomes import OutcomeCreate
-from schemas.patients import LocationCreate, PatientCreate
-from schemas.programs import ProgramCreate, ProgramItemRead, ProgramReason, ProgramVersionCreate
-from schemas.red_flag_screens import QUESTIONS, RedFlagFacts, RedFlagScreenClose, RedFlagScreenCreate
+from schemas.check_ins import AnswersIn
+from schemas.programs import ProgramItemRead, ProgramReason, ProgramVersionCreate
+from schemas.red_flag_screens import RedFlagScreenClose
 from schemas.reports import NarrativeUpdate, ReportCreate
 from schemas.sessions import SessionItemIn, SessionLog, SetIn
-from schemas.therapists import TherapistIn
 from services import (
     accounts,
     alerts,
-    assessments,
-    authentication,
     check_ins,
-    clinics,
-    consents,
-    episodes,
-    goals,
-    invitations,
-    library,
-    licenses,
-    outcomes,
-    patients,
     programs,
     red_flag_screens,
     reports,
     sessions,
-    therapists,
 )
-from services.access import Actor
-from services.check_ins import plans
 
 SEED = 2026
-NAME = "Harborview Virtual Physiotherapy (demo)"
-ZONE = "America/New_York"
-PASSWORD = "physio-demo-2026"  # noqa: S105 - fictional people, loopback only
-STAFF = (
-    ("Marguerite", "Foxglove", "therapist@demo.example", "PT, DPT", "1234567893", "040001"),
-    ("Barnaby", "Larkspur", "therapist2@demo.example", "PT, DPT, OCS", "1993999998", "040002"),
-    ("Clementine", "Hawthorn", "therapist3@demo.example", "PT", "1679576722", "040003"),
-)
 console = Console(stderr=True)
-
-
-@dataclass
-class Patient:
-    """Somebody of the cast, and what the services know of them."""
-
-    person: Person
-    actor: Actor
-    therapist: Actor
-    episode_id: UUID
-    program_id: UUID
-    suspended: bool = False
-    items: dict[UUID, dict[UUID, ProgramItemRead]] = field(default_factory=dict)
 
 
 async def fill(settings: Settings, *, weeks: int = 12, patients: int = 60, seed: int = SEED) -> bool:
@@ -98,20 +51,12 @@ async def fill(settings: Settings, *, weeks: int = 12, patients: int = 60, seed:
         await engine.dispose()
 
 
-class Simulation:
+class Simulation(Opening):
     """One clinic, lived through from `days` ago until now."""
 
     def __init__(self, sessions_: Sessions, settings: Settings, days: int, seed: int) -> None:
         """days: length of the history. seed: the same one tells the same stories."""
-        self.sessions = sessions_
-        self.tokens = authentication.tokens_of(settings.secret_key.get_secret_value())
-        self.now = clock.now()
-        self.today = self.now.astimezone(UTC).date()
-        self.first_day = self.today - timedelta(days=days)
-        self.days = days
-        self.seed = seed
-        self.random = Random(seed)  # noqa: S311 - stories, no secrets
-        self.clinic_id = UUID(int=0)
+        super().__init__(sessions_, settings, days, seed)
         self.patients: list[Patient] = []
 
     async def run(self, count: int) -> bool:
@@ -126,13 +71,13 @@ class Simulation:
             disable=not console.is_terminal,
         ) as progress:
             try:
-                staff = await self._found()
+                staff = await self.found()
             except accounts.AccountExists:
                 return False
             task = progress.add_task("people", total=len(cast))
             for person in cast:
                 therapist = staff[0] if person.number % 2 == 0 else staff[1 + person.number // 2 % 2]
-                self.patients.append(await self._welcome(therapist, person))
+                self.patients.append(await self.welcome(therapist, person))
                 progress.advance(task)
             task = progress.add_task("days", total=self.days + 1)
             for day in range(self.days + 1):
@@ -141,149 +86,10 @@ class Simulation:
         console.print(f"physio: the demo clinic is there: {len(self.patients)} patients, {self.days} days")
         return True
 
-    # ------------------------------------------------------------------ the clinic and its people
-    async def _found(self) -> list[Actor]:
-        at = self._at(0, time(9)) - timedelta(days=14)
-        async with self.sessions.begin() as session:
-            clinic = await accounts.create_clinic(
-                session,
-                name=NAME,
-                country="US",
-                zone=ZONE,
-                email="admin@demo.example",
-                password=PASSWORD,
-                at=at,
-            )
-            self.clinic_id = clinic.id
-            await library.sync(session, clinic.id)
-        admin = await self._sign_in("admin@demo.example", at)
-        async with self.sessions.begin() as session:
-            await bind_clinic(session, self.clinic_id)
-            hours = {str(day): [("08:00", "18:00")] for day in range(1, 6)}
-            change = ClinicChange.model_validate(
-                {
-                    "address": "1 Fictional Wharf, Albany, NY",
-                    "phone": "+1 518 555 0100",
-                    "email": "clinic@demo.example",
-                    "paper": "us-letter",
-                    "staffed_hours": hours,
-                }
-            )
-            await clinics.update(session, admin, change, expected=clinic.version, at=at)
-        return [await self._hire(admin, at, *each) for each in STAFF]
-
-    async def _hire(
-        self, admin: Actor, at: datetime, given: str, family: str, email: str, credentials: str, npi: str, number: str
-    ) -> Actor:
-        async with self.sessions.begin() as session:
-            await bind_clinic(session, self.clinic_id)
-            person = TherapistIn.model_validate(
-                {
-                    "given_name": given,
-                    "family_name": family,
-                    "email": email,
-                    "profession": "PT",
-                    "credentials": credentials,
-                    "npi": npi,
-                }
-            )
-            therapist = await therapists.create(session, admin, person, at=at)
-            license_ = await licenses.create(
-                session,
-                admin,
-                therapist.id,
-                LicenseIn.model_validate(
-                    {
-                        "jurisdiction": "US-NY",
-                        "kind": "license",
-                        "number": number,
-                        "issued_on": (at.date() - timedelta(days=900)).isoformat(),
-                        "expires_on": (self.today + timedelta(days=300)).isoformat(),
-                    }
-                ),
-                at=at,
-            )
-            seen = {"result": "verified", "method": "primary_source_site", "source": "State register (demo)"}
-            await licenses.verify(session, admin, license_.id, VerificationIn.model_validate(seen), at=at)
-            invited = await invitations.create(
-                session, admin, InvitationIn(therapist_id=therapist.id), tokens=self.tokens, at=at
-            )
-        return await self._accept(invited.code, email, at)
-
-    async def _welcome(self, therapist: Actor, person: Person) -> Patient:
-        """Go from referral to a program in use, all on the first day."""
-        email = "patient@demo.example" if person.number == 0 else person.email
-        at = self._at(0, time(9)) + timedelta(minutes=person.number)
-        async with self.sessions.begin() as session:
-            await bind_clinic(session, self.clinic_id)
-            made = await patients.create(
-                session,
-                therapist,
-                PatientCreate(
-                    given_name=person.given_name,
-                    family_name=person.family_name,
-                    birth_date=person.birth_date,
-                    zone=ZONE,
-                    email=email,
-                ),
-                at=at,
-            )
-            invited = await invitations.create(
-                session, therapist, InvitationIn(patient_id=made.id), tokens=self.tokens, at=at
-            )
-        actor = await self._accept(invited.code, email, at)
-        async with self.sessions.begin() as session:
-            await bind_clinic(session, self.clinic_id)
-            await self._consent(session, actor, made.id, at)
-            episode = await episodes.create(
-                session,
-                therapist,
-                made.id,
-                EpisodeCreate(title="Low back pain", body_region="low_back", icd10_codes=["M54.50"]),
-                at=at,
-            )
-            await self._screen(session, actor, made.id, episode.id, "intake", at)
-            await self._measure(session, actor, person, episode.id, 0, at)
-            await self._write_assessment(session, therapist, episode.id, at)
-            wish = {"statement": "Lift my grandchild without thinking about it", "measure": "rmdq24", "target": 3}
-            due_on = (self.today + timedelta(days=28)).isoformat()
-            goal = GoalCreate.model_validate({**wish, "due_on": due_on})
-            await goals.create(session, therapist, episode.id, goal, at=at)
-            program = await programs.create(
-                session, therapist, episode.id, ProgramCreate.model_validate(prescriptions.TWO_PHASES), at=at
-            )
-            program = await programs.activate(session, therapist, program.id, version=program.version, at=at)
-            change = EpisodeChange(status="active")
-            await episodes.update(session, therapist, episode.id, change, version=episode.version, at=at)
-            daily = {"question_set": "daily", "frequency": "daily", "local_time": "08:00"}
-            await plans.create(session, therapist, episode.id, PlanIn.model_validate(daily), at=at)
-        return Patient(person, actor, therapist, episode.id, program.id)
-
-    async def _consent(self, session: AsyncSession, actor: Actor, patient_id: UUID, at: datetime) -> None:
-        given = {"purpose": "telehealth", "text_version": "1", "method": "electronic"}
-        await consents.create(session, actor, patient_id, ConsentCreate.model_validate(given), at=at)
-        await patients.attest_location(session, actor, patient_id, LocationCreate(country="US", region="NY"), at=at)
-
-    async def _accept(self, code: str, email: str, at: datetime) -> Actor:
-        async with self.sessions.begin() as session:
-            form = InvitationAcceptance.model_validate({"code": code, "password": PASSWORD})
-            signed_in = await invitations.accept(session, form, tokens=self.tokens, address=email, at=at)
-        return await self._caller(signed_in.access_token, at)
-
-    async def _sign_in(self, email: str, at: datetime) -> Actor:
-        async with self.sessions.begin() as session:
-            form = SignInRequest.model_validate({"email": email, "password": PASSWORD})
-            signed_in = await authentication.log_in(session, form, tokens=self.tokens, address=email, at=at)
-        return await self._caller(signed_in.access_token, at)
-
-    async def _caller(self, token: str, at: datetime) -> Actor:
-        async with self.sessions() as session:
-            return await authentication.caller(session, token, tokens=self.tokens, at=at)
-
     # ------------------------------------------------------------------ a day
     async def _live(self, day: int) -> None:
         """Live one local day: check-ins open, people answer and train, staff react, windows close."""
-        morning = self._at(day, time(8, 5))
+        morning = self.at(day, time(8, 5))
         if morning > self.now:
             return
         async with self.sessions.begin() as session:
@@ -308,21 +114,21 @@ class Simulation:
     async def _live_through(self, session: AsyncSession, patient: Patient, day: int, check_in: UUID | None) -> None:
         person = patient.person
         random = Random(f"{self.seed} {person.number} {day}")  # noqa: S311 - stories, no secrets
-        answered_at = self._at(day, time(8, 10)) + timedelta(minutes=random.randint(0, 300))
+        answered_at = self.at(day, time(8, 10)) + timedelta(minutes=random.randint(0, 300))
         if answered_at > self.now:
             return
         answers = stories.answers_on(person, day, self.days, random)
         if answers is not None and check_in is not None:
             form = AnswersIn.model_validate({"answers": answers, "device_zone": ZONE})
             await check_ins.answer(session, patient.actor, check_in, form, at=answered_at)
-        trained_at = self._at(day, time(17)) + timedelta(minutes=random.randint(0, 180))
+        trained_at = self.at(day, time(17)) + timedelta(minutes=random.randint(0, 180))
         if trained_at <= self.now and not patient.suspended and stories.trains_on(person, day, random):
             await self._train(session, patient, day, trained_at, random)
         if person.story is Story.RED_FLAG and day == person.turning_day:
-            await self._warn(session, patient, self._at(day, time(20)))
-        noon = self._at(day, time(12))
+            await self._warn(session, patient, self.at(day, time(20)))
+        noon = self.at(day, time(12))
         if day and day % 14 == 0 and person.story is not Story.DROPOUT and noon <= self.now:
-            await self._measure(session, patient.actor, person, patient.episode_id, day, noon)
+            await self.measure(session, patient.actor, person, patient.episode_id, day, noon)
 
     async def _train(self, session: AsyncSession, patient: Patient, day: int, at: datetime, random: Random) -> None:
         assert patient.actor.patient_id is not None
@@ -356,12 +162,12 @@ class Simulation:
         """Report a new symptom: the screen suspends the program and tells the patient what to do."""
         assert patient.actor.patient_id is not None
         yes = "both_legs" if patient.person.number % 2 else "leg_weak"
-        await self._screen(session, patient.actor, patient.actor.patient_id, patient.episode_id, "new_symptom", at, yes)
+        await self.screen(session, patient.actor, patient.actor.patient_id, patient.episode_id, "new_symptom", at, yes)
         patient.suspended = True
 
     async def _work(self, session: AsyncSession, day: int) -> None:
         """Do what therapists do on a working day: older alerts are dealt with, programs change, reports are signed."""
-        at = self._at(day, time(15))
+        at = self.at(day, time(15))
         if at > self.now or at.weekday() >= 5:  # noqa: PLR2004 - Saturday and Sunday
             return
         recent = self.today - timedelta(days=3)
@@ -416,7 +222,7 @@ class Simulation:
             form = RedFlagScreenClose.model_validate({"outcome": "seen_by_clinician", "note": "Examined in person."})
             await red_flag_screens.close(session, patient.therapist, row["id"], form, version=row["version"], at=at)
         later = at + timedelta(minutes=5)
-        await self._screen(session, patient.actor, patient.actor.patient_id, patient.episode_id, "unlock", later)
+        await self.screen(session, patient.actor, patient.actor.patient_id, patient.episode_id, "unlock", later)
         program = await programs.get(session, patient.therapist, patient.program_id, at=later)
         if program.status == "suspended_red_flag":
             reason = ProgramReason(reason="Seen in person; nothing urgent found.")
@@ -433,49 +239,6 @@ class Simulation:
         told = NarrativeUpdate.model_validate(prescriptions.NARRATIVE)
         report = await reports.update(session, patient.therapist, report.id, told, version=report.version, at=at)
         await reports.sign(session, patient.therapist, report.id, version=report.version, at=at)
-
-    # ------------------------------------------------------------------ small things
-    async def _screen(
-        self,
-        session: AsyncSession,
-        actor: Actor,
-        patient_id: UUID,
-        episode_id: UUID,
-        trigger: str,
-        at: datetime,
-        *yes: str,
-    ) -> None:
-        form = RedFlagScreenCreate.model_validate(
-            {
-                "trigger": trigger,
-                "episode_id": episode_id,
-                "answers": {**dict.fromkeys(QUESTIONS, "no"), **dict.fromkeys(yes, "yes")},
-                "facts": RedFlagFacts(pain_0_10=5, weeks_without_improvement=3),
-            }
-        )
-        await red_flag_screens.create(session, actor, patient_id, form, at=at)
-
-    async def _measure(
-        self, session: AsyncSession, actor: Actor, person: Person, episode_id: UUID, day: int, at: datetime
-    ) -> None:
-        random = Random(f"{self.seed} {person.number} {day} measures")  # noqa: S311 - stories, no secrets
-        pain = stories.pain_on(person, day, self.days, random)
-        rated = {"id": "stairs", "name": "Climb two flights of stairs", "rating": max(0, 9 - pain)}
-        for instrument, answers in (
-            ("rmdq24", stories.rmdq_on(person, day, self.days, random)),
-            ("nprs", {"now": pain, "worst_24h": min(10, pain + 2), "least_24h": max(0, pain - 2)}),
-            ("psfs", {"activities": [rated]}),
-        ):
-            form = OutcomeCreate.model_validate({"instrument": instrument, "answers": answers})
-            await outcomes.create(session, actor, episode_id, form, at=at)
-
-    async def _write_assessment(self, session: AsyncSession, therapist: Actor, episode_id: UUID, at: datetime) -> None:
-        form = AssessmentCreate.model_validate(prescriptions.ASSESSMENT)
-        row = await assessments.create(session, therapist, episode_id, form, at=at)
-        await assessments.sign(session, therapist, row.id, version=row.version, at=at)
-
-    def _at(self, day: int, wall: time) -> datetime:
-        return instant(self.first_day + timedelta(days=day), wall, ZONE)
 
 
 def _set(item: ProgramItemRead, random: Random) -> SetIn:

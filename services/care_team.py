@@ -28,7 +28,7 @@ INSTANT = timedelta(microseconds=1)
 STARTS_AT: ColumnElement[datetime] = func.lower(CareLink.during, type_=DateTime(timezone=True))
 
 
-class PeriodRefused(Invalid):
+class CarePeriodRefused(Invalid):
     """This period is not one that a care link can have."""
 
 
@@ -92,7 +92,7 @@ async def create(
 ) -> CareLinkRead:
     """Link a therapist who may treat the patient where he is.
 
-    Raises NotFound (also for a therapist who is not of this clinic), PeriodRefused, TherapistNotActive,
+    Raises NotFound (also for a therapist who is not of this clinic), CarePeriodRefused, TherapistNotActive,
     AssistantCannotLead, MayNotTreat, AlreadyLinked, LeadTaken.
     """
     patient = await access.patient(session, actor, Action.MANAGE_CARE_TEAM, patient_id, at=at)
@@ -155,15 +155,15 @@ async def end(
 
 
 def _begin(form: CareLinkCreate, at: datetime) -> datetime:
-    """Tell when the link begins. Raises PeriodRefused."""
+    """Tell when the link begins. Raises CarePeriodRefused."""
     starts_at = form.starts_at or at
     if starts_at < at - SKEW:
-        raise PeriodRefused(Problem("/starts_at", "in_the_past", "A link begins now or later."))
+        raise CarePeriodRefused(Problem("/starts_at", "in_the_past", "A link begins now or later."))
     starts_at = max(starts_at, at)
     if form.ends_at is not None and form.ends_at <= starts_at:
-        raise PeriodRefused(Problem("/ends_at", "ends_before_it_begins", "The link ends after it begins."))
+        raise CarePeriodRefused(Problem("/ends_at", "ends_before_it_begins", "The link ends after it begins."))
     if form.ends_at is None and form.role is CareRole.COVERING:
-        raise PeriodRefused(Problem("/ends_at", "end_missing", "Say until when the therapist covers."))
+        raise CarePeriodRefused(Problem("/ends_at", "end_missing", "Say until when the therapist covers."))
     return starts_at
 
 

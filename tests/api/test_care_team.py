@@ -95,7 +95,7 @@ async def test_one_lead_at_a_time_and_no_pair_twice(desk: Desk) -> None:
 )
 async def test_a_period_that_cannot_be_is_refused(desk: Desk, period: dict[str, str], pointer: str, code: str) -> None:
     form = {"therapist_id": str(desk.world.carol.id)} | period
-    refused(await desk.ask("dana", "POST", team(desk), form), 422, "period_refused", (pointer, code))
+    refused(await desk.ask("dana", "POST", team(desk), form), 422, "care_period_refused", (pointer, code))
     assert len((await desk.get("dana", team(desk)))["items"]) == 1
 
 

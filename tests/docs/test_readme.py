@@ -8,7 +8,7 @@ from typer.main import get_command
 
 from cli.__main__ import app
 from cli.running import DEMO, PASSWORD
-from dev import demo
+from dev import opening as demo
 from tests.docs.pages import ROOT, blocks, printed, run
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
