@@ -1,6 +1,5 @@
 """Check-ins and their plans over HTTP."""
 
-from datetime import date
 from typing import Annotated
 from uuid import UUID
 
@@ -11,7 +10,7 @@ from api.etags import IfMatch, created, etag
 from api.pages import Page
 from api.routes import Router
 from models.check_ins import CheckIn, CheckInPlan, CheckInStatus
-from schemas.base import Listing
+from schemas.base import Day, Listing
 from schemas.check_ins import (
     AdHocIn,
     Answered,
@@ -93,8 +92,8 @@ async def list_check_ins(
     patient_id: UUID | None = None,
     plan_id: UUID | None = None,
     status: Annotated[list[CheckInStatus] | None, Query(max_length=6)] = None,
-    from_: Annotated[date | None, Query(alias="from", description="First local day")] = None,
-    to: Annotated[date | None, Query(description="Last local day")] = None,
+    from_: Annotated[Day | None, Query(alias="from", description="First local day")] = None,
+    to: Annotated[Day | None, Query(description="Last local day")] = None,
 ) -> Paged[CheckIn]:
     """List check-ins, the one due last on top."""
     return await check_ins.browse(

@@ -34,7 +34,7 @@ class CheckInContext:
 
     on: the check-in's local day. previous: earlier check-ins, the oldest first. baseline_pain: pain now at the start of
     care, 0-10. red_flag_level: of a screen that belongs to this check-in. phq9_item9: 0-3. flare_opened_on: the first
-    day of a flare that is still open.
+    day of a flare that is still open. high_pain, pain_rise: a clinic's own limits, 0-10; the rules' own when None.
     """
 
     answers: Mapping[str, Any]
@@ -44,6 +44,8 @@ class CheckInContext:
     red_flag_level: Level = Level.NONE
     phq9_item9: int | None = None
     flare_opened_on: date | None = None
+    high_pain: int | None = None
+    pain_rise: int | None = None
 
 
 @dataclass(frozen=True)
@@ -81,13 +83,16 @@ def missed(in_a_row: int) -> list[Raised]:
     return [_raised(rule, missed_in_a_row=in_a_row) for rule in _rules("missed") if rule.limits["in_a_row"] == in_a_row]
 
 
-def low_adherence(adherence: Adherence) -> list[Raised]:
-    """Return the rule for too few sessions done, over the days of `adherence_window_days`."""
+def low_adherence(adherence: Adherence, percent: int | None = None) -> list[Raised]:
+    """Return the rule for too few sessions done, over the days of `adherence_window_days`.
+
+    percent: the clinic's own limit; the rule's when None.
+    """
     return [
         _raised(rule, scheduled=adherence.scheduled, completed=adherence.completed)
         for rule in _rules("low_adherence")
         if adherence.scheduled >= rule.limits["scheduled"]
-        and adherence.completed * 100 < adherence.scheduled * rule.limits["percent"]
+        and adherence.completed * 100 < adherence.scheduled * (percent or rule.limits["percent"])
     ]
 
 
@@ -150,7 +155,8 @@ def _self_harm(rule: EscalationRule, context: CheckInContext) -> Iterable[Raised
 
 
 def _high_pain(rule: EscalationRule, context: CheckInContext) -> Iterable[Raised]:
-    pain, limit, baseline = context.answers.get("pain_now"), rule.limits["pain"], context.baseline_pain
+    pain, limit = context.answers.get("pain_now"), context.high_pain or rule.limits["pain"]
+    baseline = context.baseline_pain
     if pain is not None and pain >= limit and (baseline is None or baseline < limit):
         yield _raised(rule, pain_now=pain, baseline_pain=baseline)
 
@@ -167,7 +173,8 @@ def _rising_pain(rule: EscalationRule, context: CheckInContext) -> Iterable[Rais
     if not before or not recent:
         return
     rise, earlier_rise = pain - min(recent), last.answers["pain_now"] - min(before)
-    if rise >= rule.limits["rise"] and earlier_rise >= rule.limits["rise"]:
+    limit = context.pain_rise or rule.limits["rise"]
+    if rise >= limit and earlier_rise >= limit:
         yield _raised(rule, pain_now=pain, rise=rise, previous_rise=earlier_rise)
 
 

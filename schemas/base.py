@@ -16,6 +16,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -177,6 +178,9 @@ def _time_text(value: Any) -> Any:
         return value
     raise PydanticCustomError("time_text", "A time of day is written HH:MM or HH:MM:SS")
 
+
+Day = Annotated[date, BeforeValidator(_date_text)]
+"""A day in a query, written YYYY-MM-DD; forms (`In`) do this for every plain `date`."""
 
 _WRITTEN = {"date": _date_text, "datetime": _instant_text, "time": _time_text}
 

@@ -52,9 +52,9 @@ class PlanIn(In):
     times_per_week: Annotated[int, Field(ge=1, le=7)] | None = None
     local_time: ClockTime | None = None
     zone: ZoneName | None = None
-    opens_minutes: Annotated[int, Field(ge=0, le=1440)] = 0
+    opens_minutes: Annotated[int, Field(ge=0, le=1440)] | None = Field(None, description="Left out: the clinic's")
     closes_minutes: Annotated[int, Field(ge=15, le=10080)] = 1200
-    late_minutes: Annotated[int, Field(ge=0, le=10080)] = 1440
+    late_minutes: Annotated[int, Field(ge=0, le=10080)] | None = Field(None, description="Left out: the clinic's")
     after_hours: Annotated[int, Field(ge=0, le=28)] | None = None
     starts_on: date | None = None
     ends_on: date | None = None

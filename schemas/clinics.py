@@ -42,27 +42,19 @@ StaffedHours = Annotated[
 
 OpensMinutes = Annotated[int, Field(ge=0, le=1_440, description="So long before its time a check-in opens")]
 LateMinutes = Annotated[int, Field(ge=0, le=2_880, description="So long after closing an answer counts, as late")]
-GreenPain = Annotated[int, Field(ge=0, le=3, description="Most pain during exercise that is no concern")]
-AmberPain = Annotated[int, Field(ge=4, le=6, description="Most pain during exercise that is acceptable")]
 HighPain = Annotated[int, Field(ge=5, le=9, description="Pain that, newly reported, raises an alert")]
 PainRise = Annotated[int, Field(ge=1, le=4, description="Rise of pain over three days that raises an alert")]
 LowAdherence = Annotated[int, Field(ge=20, le=80, description="Percent over 14 days below which an alert is raised")]
-QuietFrom = Annotated[WallTime, Field(description="From this time nobody is reminded, on the patient's clock")]
-QuietUntil = Annotated[WallTime, Field(description="Until this time nobody is reminded, on the patient's clock")]
 
 
 class ClinicSettings(In):
     """Thresholds that a clinic may set; the defaults are those of the shipped rules."""
 
-    check_in_opens_minutes: OpensMinutes = 240
+    check_in_opens_minutes: OpensMinutes = 0
     check_in_late_minutes: LateMinutes = 1_440
-    pain_green_max: GreenPain = 2
-    pain_amber_max: AmberPain = 5
     high_pain: HighPain = 7
     pain_rise: PainRise = 2
     low_adherence_percent: LowAdherence = 50
-    quiet_from: QuietFrom = "21:00"
-    quiet_until: QuietUntil = "08:00"
 
 
 class ClinicSettingsChange(In):
@@ -70,13 +62,9 @@ class ClinicSettingsChange(In):
 
     check_in_opens_minutes: OpensMinutes = unchanged()
     check_in_late_minutes: LateMinutes = unchanged()
-    pain_green_max: GreenPain = unchanged()
-    pain_amber_max: AmberPain = unchanged()
     high_pain: HighPain = unchanged()
     pain_rise: PainRise = unchanged()
     low_adherence_percent: LowAdherence = unchanged()
-    quiet_from: QuietFrom = unchanged()
-    quiet_until: QuietUntil = unchanged()
 
 
 class ClinicChange(In):
@@ -110,13 +98,9 @@ class ClinicSettingsOut(Out):
 
     check_in_opens_minutes: int
     check_in_late_minutes: int
-    pain_green_max: int
-    pain_amber_max: int
     high_pain: int
     pain_rise: int
     low_adherence_percent: int
-    quiet_from: str
-    quiet_until: str
 
 
 class ClinicOut(Record):

@@ -12,7 +12,7 @@ from core.database import fetch
 from models.alerts import AlertLevel
 from models.patients import Patient
 from models.programs import Program, ProgramStatus
-from services import alerts, programs
+from services import alerts, clinics, programs
 
 _DONE = """
 SELECT s.local_date, s.slot, max(s.items_done)::int AS done FROM exercise_sessions s
@@ -39,6 +39,7 @@ async def review(session: AsyncSession, clinic_id: UUID, *, at: datetime, dry_ru
         .where(Patient.clinic_id == clinic_id, Program.status == ProgramStatus.ACTIVE)
         .where(~alerts.stands(Patient.clinic_id, Patient.id, "ES10"))
     )
+    own = await clinics.settings_of(session, clinic_id)
     findings: list[alerts.Finding] = []
     for patient_id, zone, program_id, episode_id in (await session.execute(query)).all():
         last = recurrence.local_date(at, zone) - timedelta(days=1)
@@ -68,7 +69,7 @@ async def review(session: AsyncSession, clinic_id: UUID, *, at: datetime, dry_ru
                 ("program", program_id),
                 raised.inputs,
             )
-            for raised in escalation.low_adherence(measured)
+            for raised in escalation.low_adherence(measured, own.low_adherence_percent)
         ]
     if not dry_run:
         await alerts.raise_many(session, findings, at=at)

@@ -39,7 +39,8 @@ class Operation:
 
     @property
     def parameters(self) -> Sequence[Document]:
-        return self.description.get("parameters", [])
+        found: Sequence[Document] = self.description.get("parameters", [])
+        return found
 
     @property
     def placeholders(self) -> tuple[str, ...]:
@@ -170,7 +171,7 @@ class Walk:
 
     async def send(self, operation: Operation, by: str | None, body: Any) -> Response:
         """Send a request as somebody, with the present version where one is asked for."""
-        headers = {}
+        headers: dict[str, str] = {}
         if by is not None:
             headers |= self.cast.headers.get(by) or factories.bearer(self.known["access_token"])
         if operation.needs_version:

@@ -57,6 +57,7 @@ class NoEpisode(Conflict):
 
 # What the rules look at, for x(patient_id, episode_id, question_set): $1 is the clinic, $4 the moment.
 _CONTEXT = """
+(SELECT nullif(c.settings, '{}')::text FROM clinics c WHERE c.id = $1) AS settings,
 (SELECT array_agg(p.answered_at ORDER BY p.answered_at) FROM past p) AS pain_at,
 (SELECT array_agg(p.pain_now ORDER BY p.answered_at) FROM past p) AS pains,
 (SELECT w.answers::text FROM check_in_answers w
@@ -234,11 +235,14 @@ def _decide(
     except forms.InvalidAnswers as refusal:
         problems = (Problem(f"/answers{one.pointer}", one.code, one.message) for one in refusal.problems)
         raise forms.InvalidAnswers(*problems) from None
+    own = orjson.loads(row["settings"] or "{}")
     context = CheckInContext(
         answers=given,
         on=recurrence.local_date(at, row["zone"]),
         previous=_previous(row),
         baseline_pain=row["baseline"],
+        high_pain=own.get("high_pain"),
+        pain_rise=own.get("pain_rise"),
     )
     raised = escalation.evaluate(context)
     kept = [{"rule_id": one.rule_id, "level": one.level.value, "then": one.then} for one in raised]

@@ -18,7 +18,7 @@ from models.episodes import Episode, EpisodeStatus
 from models.patients import Patient
 from schemas.check_ins import PlanChange, PlanIn
 from schemas.pages import Page, Paged, fetch
-from services import access, audit
+from services import access, audit, clinics
 from services.access import Action, Actor
 from services.check_ins.sweeps import materialize_plan
 
@@ -58,6 +58,7 @@ async def create(session: AsyncSession, actor: Actor, episode_id: UUID, form: Pl
         raise EpisodeNotOpen
     zone = form.zone or await _zone_of(session, actor.clinic_id, episode.patient_id)
     today = recurrence.local_date(at, zone)
+    own = await clinics.settings_of(session, actor.clinic_id)
     plan = CheckInPlan(
         clinic_id=actor.clinic_id,
         patient_id=episode.patient_id,
@@ -68,9 +69,9 @@ async def create(session: AsyncSession, actor: Actor, episode_id: UUID, form: Pl
         local_time=form.local_time or time(0),
         zone=zone,
         follow_zone=form.zone is None,
-        opens_minutes=form.opens_minutes,
+        opens_minutes=own.check_in_opens_minutes if form.opens_minutes is None else form.opens_minutes,
         closes_minutes=form.closes_minutes,
-        late_minutes=form.late_minutes,
+        late_minutes=own.check_in_late_minutes if form.late_minutes is None else form.late_minutes,
         after_hours=form.after_hours or 0,
         starts_on=form.starts_on or today,
         ends_on=form.ends_on,

@@ -29,7 +29,7 @@ async def test_everybody_sees_the_clinic_with_its_thresholds(client: AsyncClient
         assert answer.headers["etag"] == '"1"'
         told = answer.json()
         assert (told["id"], told["zone"]) == (str(world.clinic.id), "Europe/Berlin")
-        assert (told["settings"]["high_pain"], told["settings"]["quiet_from"]) == (7, "21:00")
+        assert (told["settings"]["high_pain"], told["settings"]["pain_rise"]) == (7, 2)
 
 
 async def test_the_admin_changes_it_and_what_she_leaves_out_stays(client: AsyncClient, world: World) -> None:
@@ -63,7 +63,7 @@ async def test_services_read_the_thresholds_in_force(client: AsyncClient, world:
     async with sessions() as session:
         await bind_clinic(session, world.clinic.id)
         settings = await clinics.settings_of(session, world.clinic.id)
-    assert (settings.high_pain, settings.pain_amber_max) == (6, 5)
+    assert (settings.high_pain, settings.pain_rise) == (6, 2)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ async def test_services_read_the_thresholds_in_force(client: AsyncClient, world:
         ({"settings": {"high_pain": 11}}, "/settings/high_pain"),
         ({"settings": {"high_pain": "7"}}, "/settings/high_pain"),
         ({"settings": {"mood": 3}}, "/settings/mood"),
-        ({"settings": {"quiet_from": "25:00"}}, "/settings/quiet_from"),
+        ({"settings": {"pain_rise": 9}}, "/settings/pain_rise"),
         ({"staffed_hours": {"1": [["09:00", "12:00"], ["11:00", "13:00"]]}}, "/staffed_hours/1"),
         ({"staffed_hours": {"1": [["12:00", "09:00"]]}}, "/staffed_hours/1"),
         ({"staffed_hours": {"1": [["09:00", "09:00"]]}}, "/staffed_hours/1"),

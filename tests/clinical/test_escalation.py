@@ -232,3 +232,14 @@ def test_more_pain_now_never_silences_an_alert(
 def test_what_is_kept_of_a_check_in_never_holds_its_text(text: str) -> None:
     for raised in evaluate(context({"note": f"{text} suicide", "flare": True})):
         assert all(not isinstance(value, str) for value in raised.inputs.values())
+
+
+def test_a_clinic_may_set_its_own_limits() -> None:
+    assert ids(evaluate(context({"pain_now": 6}, baseline_pain=4))) == []
+    assert ids(evaluate(context({"pain_now": 6}, baseline_pain=4, high_pain=6))) == ["ES03"]
+    rising = [past(2, pain_now=2), past(1, pain_now=4)]
+    assert ids(evaluate(context({"pain_now": 5}, previous=rising))) == ["ES04"]
+    assert ids(evaluate(context({"pain_now": 5}, previous=rising, pain_rise=4))) == []
+    half = adherence([PlannedSession(4, done) for done in (4, 4, 4, 0, 0)])
+    assert ids(low_adherence(half)) == []
+    assert ids(low_adherence(half, 70)) == ["ES10"]

@@ -154,7 +154,7 @@ async def test_red_flags_and_alerts_stand_with_how_a_person_closed_them(world: C
         await world.open(session)
         (alert,) = (await alerts.browse(session, world.bob, Page(), at=LATER)).items
         for screen in (found, last):
-            form = RedFlagScreenClose(outcome=ScreenOutcome.SENT_TO_EMERGENCY, note=None)
+            form = RedFlagScreenClose(outcome=ScreenOutcome.SENT_TO_EMERGENCY, note="Sent on.")
             await red_flag_screens.close(session, world.bob, screen.id, form, version=screen.version, at=LATER)
         alert = await alerts.acknowledge(session, world.bob, alert.id, version=alert.version, at=LATER)
         await alerts.resolve(

@@ -132,7 +132,7 @@ async def test_alerts_weigh_by_their_level_and_more_when_nobody_looked_in_time(a
 
 
 async def test_a_resolved_alert_is_none(alices: Care) -> None:
-    done = {"status": "resolved", "outcome": "no_action_needed", "resolved_at": NOW}
+    done: dict[str, Any] = {"status": "resolved", "outcome": "no_action_needed", "resolved_at": NOW}
     await add(alices, alert(alices, AlertLevel.HIGH, **done))
     assert (await alice(alices)).urgency == 0
 

@@ -13,6 +13,7 @@ from core.database import bind_clinic
 from core.errors import Forbidden, Invalid, NotFound
 from models.alerts import AlertLevel
 from models.check_ins import CheckIn, CheckInAnswer, CheckInStatus
+from models.clinics import Clinic
 from models.outcomes import Outcome
 from schemas.check_ins import AdHocIn, Answered, AnswersIn
 from schemas.pages import Page
@@ -260,3 +261,12 @@ async def test_check_ins_are_listed_by_patient_plan_status_and_day(stage: Scene,
             await days(patient_id=uuid4())
         unseen = await check_ins.browse(session, stage.care.world.actors["carol"], Page(), at=berlin(6, 9))
         assert list(unseen.items) == []
+
+
+async def test_the_clinics_own_limit_counts(stage: Scene, today: CheckIn) -> None:
+    async with stage.sessions.begin() as session:
+        await bind_clinic(session, stage.clinic_id)
+        clinic = await session.get_one(Clinic, stage.clinic_id)
+        clinic.settings = {"high_pain": 5}
+    await stage.answer(today, berlin(2, 9), DAILY | {"pain_now": 5})
+    assert [one.rule_id for one in await stage.alerts()] == ["ES03"]
