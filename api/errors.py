@@ -216,7 +216,8 @@ def refusal_of(error: Exception) -> Refusal:
     """Say what an error of the database means to the client; an `InternalError` if it is our mistake."""
     state = sqlstate(error)
     gone = (
-        isinstance(error, sqlalchemy.exc.TimeoutError | OSError)
+        # asyncpg's InternalClientError: the server died while its answer was on the way
+        isinstance(error, sqlalchemy.exc.TimeoutError | OSError | asyncpg.InternalClientError)
         or (isinstance(error, sqlalchemy.exc.DBAPIError) and error.connection_invalidated)
         or (isinstance(error, asyncpg.InterfaceError) and "clos" in str(error))
     )
@@ -277,6 +278,7 @@ def install(app: FastAPI) -> None:
         StaleDataError: _database,
         asyncpg.PostgresError: _database,
         asyncpg.InterfaceError: _database,
+        asyncpg.InternalClientError: _database,
         ConnectionError: _database,
         TimeoutError: _database,
         ResponseValidationError: _accident,

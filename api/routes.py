@@ -40,6 +40,7 @@ class Route(APIRoute):
         self._length = len(parts)
         self._place = min(2, self._length - 1)
         self._word = parts[self._place]
+        assert "{" not in self._word, f"{path}: name the kind of thing after the version"
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Tell whether this route is meant. Most are not, which is seen at once; the rest is asked in full."""

@@ -52,7 +52,7 @@ def serve() -> None:
     from cli.serving import serve as run  # noqa: PLC0415
 
     with one_machine() as settings:
-        run(_with_roles(settings))
+        run(_with_roles(settings, "api_database_url"))
 
 
 @app.command()
@@ -61,7 +61,7 @@ def worker() -> None:
     from jobs.worker import main as run  # noqa: PLC0415
 
     with one_machine() as settings:
-        run(_with_roles(settings))
+        run(_with_roles(settings, "worker_database_url", "sweeper_database_url"))
 
 
 @app.command()
@@ -121,7 +121,7 @@ def roles_(
             passwords[role] = unquote(parts.password)
         else:
             unknown.append((setting, role))
-    admin = (admin or url).replace("+asyncpg", "")
+    admin = _libpq(admin or url)
     name = psycopg.conninfo.conninfo_to_dict(admin)["dbname"]
     try:
         run_statements(admin, [*role_statements(passwords), *database_statements(f'"{name}"')])
@@ -184,9 +184,15 @@ def sync() -> None:
     console.print(f"physio: {changed} exercises new or changed")
 
 
-def _with_roles(settings: Settings) -> Settings:
-    """Fill in the roles' addresses where only the owner's is known (development); production names each."""
-    if all(getattr(settings, name) is not None for name in ROLES):
+def _libpq(url: str) -> str:
+    from core.database import libpq_url  # noqa: PLC0415
+
+    return libpq_url(url)
+
+
+def _with_roles(settings: Settings, *needed: str) -> Settings:
+    """Fill in the roles' addresses where only the owner's is known (development); production names those it needs."""
+    if all(getattr(settings, name) is not None for name in needed or ROLES):
         return settings
     from pydantic import SecretStr  # noqa: PLC0415
 
@@ -206,7 +212,7 @@ def _forget_half_a_clinic(settings: Settings) -> None:
 
     known = _with_roles(settings)
     assert known.sweeper_database_url is not None
-    with psycopg.connect(known.sweeper_database_url.get_secret_value().replace("+asyncpg", "")) as sweeper:
+    with psycopg.connect(_libpq(known.sweeper_database_url.get_secret_value())) as sweeper:
         others = sweeper.execute("SELECT id FROM clinics WHERE name <> %s LIMIT 1", [NAME]).fetchone()
     if others is None:
         console.print("physio: the demo clinic was interrupted; making it anew")
@@ -220,7 +226,7 @@ def _migrate_if_needed(settings: Settings) -> bool:
     from cli import migrations  # noqa: PLC0415
 
     url = owner_url(settings)
-    with psycopg.connect(url.replace("+asyncpg", ""), autocommit=True) as owner:
+    with psycopg.connect(_libpq(url), autocommit=True) as owner:
         there = owner.execute("SELECT to_regclass('alembic_version') IS NOT NULL").fetchone()
         known = (
             None
@@ -236,7 +242,7 @@ def _has_clinic(settings: Settings) -> bool:
     import psycopg  # noqa: PLC0415
 
     assert settings.sweeper_database_url is not None
-    url = settings.sweeper_database_url.get_secret_value().replace("+asyncpg", "")
+    url = _libpq(settings.sweeper_database_url.get_secret_value())
     with psycopg.connect(url, autocommit=True) as sweeper:
         return sweeper.execute("SELECT id FROM clinics LIMIT 1").fetchone() is not None
 

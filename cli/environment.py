@@ -46,7 +46,7 @@ def one_machine(settings: Settings | None = None) -> Iterator[Settings]:
 def watched_machine(settings: Settings | None = None) -> Iterator[tuple[Settings, Callable[[], bool]]]:
     """Do as `one_machine`, and give a question too: is the embedded server still there? (A server of yours always is.)."""
     settings = settings or load()
-    if settings.database_url is not None or settings.api_database_url is not None:
+    if any(getattr(settings, name) is not None for name in ("database_url", *ROLES)):
         yield settings, lambda: True
         return
     from dev.postgres import EmbeddedPostgres, EmbeddedPostgresError  # noqa: PLC0415 - only where nothing else is given

@@ -6,7 +6,7 @@ from uuid import UUID
 import psycopg
 
 from core import clock
-from core.database import bind_clinic, make_engine, make_sessions
+from core.database import bind_clinic, libpq_url, make_engine, make_sessions
 from core.settings import Settings
 from services import accounts, authentication, library
 
@@ -41,7 +41,7 @@ async def sync_library(settings: Settings) -> int:
     """Bring the shipped library into every clinic; return how many exercises were new or changed."""
     assert settings.api_database_url is not None
     assert settings.sweeper_database_url is not None
-    sweeper = settings.sweeper_database_url.get_secret_value().replace("+asyncpg", "")
+    sweeper = libpq_url(settings.sweeper_database_url.get_secret_value())
     with psycopg.connect(sweeper, autocommit=True) as connection:
         clinics = [row[0] for row in connection.execute("SELECT id FROM clinics")]
     engine = make_engine(settings.api_database_url.get_secret_value(), pool_size=1)

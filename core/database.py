@@ -1,12 +1,12 @@
 """How the house reaches PostgreSQL: engines, sessions that are bound to one clinic, and the raw driver on hot paths."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, cast
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import event, text
+from sqlalchemy import URL, event, make_url, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
@@ -24,6 +24,20 @@ POOLED = "pooled"
 """Key of `session.info` under which the pool's connection stands while it is lent to the session."""
 
 
+def asyncpg_url(url: str) -> URL:
+    """Give a PostgreSQL address as SQLAlchemy on asyncpg wants it: its driver named, `sslmode` called `ssl`."""
+    return _spelled(make_url(url), "postgresql+asyncpg", {"sslmode": "ssl"})
+
+
+def libpq_url(url: str) -> str:
+    """Give a PostgreSQL address as libpq (psycopg, psql) wants it: no driver named, `ssl` called `sslmode`."""
+    return _spelled(make_url(url), "postgresql", {"ssl": "sslmode"}).render_as_string(hide_password=False)
+
+
+def _spelled(url: URL, driver: str, names: Mapping[str, str]) -> URL:
+    return url.set(drivername=driver, query={names.get(name, name): value for name, value in url.query.items()})
+
+
 def make_engine(
     url: str,
     *,
@@ -39,7 +53,7 @@ def make_engine(
     Parameters never show up in errors or logs.
     """
     return create_async_engine(
-        url,
+        asyncpg_url(url),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=pool_timeout,

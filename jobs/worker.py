@@ -14,10 +14,9 @@ from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
 from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.jobs import DeleteJobCondition
 from psycopg.conninfo import make_conninfo
-from sqlalchemy import make_url
 
 from core import clock, logs
-from core.database import make_engine, make_sessions
+from core.database import libpq_url, make_engine, make_sessions
 from core.settings import Settings
 from integrations.email import make_sender
 from services import jobs
@@ -39,19 +38,9 @@ Task = Callable[..., Coroutine[Any, Any, None]]
 
 
 def conninfo(url: str) -> str:
-    """Turn our database URL into psycopg's, with the queue's schema in front."""
-    parts = make_url(url)
-    options = {key: value for key, value in parts.query.items() if isinstance(value, str)}
-    return make_conninfo(
-        "",
-        user=parts.username,
-        password=parts.password,
-        host=options.get("host", parts.host),
-        port=options.get("port", parts.port),
-        dbname=parts.database,
-        application_name="physio-queue",
-        options="-c search_path=procrastinate,public",
-    )
+    """Turn our database URL into psycopg's, TLS and all, with the queue's schema in front."""
+    path = "-c search_path=procrastinate,public"
+    return make_conninfo(libpq_url(url), application_name="physio-queue", options=path)
 
 
 def make_app(url: str, reach: jobs.Reach) -> App:

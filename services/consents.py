@@ -1,9 +1,9 @@
 """Consents: given, given again, withdrawn. What needs one asks `require` at every request."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import Date, cast, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical import consents as texts
@@ -16,6 +16,8 @@ from schemas.consents import ConsentCreate, ConsentList, ConsentRead, ConsentTex
 from schemas.pages import Page, fetch
 from services import access, audit, programs
 from services.access import Action, Actor
+
+RUNS_OUT = (ConsentStatus.GIVEN, ConsentStatus.OFFERED)
 
 
 class ConsentRefused(Invalid):
@@ -99,6 +101,37 @@ async def withdraw(session: AsyncSession, actor: Actor, consent_id: UUID, *, ver
         session, actor, "consent.withdraw", subject=("consent", row.id), patient_id=row.patient_id, at=at
     )
     return row
+
+
+# ------------------------------------------------------------------ time
+
+
+async def clinics_to_review(session: AsyncSession, *, at: datetime) -> list[UUID]:
+    """Clinics in which a consent may have run out, wherever the patient is. Runs as the sweeper, too."""
+    query = select(Consent.clinic_id).where(
+        Consent.status.in_(RUNS_OUT), Consent.expires_on < (at + timedelta(days=1)).date()
+    )
+    return list(await session.scalars(query.distinct()))
+
+
+async def expire(session: AsyncSession, clinic_id: UUID, *, at: datetime, dry_run: bool = False) -> int:
+    """Mark the consents whose last day has passed where the patient is; what rests on one, rests. Safe to repeat."""
+    today = cast(func.timezone(Patient.zone, literal(at)), Date)
+    gone = await session.scalars(
+        select(Consent)
+        .join(Patient, (Patient.clinic_id == Consent.clinic_id) & (Patient.id == Consent.patient_id))
+        .where(Consent.clinic_id == clinic_id, Consent.status.in_(RUNS_OUT), Consent.expires_on < today)
+        .with_for_update(of=Consent, skip_locked=True)
+    )
+    rows = list(gone)
+    if dry_run:
+        return len(rows)
+    for row in rows:
+        given, row.status = row.status is ConsentStatus.GIVEN, ConsentStatus.EXPIRED
+        await session.flush()
+        if given and row.purpose is ConsentPurpose.TELEHEALTH:
+            await programs.rest(session, clinic_id, row.patient_id, reason="Telehealth consent has run out", at=at)
+    return len(rows)
 
 
 def _check(actor: Actor, form: ConsentCreate, patient: Patient, at: datetime) -> None:

@@ -20,11 +20,10 @@ from core.crypto import new_id
 from core.database import CLINIC, Sessions
 from core.errors import NotFound
 from integrations.email import DeliveryFailed, DeliveryRefused, EmailSender
-from models.consents import Consent, ConsentStatus
 from models.idempotency import IdempotencyKey
 from models.jobs import JobRun
 from schemas.jobs import JobOut, JobRunOut
-from services import access, adherence, alerts, check_ins, letters, licenses, notifications
+from services import access, adherence, alerts, check_ins, consents, letters, licenses, notifications
 from services.access import Action, Actor
 from services.timetable import TIMETABLE
 
@@ -120,15 +119,13 @@ async def _expire_licenses(reach: Reach, at: datetime, *, dry_run: bool) -> Coun
 
 
 async def _expire_consents(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
-    gone = (
-        update(Consent)
-        .where(Consent.status.in_([ConsentStatus.GIVEN, ConsentStatus.OFFERED]), Consent.expires_on < at.date())
-        .values(status=ConsentStatus.EXPIRED, updated_at=at, version=Consent.version + 1)
-        .returning(Consent.id)
-        .execution_options(synchronize_session=False)
-    )
-    async with reach.sweep(dry_run=dry_run) as session:
-        return {"expired": len((await session.scalars(gone)).all())}
+    async with reach.sweep() as session:
+        clinics = await consents.clinics_to_review(session, at=at)
+    expired = 0
+    for clinic_id in clinics:
+        async with reach.work(clinic_id) as session:
+            expired += await consents.expire(session, clinic_id, at=at, dry_run=dry_run)
+    return {"expired": expired}
 
 
 async def _review_adherence(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:

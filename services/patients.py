@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, tuple_
+from sqlalchemy import BigInteger, cast, func, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -214,12 +214,13 @@ async def _next_number(session: AsyncSession, actor: Actor) -> str:
     """Give the clinic's next record number (P000001 and so on); two registrations wait for each other."""
     clinic = select(Clinic.id).where(Clinic.id == actor.clinic_id)
     await session.execute(clinic.with_for_update(key_share=True))
+    counted = cast(func.substr(Patient.record_number, 2), BigInteger)
     last = await session.scalar(
-        select(func.max(Patient.record_number)).where(
-            Patient.clinic_id == actor.clinic_id, Patient.record_number.regexp_match("^P[0-9]{6}$")
+        select(func.max(counted)).where(
+            Patient.clinic_id == actor.clinic_id, Patient.record_number.regexp_match("^P[0-9]{6,15}$")
         )
     )
-    return f"P{int(last[1:]) + 1:06}" if last else "P000001"
+    return f"P{(last or 0) + 1:06}"
 
 
 async def _save(session: AsyncSession, row: Patient) -> None:

@@ -86,14 +86,14 @@ async def close(
 ) -> RedFlagScreen:
     """Record that the patient was contacted or, with an outcome, how a human ended it; programs stay suspended.
 
-    Raises NotFound, Stale, ScreenClosed.
+    Notes are added to those there are. Raises NotFound, Stale, ScreenClosed.
     """
     row = await access.subject(session, actor, Action.CLOSE_RED_FLAGS, RedFlagScreen, screen_id, at=at, lock=True)
     if row.version != version:
         raise Stale(row.version)
     if row.status is ScreenStatus.CLOSED:
         raise ScreenClosed
-    row.outcome_note = form.note
+    row.outcome_note = form.note if row.outcome_note is None else f"{row.outcome_note}\n\n{form.note}"
     row.status = ScreenStatus.CLINICIAN_CONTACTED
     if form.outcome is not None:
         row.status, row.outcome = ScreenStatus.CLOSED, form.outcome

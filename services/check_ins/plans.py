@@ -25,6 +25,9 @@ from services.check_ins.sweeps import materialize_plan
 ON_HOLD = "episode_on_hold"
 """Reason of a plan that rests because its episode does; it goes on with it."""
 
+LATEST = timedelta(days=366)
+"""How far ahead a plan may begin."""
+
 EVERY_DAY = (1, 2, 3, 4, 5, 6, 7)
 NEXT_DAY_HOURS = range(20, 29)
 """A plan that asks on the day after a session asks so many hours later."""
@@ -82,6 +85,8 @@ async def create(session: AsyncSession, actor: Actor, episode_id: UUID, form: Pl
         problems.append(Problem("/local_time", "missing", "Say at what time of day."))
     if plan.starts_on < today:
         problems.append(Problem("/starts_on", "in_the_past", "A plan starts today or later."))
+    if plan.starts_on > today + LATEST:
+        problems.append(Problem("/starts_on", "too_far_ahead", "A plan starts within a year."))
     _check(plan, problems)
     _schedule(plan, plan.starts_on, at)
     session.add(plan)

@@ -4,13 +4,14 @@ from collections.abc import Awaitable
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import exists, func, select
-from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy import Text, cast, exists, func, select
+from sqlalchemy.dialects.postgresql import ARRAY, Range
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical.forms import Contraindication
 from clinical.prescription import conflicts
 from clinical.recurrence import local_date
+from clinical.red_flags import required_questions
 from core.errors import Conflict, Problem
 from models.consents import ConsentPurpose
 from models.episodes import Episode, EpisodeStatus
@@ -113,14 +114,15 @@ async def require_ready(
     """
     where, patient_id = program.clinic_id, program.patient_id
     assert actor.therapist_id is not None
+    episode = select(Episode.status, Episode.body_region)
+    status, region = (
+        await session.execute(episode.where(Episode.clinic_id == where, Episode.id == program.episode_id))
+    ).one()
     problems = [
         *await _problems(licensing.may_treat(session, where, actor.therapist_id, patient_id, at=at)),
         *await _problems(agreements.require(session, where, patient_id, ConsentPurpose.TELEHEALTH, at=at)),
-        *await _red_flag_problems(session, program),
+        *await _red_flag_problems(session, program, region),
     ]
-    status = await session.scalar(
-        select(Episode.status).where(Episode.clinic_id == where, Episode.id == program.episode_id)
-    )
     if status is EpisodeStatus.DISCHARGED:
         problems.append(Problem("", "episode_discharged", "The episode is discharged."))
     if status is EpisodeStatus.ON_HOLD:
@@ -152,13 +154,17 @@ async def _contraindication_problems(session: AsyncSession, version: ProgramVers
     return []
 
 
-async def _red_flag_problems(session: AsyncSession, program: Program) -> list[Problem]:
-    """Tell what is missing of red-flag screens; a clear one counts until something urgent is found."""
+async def _red_flag_problems(session: AsyncSession, program: Program, region: str) -> list[Problem]:
+    """Tell what is missing of red-flag screens; a clear one counts until something urgent is found.
+
+    It must have asked what the program's region must answer: nothing about an ankle says that a back is safe.
+    """
     mine = (RedFlagScreen.clinic_id == program.clinic_id, RedFlagScreen.patient_id == program.patient_id)
     suspended = program.status is ProgramStatus.SUSPENDED_RED_FLAG
-    clear = (
-        RedFlagScreen.clear() & (RedFlagScreen.trigger == ScreenTrigger.UNLOCK) if suspended else RedFlagScreen.clear()
-    )
+    asked = RedFlagScreen.answers.op("?&")(cast(list(required_questions(region)), ARRAY(Text)))
+    clear = RedFlagScreen.clear() & asked
+    if suspended:
+        clear &= RedFlagScreen.trigger == ScreenTrigger.UNLOCK
     newest = func.max(RedFlagScreen.screened_at)
     found = (
         await session.execute(

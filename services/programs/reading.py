@@ -70,14 +70,15 @@ async def read(
         wanted = next((version for version in versions if version.number == number), None)
     if wanted is None:
         raise NotFound
-    hidden = actor.role is Role.PATIENT and program.status in HIDDEN_FROM_PATIENTS
+    advice = await _advice(session, actor, program)
+    hidden = actor.role is Role.PATIENT and (advice is not None or program.status in HIDDEN_FROM_PATIENTS)
     shown = None if hidden else await _version(session, wanted)
     return ProgramRead.model_validate(
         {
             **ProgramSummary.model_validate(program).model_dump(),
             "versions": [_summary(version) for version in versions],
             "shown": shown,
-            "advice": await _advice(session, program),
+            "advice": advice,
         }
     )
 
@@ -146,13 +147,23 @@ def _item(item: ProgramItem, ceiling: int) -> ProgramItemRead:
     return ProgramItemRead.model_validate(content)
 
 
-async def _advice(session: AsyncSession, program: Program) -> Advice | None:
-    """Say what to do instead, in the words the patient was shown when the red flag was found."""
-    if program.suspended_by_id is None:
+async def _advice(session: AsyncSession, actor: Actor, program: Program) -> Advice | None:
+    """Say what to do instead, in the words the patient was shown when the red flag was found.
+
+    For a patient one red flag that nobody has released stands before every program, also before one that has ended.
+    """
+    stops = RedFlagScreen.id == program.suspended_by_id
+    if actor.role is Role.PATIENT:
+        suspended = select(Program.suspended_by_id).where(
+            Program.clinic_id == program.clinic_id, Program.patient_id == program.patient_id
+        )
+        stops = RedFlagScreen.unresolved() | RedFlagScreen.id.in_(suspended)
+    elif program.suspended_by_id is None:
         return None
     told = await session.scalar(
-        select(RedFlagScreen.advice).where(
-            RedFlagScreen.clinic_id == program.clinic_id, RedFlagScreen.id == program.suspended_by_id
-        )
+        select(RedFlagScreen.advice)
+        .where(RedFlagScreen.clinic_id == program.clinic_id, RedFlagScreen.patient_id == program.patient_id, stops)
+        .order_by(RedFlagScreen.screened_at.desc(), RedFlagScreen.id.desc())
+        .limit(1)
     )
-    return Advice.model_validate(told)
+    return None if told is None else Advice.model_validate(told)

@@ -548,6 +548,44 @@ async def test_a_new_program_is_no_way_around_a_closed_flag(sessions: Sessions) 
     assert codes(refused.value.problems) == {"red_flag_screen_missing"}
 
 
+async def test_a_screen_about_another_region_does_not_open_the_way(sessions: Sessions) -> None:
+    """What an ankle need not answer (saddle, bladder, bowel …) nobody has asked before a back exercises."""
+    world = await care(sessions)
+    async with sessions.begin() as session:
+        await world.open(session)
+        form = EpisodeCreate(title="Ankle sprain", body_region="ankle_foot")
+        ankle = await episodes.create(session, world.bob, world.world.alice.id, form, at=NOW)
+    answers = dict.fromkeys(required_questions("ankle_foot"), "no")
+    screen = await world.screen(answers=answers, episode_id=str(ankle.id))
+    assert screen.complete
+    draft = await world.draft()
+    with pytest.raises(ProgramNotReady) as refused:
+        await world.activate(draft)
+    assert codes(refused.value.problems) == {"red_flag_screen_missing"}
+    await world.screen(answers=dict.fromkeys(required_questions("low_back"), "no"), episode_id=str(world.episode_id))
+    assert (await world.activate(draft)).status is ProgramStatus.ACTIVE
+
+
+async def test_a_red_flag_hides_the_exercises_of_programs_that_have_ended_too(sessions: Sessions) -> None:
+    world = await care(sessions)
+    before = await world.running()
+    program = await world.activate(await world.draft(), at=NOW)
+    screen = await world.screen(yes=["saddle"], at=NOW + DAY)
+    async with sessions.begin() as session:
+        await world.open(session)
+        episode = await session.get_one(Episode, (world.clinic_id, world.episode_id))
+        gone = EpisodeReason(reason="In hospital")
+        await episodes.discharge(session, world.bob, episode.id, gone, version=episode.version, at=NOW + DAY)
+    for ended in (before, program):
+        shown = await _get(world, ended.id, by="alice", at=NOW + DAY)
+        assert shown.shown is None
+        assert shown.advice is not None
+        assert shown.advice.level == "emergency_now"
+        assert (await _get(world, ended.id)).shown is not None  # the therapist's record is whole
+    await _close(world, screen, at=NOW + 2 * DAY)
+    assert (await _get(world, program.id, by="alice", at=NOW + 2 * DAY)).shown is not None
+
+
 # ------------------------------------------------------------------ the calendar
 
 

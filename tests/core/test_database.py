@@ -1,0 +1,21 @@
+import pytest
+
+from core.database import asyncpg_url, libpq_url
+from jobs.worker import conninfo
+
+SPELLINGS = [
+    "postgresql://role:se%2Fcret@db.example:5433/physio?sslmode=verify-full",
+    "postgresql+asyncpg://role:se%2Fcret@db.example:5433/physio?ssl=verify-full",
+]
+
+
+@pytest.mark.parametrize("url", SPELLINGS)
+def test_an_address_may_be_written_for_either_driver(url: str) -> None:
+    assert libpq_url(url) == SPELLINGS[0]
+    assert asyncpg_url(url).render_as_string(hide_password=False) == SPELLINGS[1]
+
+
+def test_the_queue_connects_with_the_same_tls_as_everybody() -> None:
+    told = conninfo(SPELLINGS[1])
+    assert "sslmode=verify-full" in told
+    assert "search_path=procrastinate" in told
