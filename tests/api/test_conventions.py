@@ -531,6 +531,7 @@ async def test_asyncpg_errors_of_hot_paths_mean_the_same() -> None:
     assert refusal_of(asyncpg.InterfaceError("another operation is in progress")).code == "internal_error"
     assert refusal_of(asyncpg.LockNotAvailableError()).code == "locked"
     assert refusal_of(asyncpg.ConnectionDoesNotExistError()).code == "unavailable"
+    assert refusal_of(asyncpg.InternalClientError("got result for unknown protocol state 3")).code == "unavailable"
     assert refusal_of(StaleDataError()).code == "locked"
 
 

@@ -1,4 +1,4 @@
-"""A patient who moves takes his check-ins along."""
+"""A patient who moves takes his check-ins along; record numbers count on."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from core.database import Sessions
 from models.check_ins import CheckInPlan
 from models.patients import Patient
 from schemas.check_ins import PlanIn
-from schemas.patients import PatientChange
+from schemas.patients import PatientChange, PatientCreate
 from services import patients
 from services.check_ins import plans
 from tests.factories import NOW
@@ -35,3 +35,16 @@ async def test_check_in_plans_follow_a_new_zone(sessions: Sessions) -> None:
             (True, "America/New_York"),
             (False, "Europe/Berlin"),
         ]
+
+
+async def test_record_numbers_count_on_past_six_digits(sessions: Sessions) -> None:
+    made = await care(sessions)
+    person = {"given_name": "Ann", "family_name": "Other", "birth_date": "1990-05-17", "zone": "Europe/Berlin"}
+    async with sessions.begin() as session:
+        await made.open(session)
+        numbers = []
+        for number in ("P999999", None, None):
+            form = PatientCreate.model_validate(person | {"record_number": number})
+            row = await patients.create(session, made.bob, form, at=NOW)
+            numbers.append(row.record_number)
+    assert numbers == ["P999999", "P1000000", "P1000001"]

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import select, update
 
+from clinical.red_flags import required_questions
 from core.database import Sessions
 from core.errors import Forbidden, NotFound, Refusal, Stale
 from models.consents import Consent
@@ -16,6 +17,7 @@ from models.identity import Role
 from models.patients import Patient
 from models.programs import Program, ProgramStatus
 from models.red_flag_screens import RedFlagScreen
+from schemas.episodes import EpisodeCreate, EpisodeReason
 from schemas.pages import Page
 from schemas.programs import (
     ProgramCreate,
@@ -25,7 +27,7 @@ from schemas.programs import (
     ProgramVersionCreate,
 )
 from schemas.red_flag_screens import RedFlagScreenClose
-from services import programs, red_flag_screens
+from services import episodes, programs, red_flag_screens
 from services.access import Actor
 from services.programs.authoring import Contraindicated, EpisodeDischarged, ProgramRefused
 from services.programs.lifecycle import ProgramNotReady

@@ -167,6 +167,7 @@ async def test_a_human_contacts_the_patient_and_then_closes(sessions: Sessions) 
             await red_flag_screens.close(session, world.bob, screen.id, CLOSE, version=1, at=NOW)
         row = await red_flag_screens.close(session, world.bob, screen.id, CLOSE, version=2, at=NOW)
         assert (row.status, row.closed_by, row.closed_at) == (ScreenStatus.CLOSED, world.bob.account_id, NOW)
+        assert row.outcome_note == "Reached by phone, on the way to hospital.\n\nSeen today."
     async with sessions.begin() as session:
         await world.open(session)
         with pytest.raises(red_flag_screens.ScreenClosed):

@@ -54,6 +54,7 @@ async def test_a_plan_may_begin_later_and_ends_before_its_first_day_is_empty(sta
         ({"after_hours": 24}, {"/after_hours": "after_hours"}),
         ({"frequency": "after_session", "after_hours": 12}, {"/after_hours": "after_hours"}),
         ({"starts_on": "2026-03-01"}, {"/starts_on": "in_the_past"}),
+        ({"starts_on": "9999-12-30"}, {"/starts_on": "too_far_ahead"}),
         ({"starts_on": "2026-03-05", "ends_on": "2026-03-04"}, {"/ends_on": "before_start"}),
     ],
 )
