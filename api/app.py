@@ -12,11 +12,13 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse
 
-from api import docs, errors, openapi, operations
+from api import docs, errors, openapi
 from api.front import Front, Limiter
 from api.routers import COMPLETE, ROUTERS
 from api.routes import PUBLIC, Route
 from api.state import State
+from clinical import consents, library
+from core import revisions
 from core.crypto import derive_key
 from core.database import Sessions, make_engine, make_sessions
 from core.settings import Settings
@@ -48,7 +50,9 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        state.head = operations.head()
+        state.head = revisions.head()
+        library.load()  # a broken file stops the start, with its name and line
+        consents.load()
         own = None
         if state.sessions is None:
             if settings.api_database_url is None:

@@ -1,6 +1,7 @@
 """Turns every kind of refusal, and every accident, into problem+json (RFC 9457). Only this module knows statuses."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import asyncpg
@@ -243,8 +244,8 @@ def problems(errors: Iterable[Mapping[str, Any]]) -> list[Problem]:
             "missing" if error["type"] == "missing" else str(error["type"]),
             _message(error),
         )
-        for error in errors
-    ][:100]
+        for error in islice(errors, 100)
+    ]
 
 
 def pointer(place: Sequence[str | int]) -> str:

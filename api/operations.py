@@ -3,7 +3,6 @@
 import asyncio
 import time
 from enum import StrEnum
-from pathlib import Path
 from typing import Literal
 
 import asyncpg
@@ -86,13 +85,3 @@ async def _look(state: State) -> str | None:
     except (OSError, sqlalchemy.exc.SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError):
         return Reason.DATABASE
     return None if present == state.head else Reason.MIGRATIONS
-
-
-def head() -> str | None:
-    """Give the revision that this code expects, or None where the migrations do not lie beside it."""
-    folder = Path(__file__).resolve().parent.parent / "alembic"
-    if not (folder / "env.py").exists():
-        return None
-    from alembic.script import ScriptDirectory  # noqa: PLC0415 - a slow import that only a starting server needs
-
-    return ScriptDirectory(str(folder)).get_current_head()

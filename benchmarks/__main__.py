@@ -47,7 +47,7 @@ def main(
     wrong = set(only or ()) - MEASURES.keys()
     if wrong:
         raise typer.BadParameter(f"there is no measure {', '.join(sorted(wrong))}")
-    console = Console(width=None if sys.stdout.isatty() else 130)
+    console = Console(width=None if sys.stdout.isatty() else 150)
     size = dataset.Size(min(patients, 40), 28, seed) if quick else dataset.Size(patients, seed=seed)
     results: list[Result] = []
     with folder(keep) as place, console.status("starting") as status:

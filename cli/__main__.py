@@ -87,10 +87,11 @@ def openapi() -> None:
 def migrate() -> None:
     """Bring the schema to the newest revision."""
     from cli import migrations  # noqa: PLC0415
+    from core.revisions import head  # noqa: PLC0415
 
     with one_machine() as settings:
         migrations.upgrade(owner_url(settings))
-        console.print(f"physio: the schema is at {migrations.head()}")
+        console.print(f"physio: the schema is at {head()}")
 
 
 @database.command("roles")
@@ -223,7 +224,7 @@ def _migrate_if_needed(settings: Settings) -> bool:
     """Run missing revisions; true when the schema was empty before."""
     import psycopg  # noqa: PLC0415
 
-    from cli import migrations  # noqa: PLC0415
+    from core.revisions import head  # noqa: PLC0415
 
     url = owner_url(settings)
     with psycopg.connect(_libpq(url), autocommit=True) as owner:
@@ -233,7 +234,9 @@ def _migrate_if_needed(settings: Settings) -> bool:
             if there is None or not there[0]
             else owner.execute("SELECT version_num FROM alembic_version").fetchone()
         )
-    if known is None or known[0] != migrations.head():
+    if known is None or known[0] != head():
+        from cli import migrations  # noqa: PLC0415 - Alembic is slow to load, and rarely needed
+
         migrations.upgrade(url)
     return known is None
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 
 HOME = Path(__file__).resolve().parent.parent
 
@@ -14,13 +13,6 @@ def config(url: str) -> Config:
     made = Config(toml_file=HOME / "pyproject.toml")
     made.attributes["url"] = url
     return made
-
-
-def head() -> str:
-    """Give the newest revision."""
-    found = ScriptDirectory.from_config(config("")).get_current_head()
-    assert found is not None
-    return found
 
 
 def upgrade(url: str) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import LargeBinary, Numeric, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Base, Identified, Json, OfClinic, check, index, of_clinic, within
+from models.base import Base, Identified, Json, OfClinic, check, index, within
 
 
 class ExerciseSession(Identified, Base):
@@ -21,8 +21,7 @@ class ExerciseSession(Identified, Base):
     """
 
     __tablename__ = "exercise_sessions"
-    __table_args__ = (
-        of_clinic(),
+    __table_args__ = (  # no key to the clinic itself: the patient's holds it, and a log is checked often
         within("patient_id", "patients"),
         within("program_id", "programs"),
         within("version_id", "program_versions"),
@@ -71,7 +70,6 @@ class SessionItem(OfClinic, Base):
 
     __tablename__ = "session_items"
     __table_args__ = (
-        of_clinic(),
         within("session_id", "exercise_sessions"),
         within("item_id", "program_items"),
         check("pain_before", "pain_before BETWEEN 0 AND 10"),

@@ -25,7 +25,7 @@ WITH me AS MATERIALIZED (
 ), program AS MATERIALIZED (
   SELECT g.* FROM me JOIN programs g ON g.clinic_id = $1 AND g.patient_id = me.id
     AND g.status IN ('active', 'paused', 'suspended_red_flag')
-  ORDER BY g.created_at DESC LIMIT 1
+  ORDER BY (g.status = 'active') DESC, g.created_at DESC LIMIT 1
 ), version AS MATERIALIZED (
   SELECT v.* FROM me, program g JOIN program_versions v ON v.clinic_id = $1 AND v.program_id = g.id
   WHERE v.in_force @> me.today AND g.status = 'active'

@@ -12,6 +12,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from cli import migrations
+from core import revisions
 from dev import squawk
 from dev.cluster import Cluster
 from tests.conftest import Database
@@ -89,7 +90,7 @@ async def test_running_the_revisions_again_changes_nothing(empty: Database) -> N
     with ThreadPoolExecutor(1) as thread:
         thread.submit(migrations.upgrade, empty.owner).result()
     connection = await asyncpg.connect(empty.superuser.replace("+asyncpg", ""))
-    assert await connection.fetchval("SELECT version_num FROM alembic_version") == migrations.head()
+    assert await connection.fetchval("SELECT version_num FROM alembic_version") == revisions.head()
     await connection.close()
 
 
@@ -104,7 +105,7 @@ def scripts() -> ScriptDirectory:
 def test_the_revisions_stand_in_one_line() -> None:
     assert len(scripts().get_heads()) == 1
     assert len(scripts().get_bases()) == 1
-    assert migrations.head() == scripts().get_current_head()
+    assert revisions.head() == scripts().get_current_head()
 
 
 def test_revisions_lean_on_no_model_and_say_what_they_do() -> None:

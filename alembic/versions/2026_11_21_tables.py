@@ -12,6 +12,27 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "audit_events",
+        sa.Column("clinic_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), server_default=sa.text("uuidv7()"), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("account_id", sa.Uuid(), nullable=True),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("sign_in_id", sa.Uuid(), nullable=True),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("resource_type", sa.Text(), nullable=False),
+        sa.Column("resource_id", sa.Uuid(), nullable=True),
+        sa.Column("patient_id", sa.Uuid(), nullable=True),
+        sa.Column("request_id", sa.Text(), nullable=True),
+        sa.Column(
+            "xid", sa.BigInteger(), server_default=sa.text("(pg_current_xact_id()::text)::bigint"), nullable=False
+        ),
+        sa.CheckConstraint("action ~ '^[a-z_]+\\.[a-z_]+$'", name=op.f("ck_audit_events_action")),
+        sa.PrimaryKeyConstraint("clinic_id", "id", name=op.f("pk_audit_events")),
+    )
+    op.create_index("ix_audit_events_patient_id", "audit_events", ["clinic_id", "patient_id", "at"], unique=False)
+    op.create_index("ix_audit_events_xid", "audit_events", ["clinic_id", "xid", "id"], unique=False)
+    op.create_table(
         "clinics",
         sa.Column("id", sa.Uuid(), server_default=sa.text("uuidv7()"), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
@@ -84,28 +105,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_job_runs")),
     )
     op.create_index("ix_job_runs_job", "job_runs", ["job", "started_at"], unique=False)
-    op.create_table(
-        "audit_events",
-        sa.Column("clinic_id", sa.Uuid(), nullable=False),
-        sa.Column("id", sa.Uuid(), server_default=sa.text("uuidv7()"), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("account_id", sa.Uuid(), nullable=True),
-        sa.Column("role", sa.Text(), nullable=False),
-        sa.Column("sign_in_id", sa.Uuid(), nullable=True),
-        sa.Column("action", sa.Text(), nullable=False),
-        sa.Column("resource_type", sa.Text(), nullable=False),
-        sa.Column("resource_id", sa.Uuid(), nullable=True),
-        sa.Column("patient_id", sa.Uuid(), nullable=True),
-        sa.Column("request_id", sa.Text(), nullable=True),
-        sa.Column(
-            "xid", sa.BigInteger(), server_default=sa.text("(pg_current_xact_id()::text)::bigint"), nullable=False
-        ),
-        sa.CheckConstraint("action ~ '^[a-z_]+\\.[a-z_]+$'", name=op.f("ck_audit_events_action")),
-        sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_audit_events_clinic_id")),
-        sa.PrimaryKeyConstraint("clinic_id", "id", name=op.f("pk_audit_events")),
-    )
-    op.create_index("ix_audit_events_patient_id", "audit_events", ["clinic_id", "patient_id", "at"], unique=False)
-    op.create_index("ix_audit_events_xid", "audit_events", ["clinic_id", "xid", "id"], unique=False)
     op.create_table(
         "idempotency_keys",
         sa.Column("clinic_id", sa.Uuid(), nullable=False),
@@ -1527,7 +1526,6 @@ def upgrade() -> None:
             ["program_versions.clinic_id", "program_versions.id"],
             name=op.f("fk_exercise_sessions_clinic_id_version_id"),
         ),
-        sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_exercise_sessions_clinic_id")),
         sa.PrimaryKeyConstraint("clinic_id", "id", name=op.f("pk_exercise_sessions")),
     )
     op.create_index(
@@ -1673,7 +1671,6 @@ def upgrade() -> None:
             ["exercise_sessions.clinic_id", "exercise_sessions.id"],
             name=op.f("fk_session_items_clinic_id_session_id"),
         ),
-        sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_session_items_clinic_id")),
         sa.PrimaryKeyConstraint("clinic_id", "session_id", "item_id", name=op.f("pk_session_items")),
     )
     op.create_index("ix_session_items_item_id", "session_items", ["clinic_id", "item_id"], unique=False)
@@ -1769,11 +1766,11 @@ def downgrade() -> None:
     op.drop_table("memberships", schema="identity")
     op.drop_index("ix_idempotency_keys_created_at", table_name="idempotency_keys")
     op.drop_table("idempotency_keys")
-    op.drop_index("ix_audit_events_xid", table_name="audit_events")
-    op.drop_index("ix_audit_events_patient_id", table_name="audit_events")
-    op.drop_table("audit_events")
     op.drop_index("ix_job_runs_job", table_name="job_runs")
     op.drop_table("job_runs")
     op.drop_table("throttles", schema="identity")
     op.drop_table("accounts", schema="identity")
     op.drop_table("clinics")
+    op.drop_index("ix_audit_events_xid", table_name="audit_events")
+    op.drop_index("ix_audit_events_patient_id", table_name="audit_events")
+    op.drop_table("audit_events")

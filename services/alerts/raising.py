@@ -189,7 +189,7 @@ async def tell(
         FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[]) AS a(clinic_id, patient_id, alert_id, level)
         JOIN care_links l ON l.clinic_id = a.clinic_id AND l.patient_id = a.patient_id AND l.during @> $5::timestamptz
         JOIN therapists t ON t.clinic_id = l.clinic_id AND t.id = l.therapist_id
-        WHERE t.account_id IS NOT NULL
+        WHERE t.account_id IS NOT NULL AND t.status = 'active'
         ORDER BY a.alert_id, (l.role = 'lead') DESC, lower(l.during)
         """,
         *([one[position] for one in about] for position in range(4)),

@@ -8,10 +8,10 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 from pydantic import SecretStr
 
-from api import operations
 from api.app import NotWired, create_app
 from api.front import Limiter
 from api.state import of
+from core import revisions
 from core.database import Sessions, make_engine
 from core.settings import Settings
 from tests.api.conftest import client_of
@@ -26,7 +26,7 @@ async def test_a_living_process_says_so_without_a_database(settings: Settings) -
 
 async def test_readiness_means_a_database_at_our_revision(app: FastAPI, client: AsyncClient) -> None:
     state = of(app)
-    state.head = operations.head()
+    state.head = revisions.head()
     assert (await client.get("/readyz")).json() == {"status": "ready", "reason": None}
     state.head = "later"
     assert (await client.get("/readyz")).status_code == 200, "a finding stands for a second"
@@ -74,7 +74,7 @@ async def test_the_app_makes_and_closes_its_own_engine(settings: Settings, sessi
     own = create_app(settings.model_copy(update={"api_database_url": SecretStr(database.api)}))
     async with own.router.lifespan_context(own):
         assert of(own).engine is not None
-        assert of(own).head == operations.head() is not None
+        assert of(own).head == revisions.head() is not None
     assert of(own).draining
     nowhere = create_app(settings)
     with pytest.raises(NotWired, match="PHYSIO_API_DATABASE_URL"):

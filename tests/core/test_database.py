@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import pytest
 
+from core import revisions
 from core.database import asyncpg_url, libpq_url
 from jobs.worker import conninfo
 
@@ -19,3 +22,13 @@ def test_the_queue_connects_with_the_same_tls_as_everybody() -> None:
     told = conninfo(SPELLINGS[1])
     assert "sslmode=verify-full" in told
     assert "search_path=procrastinate" in told
+
+
+def test_the_newest_revision_is_found_and_there_is_one(tmp_path: Path) -> None:
+    assert revisions.head(tmp_path) is None
+    (tmp_path / "a.py").write_text('revision = "a"\ndown_revision = None\n')
+    (tmp_path / "b.py").write_text('revision = "b"\ndown_revision = "a"\n')
+    assert revisions.head(tmp_path) == "b"
+    (tmp_path / "c.py").write_text('revision = "c"\ndown_revision = "a"\n')
+    with pytest.raises(ValueError, match="2 heads"):
+        revisions.head(tmp_path)

@@ -8,8 +8,10 @@ from sqlalchemy import select
 from core.database import Sessions, bind_clinic
 from core.errors import Forbidden, NotFound, Stale
 from models.alerts import Alert, AlertEvent, AlertLevel, AlertOutcome, AlertStatus
+from models.care_team import CareRole
 from models.notifications import Notification
 from models.red_flag_screens import ScreenOutcome, ScreenStatus
+from models.therapists import Therapist, TherapistStatus
 from schemas.pages import Page
 from services import alerts
 from tests.factories import NOW, link
@@ -84,6 +86,19 @@ async def test_a_repeat_adds_an_event_and_may_raise_the_level_but_never_lower_it
     assert (lower.level, lower.repeats) == (AlertLevel.HIGH, 2)
     assert await events(ward, first.id) == ["raised", "acknowledged", "repeated", "repeated"]
     assert await letters(ward) == [f"alert_raised:{first.id}:high"]
+
+
+async def test_the_letter_goes_to_somebody_who_still_works_here(ward: Care) -> None:
+    async with ward.sessions.begin() as session:
+        await ward.open(session)
+        await link(session, ward.world.alice, ward.world.carol, CareRole.MEMBER)
+        bob = await session.get_one(Therapist, (ward.clinic_id, ward.world.bob.id))
+        bob.status = TherapistStatus.INACTIVE
+    await raise_(ward, level="high")
+    async with ward.sessions() as session:
+        await ward.open(session)
+        told = await session.scalars(select(Notification.account_id).where(Notification.clinic_id == ward.clinic_id))
+        assert list(told) == [ward.world.actors["carol"].account_id]
 
 
 @pytest.mark.parametrize(

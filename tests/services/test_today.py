@@ -1,5 +1,6 @@
 """A patient's day in one call: in his own zone, with the dose, the ceiling, and whom to call."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,9 +13,10 @@ from core.errors import Forbidden, NotFound
 from models.check_ins import CheckIn, CheckInStatus
 from models.identity import Role
 from models.patients import Patient
+from schemas.episodes import EpisodeCreate
 from schemas.programs import ProgramPauseIn
 from schemas.today import Today
-from services import programs, today
+from services import episodes, programs, today
 from services.access import Actor
 from tests.factories import NOW, locate
 from tests.services.caring import DAY, MOBILITY, STRENGTH, Care, care
@@ -149,6 +151,24 @@ async def test_a_paused_program_plans_nothing(alices: Care) -> None:
     seen = await day(alices, at=NOW + DAY)
     assert seen.program is not None
     assert (seen.program.status, seen.program.sessions, seen.program.advice) == ("paused", [], None)
+
+
+async def test_a_paused_program_of_another_episode_hides_none_that_is_active(alices: Care) -> None:
+    back = await alices.running()
+    async with alices.sessions.begin() as session:
+        await alices.open(session)
+        hip_pain = EpisodeCreate(title="Hip pain", body_region="hip")
+        hip = await episodes.create(session, alices.bob, alices.world.alice.id, hip_pain, at=NOW)
+    second = await replace(alices, episode_id=hip.id).draft()
+    second = await alices.activate(second)
+    async with alices.sessions.begin() as session:
+        await alices.open(session)
+        away = ProgramPauseIn(reason="Holiday", kind="holiday_agreed")
+        await programs.pause(session, alices.bob, second.id, away, version=second.version, at=NOW)
+    program = (await day(alices)).program
+    assert program is not None
+    assert (program.program_id, program.status) == (back.id, "active")
+    assert program.sessions
 
 
 async def test_a_suspended_program_shows_no_exercise_but_what_to_do_instead(alices: Care) -> None:
