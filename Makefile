@@ -22,7 +22,7 @@ test: $(DEV)  ## Run all tests, against a PostgreSQL of their own
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 .PHONY: check
-check: lint types imports squawk cover  ## Everything CI runs: lint, types, imports, migrations, tests with coverage
+check: lint types imports squawk cover contract  ## Everything CI runs: lint, types, imports, migrations, tests, coverage
 
 .PHONY: lint
 lint: $(DEV)  ## Style, by ruff
@@ -44,9 +44,13 @@ squawk: $(DEV)  ## Migrations that would hurt a running clinic, by squawk
 .PHONY: cover
 cover: $(DEV)
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal --cov --cov-report=
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal --cov --cov-report= --ignore=tests/contract/test_schemathesis.py
 	@$(BIN)/coverage report --fail-under=95 --format=total >/dev/null || { $(BIN)/coverage report; exit 1; }
 	@$(BIN)/coverage report --include='clinical/*' --fail-under=100 --skip-covered
+
+.PHONY: contract
+contract: $(DEV)  ## Attack every operation with what its OpenAPI document allows and forbids, by schemathesis
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/contract/test_schemathesis.py
 
 .PHONY: bench
 bench: $(DEV)  ## Measure speed and memory as ratios to a floor in the same run

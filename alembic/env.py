@@ -8,6 +8,7 @@ from alembic import context
 from sqlalchemy import Connection, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from core.database import asyncpg_url
 from models import Base
 from models.base import IDENTITY
 
@@ -41,7 +42,7 @@ def run(connection: Connection) -> None:
 
 async def online(url: str) -> None:
     """Connect as the owner, never through a pooler."""
-    engine = create_async_engine(url, poolclass=pool.NullPool, hide_parameters=True)
+    engine = create_async_engine(asyncpg_url(url), poolclass=pool.NullPool, hide_parameters=True)
     async with engine.connect() as connection:
         await connection.run_sync(run)
     await engine.dispose()

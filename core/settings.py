@@ -106,7 +106,8 @@ def _in_clear(url: str) -> bool:
     parts = urlsplit(url)
     query = parse_qs(parts.query)
     host = query.get("host", [parts.hostname or ""])[0]
-    return not (host.startswith("/") or host in LOOPBACK or TLS.intersection(query.get("ssl", [])))
+    modes = query.get("ssl", []) + query.get("sslmode", [])  # asyncpg's word for it, and libpq's
+    return not (host.startswith("/") or host in LOOPBACK or TLS.intersection(modes))
 
 
 def load() -> Settings:

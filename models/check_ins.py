@@ -1,6 +1,5 @@
 """Check-in plans, the check-ins they make, and the answers."""
 
-from collections.abc import Sequence
 from datetime import date, datetime, time
 from enum import StrEnum
 from typing import Any
@@ -161,6 +160,3 @@ class CheckInAnswer(OfClinic, Base):
     device_zone: Mapped[str | None]
     raised: Mapped[list[Any]] = mapped_column(JSONB, server_default=text("'[]'::jsonb"))
     body_sha256: Mapped[bytes] = mapped_column(LargeBinary)
-
-
-ANSWERED: Sequence[CheckInStatus] = (CheckInStatus.SUBMITTED, CheckInStatus.LATE)

@@ -15,10 +15,10 @@ from models.programs import Program, ProgramStatus
 from services import alerts, clinics, programs
 
 _DONE = """
-SELECT s.local_date, s.slot, max(s.items_done)::int AS done FROM exercise_sessions s
+SELECT s.program_id, s.local_date, s.slot, max(s.items_done)::int AS done FROM exercise_sessions s
 WHERE s.clinic_id = $1 AND s.patient_id = $2 AND s.local_date BETWEEN $3 AND $4
   AND NOT EXISTS (SELECT FROM exercise_sessions n WHERE n.clinic_id = $1 AND n.supersedes_id = s.id)
-GROUP BY s.local_date, s.slot
+GROUP BY s.program_id, s.local_date, s.slot
 """
 
 
@@ -46,12 +46,12 @@ async def review(session: AsyncSession, clinic_id: UUID, *, at: datetime, dry_ru
         first = last - timedelta(days=escalation.adherence_window_days() - 1)
         planned = await programs.planned(session, clinic_id, patient_id, first, last, episode_id=episode_id)
         rows = await fetch(session, _DONE, clinic_id, patient_id, first, last)
-        done = {(row["local_date"], row["slot"]): row["done"] for row in rows}
+        done = {(row["program_id"], row["local_date"], row["slot"]): row["done"] for row in rows}
         measured = adherence(
             [
                 PlannedSession(
                     prescribed_items=len(each.items),
-                    done_items=done.get((each.on, each.slot), 0),
+                    done_items=done.get((each.program_id, each.on, each.slot), 0),
                     excused=each.excused is not None,
                 )
                 for each in planned

@@ -1,6 +1,7 @@
 """Invitations: one person, one clinic, one role, once.
 
-The code goes to the person's own address and is bound to the person's own record; the clinic keeps only its hash.
+The code is given to whoever invites, to be handed on, and is bound to the person's own record; the clinic keeps only
+its hash. An e-mail to the person's own address says that it waits, without it.
 Accepting makes the account with the invited address, or ties the one that exists when its password is right.
 """
 

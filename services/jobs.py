@@ -18,18 +18,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.crypto import new_id
 from core.database import CLINIC, Sessions
-from core.errors import NotFound
+from core.errors import Forbidden, NotFound
 from integrations.email import DeliveryFailed, DeliveryRefused, EmailSender
 from models.idempotency import IdempotencyKey
 from models.jobs import JobRun
 from schemas.jobs import JobOut, JobRunOut
-from services import access, adherence, alerts, check_ins, consents, letters, licenses, notifications
+from services import access, adherence, alerts, check_ins, consents, letters, licenses, notifications, throttling
 from services.access import Action, Actor
 from services.timetable import TIMETABLE
 
 Counts = dict[str, int]
 
 KEYS_KEPT = timedelta(days=30)
+ANY_JOB = "*"
+"""The scope of a service that may run every job."""
 LEASED_AT_ONCE = 20
 """Letters taken in one go: even if the mail server lets each time out, they are done before the lease runs out."""
 
@@ -139,9 +141,15 @@ async def _review_adherence(reach: Reach, at: datetime, *, dry_run: bool) -> Cou
 
 
 async def _housekeeping(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
-    """Forget old Idempotency-Keys; only the sweeper may, so a run for one clinic finds nothing to do."""
+    """Forget old Idempotency-Keys and throttles that hold nobody back.
+
+    Only the sweeper may forget the keys, and throttles are of no clinic: a run for one clinic finds nothing to do.
+    """
     if reach.clinic_id is not None:
         return {"keys": 0}
+    if not dry_run:
+        async with reach.worker.begin() as session:
+            await throttling.forget(session, at=at)
     async with reach.sweep(dry_run=dry_run) as session:
         gone = delete(IdempotencyKey).where(IdempotencyKey.created_at < at - KEYS_KEPT)
         rows = await session.scalars(
@@ -183,8 +191,13 @@ async def run(job: str, reach: Reach, *, at: datetime, dry_run: bool = False) ->
 
 
 async def start(actor: Actor, job: str, reach: Reach, *, at: datetime, dry_run: bool) -> JobRunOut:
-    """Run a job for a service account; `reach` is bound to its clinic. Raises Forbidden, NotFound."""
+    """Run a job for a service account; `reach` is bound to its clinic.
+
+    Raises Forbidden, also for a job that is not among the account's scopes; NotFound.
+    """
     access.require(actor, Action.RUN_JOBS)
+    if actor.scopes.isdisjoint({job, ANY_JOB}):
+        raise Forbidden
     return await run(job, reach, at=at, dry_run=dry_run)
 
 

@@ -26,13 +26,10 @@ from schemas.outcomes import OutcomeCreate, OutcomeRead, OutcomeScored
 from schemas.pages import Page, Paged, fetch
 from services import access, alerts, audit, instruments, places
 from services.access import Action, Actor
+from services.episodes import EpisodeClosed
 
 SKEW = timedelta(minutes=5)
 """How far a device's clock may be ahead."""
-
-
-class EpisodeClosed(Conflict):
-    """This episode is discharged."""
 
 
 class AdministeredAtRefused(Invalid):

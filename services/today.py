@@ -37,7 +37,8 @@ SELECT me.zone, me.today, program.id AS program_id, program.title, program.statu
   (SELECT jsonb_agg(to_jsonb(i) ORDER BY i.position) FROM version v
      JOIN program_items i ON i.clinic_id = $1 AND i.version_id = v.id) AS items,
   (SELECT coalesce(jsonb_agg(s.slot), '[]') FROM exercise_sessions s
-    WHERE s.clinic_id = $1 AND s.patient_id = me.id AND s.local_date = me.today) AS done,
+    WHERE s.clinic_id = $1 AND s.patient_id = me.id AND s.local_date = me.today AND s.program_id = program.id
+      AND NOT EXISTS (SELECT FROM exercise_sessions n WHERE n.clinic_id = $1 AND n.supersedes_id = s.id)) AS done,
   (SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.due_at), '[]') FROM (
      SELECT id, question_set, local_date, status, opens_at, due_at, closes_at, late_until FROM check_ins
      WHERE clinic_id = $1 AND patient_id = me.id AND status IN ('due', 'open')

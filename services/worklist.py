@@ -61,8 +61,9 @@ WITH seen AS (
   CROSS JOIN LATERAL (
     SELECT max(administered_at) FILTER (
       WHERE change -> 'worsened_points' = 'true' OR change -> 'worsened_percent' = 'true') AS worse_at
-    FROM outcomes WHERE clinic_id = $1 AND patient_id = p.id
-      AND administered_at > $3::timestamptz - interval '14 days') o
+    FROM outcomes r WHERE clinic_id = $1 AND patient_id = p.id
+      AND administered_at > $3::timestamptz - interval '14 days'
+      AND NOT EXISTS (SELECT FROM outcomes n WHERE n.clinic_id = $1 AND n.supersedes_id = r.id)) o
   CROSS JOIN LATERAL (
     SELECT coalesce(bool_or(status = 'suspended_red_flag'), false) AS suspended
     FROM programs WHERE clinic_id = $1 AND patient_id = p.id) g

@@ -29,7 +29,6 @@ from services import access, alerts, places
 from services.access import Action, Actor
 
 CRISIS = "ES02"
-FLARE_PLAN = "start_flare_plan"
 UUID_VERSION = 7
 
 STEPS: Mapping[str, str] = {

@@ -23,7 +23,7 @@ from services.access import Action, Actor
 from services.check_ins.sweeps import materialize_plan
 
 ON_HOLD = "episode_on_hold"
-"""Reason of a plan that rests because its episode does; it goes on with it."""
+"""Reason of a plan that rests because its episode does; it is resumed by hand."""
 
 LATEST = timedelta(days=366)
 """How far ahead a plan may begin."""
@@ -40,7 +40,7 @@ class PlanRefused(Invalid):
 
 
 class EpisodeNotOpen(Conflict):
-    """This episode is discharged."""
+    """This episode is discharged or on hold."""
 
 
 class PlanNotActive(Conflict):
@@ -56,7 +56,8 @@ async def create(session: AsyncSession, actor: Actor, episode_id: UUID, form: Pl
 
     Raises NotFound, EpisodeNotOpen, PlanRefused.
     """
-    episode = await access.subject(session, actor, Action.PLAN_CHECK_INS, Episode, episode_id, at=at)
+    # Locked: a discharge that comes meanwhile waits, and ends this plan too.
+    episode = await access.subject(session, actor, Action.PLAN_CHECK_INS, Episode, episode_id, at=at, lock=True)
     if episode.status is EpisodeStatus.DISCHARGED:
         raise EpisodeNotOpen
     zone = form.zone or await _zone_of(session, actor.clinic_id, episode.patient_id)

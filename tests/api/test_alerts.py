@@ -43,7 +43,7 @@ async def test_a_scheduler_outside_runs_a_job_for_its_clinic(client: AsyncClient
     ward = await care(sessions, now=datetime.now(UTC))
     async with sessions.begin() as session:
         await bind_clinic(session, ward.clinic_id)
-        service = await make_actor(session, ward.clinic_id, Role.SERVICE)
+        service = await make_actor(session, ward.clinic_id, Role.SERVICE, scopes=["*"])
         headers = bearer(await sign_in(session, service))
     ran = await client.post("/v1/jobs/check-ins.dispatch/runs", json={}, headers=headers)
     assert (ran.status_code, ran.json()["status"]) == (201, "succeeded")

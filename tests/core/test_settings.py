@@ -46,6 +46,7 @@ def test_a_complete_production_starts() -> None:
     make(**PRODUCTION)
     make(**PRODUCTION | {"api_database_url": "postgresql+asyncpg://physio_api:pw@/physio?host=/run/postgresql"})
     make(**PRODUCTION | {"api_database_url": "postgresql+asyncpg://physio_api:pw@db/physio", "plain_database": True})
+    make(**PRODUCTION | {"api_database_url": "postgresql://physio_api:pw@db.example/physio?sslmode=verify-full"})
     make(**PRODUCTION | {"public_url": "http://127.0.0.1:8000"})
 
 

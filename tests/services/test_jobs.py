@@ -170,7 +170,7 @@ async def test_a_service_account_runs_jobs_and_the_office_looks_at_them(
     ward: Care, reach: jobs.Reach, sessions: Sessions
 ) -> None:
     async with sessions.begin() as session:
-        service = await make_actor(session, ward.clinic_id, Role.SERVICE)
+        service = await make_actor(session, ward.clinic_id, Role.SERVICE, scopes=["*"])
     with pytest.raises(Forbidden):
         await jobs.start(ward.bob, "check-ins.dispatch", reach, at=NOW, dry_run=False)
     for entry in TIMETABLE:
@@ -188,6 +188,16 @@ async def test_a_service_account_runs_jobs_and_the_office_looks_at_them(
         assert {one.job: one.backlog for one in shown}["notifications.deliver"] == 1
         with pytest.raises(Forbidden):
             await jobs.browse(session, ward.alice, at=NOW)
+
+
+async def test_a_service_account_runs_no_job_beyond_its_scopes(
+    ward: Care, reach: jobs.Reach, sessions: Sessions
+) -> None:
+    async with sessions.begin() as session:
+        service = await make_actor(session, ward.clinic_id, Role.SERVICE, scopes=["check-ins.dispatch"])
+    await jobs.start(service, "check-ins.dispatch", reach, at=NOW, dry_run=False)
+    with pytest.raises(Forbidden):
+        await jobs.start(service, "notifications.deliver", reach, at=NOW, dry_run=True)
 
 
 async def test_licenses_and_consents_run_out(ward: Care, reach: jobs.Reach, sessions: Sessions) -> None:

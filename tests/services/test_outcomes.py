@@ -15,8 +15,9 @@ from models.outcomes import Outcome
 from schemas.outcomes import OutcomeCreate, OutcomeScored
 from schemas.pages import Page
 from services import outcomes
+from services.episodes import EpisodeClosed
 from services.instruments import UnknownInstrument
-from services.outcomes import AdministeredAtRefused, EpisodeClosed, SupersedesRefused
+from services.outcomes import AdministeredAtRefused, SupersedesRefused
 from tests.factories import NOW, locate
 from tests.services.caring import DAY, Care, care
 

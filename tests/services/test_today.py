@@ -13,9 +13,10 @@ from core.errors import Forbidden, NotFound
 from models.check_ins import CheckIn, CheckInStatus
 from models.identity import Role
 from models.patients import Patient
+from models.sessions import ExerciseSession
 from schemas.episodes import EpisodeCreate
-from schemas.programs import ProgramPauseIn
-from schemas.today import Today
+from schemas.programs import ProgramPauseIn, ProgramRead
+from schemas.today import Today, TodayProgram
 from services import episodes, programs, today
 from services.access import Actor
 from tests.factories import NOW, locate
@@ -58,6 +59,38 @@ async def due(here: Care, at: datetime, status: CheckInStatus = CheckInStatus.OP
         session.add(row)
         await session.flush()
         return row.id
+
+
+async def log(here: Care, program: ProgramRead, **changes: Any) -> UUID:
+    """Let alice have done a session of a program now, in its first slot unless `slot` says otherwise."""
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        row = ExerciseSession(
+            clinic_id=here.clinic_id,
+            patient_id=here.world.alice.id,
+            program_id=program.id,
+            version_id=program.versions[0].id,
+            local_date=NOW.date(),
+            performed_at=NOW,
+            device_zone="Europe/Berlin",
+            received_at=NOW,
+            items_prescribed=1,
+            items_done=1,
+            dose_prescribed=1,
+            dose_done=1,
+            body_sha256=b"",
+            **changes,
+        )
+        session.add(row)
+        await session.flush()
+        return row.id
+
+
+async def program_of(here: Care) -> TodayProgram:
+    """Give the program of alice's day."""
+    program = (await day(here)).program
+    assert program is not None
+    return program
 
 
 async def test_a_day_without_anything_still_says_whom_to_call(alices: Care) -> None:
@@ -104,6 +137,26 @@ async def test_it_shows_the_session_of_the_day_with_its_dose(alices: Care) -> No
     assert (tilt.sets, tilt.reps, tilt.pain_ceiling) == (2, 10, seen.program.pain_ceiling)
     assert tilt.exercise["name"]
     assert not first.done
+
+
+async def test_a_slot_is_done_by_its_own_program_only(alices: Care) -> None:
+    running = await alices.running()
+    async with alices.sessions.begin() as session:
+        await alices.open(session)
+        hip_pain = EpisodeCreate(title="Hip pain", body_region="hip")
+        hip = await episodes.create(session, alices.bob, alices.world.alice.id, hip_pain, at=NOW)
+    other = await replace(alices, episode_id=hip.id).draft()
+    await log(alices, other)
+    assert not any(each.done for each in (await program_of(alices)).sessions)
+    await log(alices, running)
+    assert [each.done for each in (await program_of(alices)).sessions] == [True, False]
+
+
+async def test_a_session_moved_by_a_correction_is_done_where_it_was_moved_to(alices: Care) -> None:
+    running = await alices.running()
+    first = await log(alices, running)
+    await log(alices, running, slot=2, supersedes_id=first)
+    assert [each.done for each in (await program_of(alices)).sessions] == [False, True]
 
 
 async def test_an_items_own_pain_ceiling_holds_even_when_it_is_zero(alices: Care) -> None:

@@ -155,6 +155,16 @@ async def test_a_worse_outcome_counts_for_two_weeks(alices: Care) -> None:
     assert (await alice(alices, at=NOW + 14 * DAY)).reasons == []
 
 
+async def test_a_worse_outcome_that_was_corrected_is_no_reason(alices: Care) -> None:
+    worse = outcome(alices, NOW - DAY, {"worsened_points": True, "worsened_percent": False})
+    worse.id = uuid4()
+    await add(alices, worse)
+    corrected = outcome(alices, NOW - DAY, {"worsened_points": False, "worsened_percent": False})
+    corrected.supersedes_id = worse.id
+    await add(alices, corrected)
+    assert (await alice(alices)).reasons == []
+
+
 async def test_a_better_outcome_is_no_reason(alices: Care) -> None:
     await add(alices, outcome(alices, NOW - DAY, {"worsened_points": False, "worsened_percent": False}))
     await add(alices, outcome(alices, NOW - DAY, None))
