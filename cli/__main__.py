@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from cli.environment import ROLES, as_role, console, one_machine, owner_url, watched_machine
+from cli.environment import ROLES, as_role, console, one_machine, owner_url, trouble_with_database, watched_machine
 from core.errors import Refusal
 from core.settings import UNSAFE, Settings, load
 
@@ -30,6 +30,7 @@ def up(*, demo: Annotated[bool, typer.Option(help="Make the demo clinic if there
     """Run everything on this machine: PostgreSQL, API, worker, demo clinic. Ctrl-C stops all of it."""
     from cli import running  # noqa: PLC0415
     from core.settings import LOOPBACK  # noqa: PLC0415
+    from dev import DEMO_CLINIC  # noqa: PLC0415
 
     settings = load()
     if demo:
@@ -42,7 +43,10 @@ def up(*, demo: Annotated[bool, typer.Option(help="Make the demo clinic if there
             _forget_half_a_clinic(found)
         fresh = _migrate_if_needed(found)
         known = _with_roles(found)
-        fill = demo and (fresh or not _has_clinic(known))
+        there = _clinics(known)
+        fill = demo and (fresh or not there)
+        if not fill and DEMO_CLINIC not in there:  # clinics of your own only: nobody has the demo's sign-ins
+            known = known.model_copy(update={"demo": False})
         raise SystemExit(running.run(known, fill=fill, database_is_up=database_is_up))
 
 
@@ -137,7 +141,7 @@ def check() -> None:
     """Tell whether the API would refuse to start on this database, and why."""
     from cli.serving import unsafe  # noqa: PLC0415
 
-    with one_machine() as settings:
+    with one_machine(guest=True) as settings:
         known = _with_roles(settings)
         assert known.api_database_url is not None
         found = asyncio.run(unsafe(known.api_database_url.get_secret_value(), durable=True))
@@ -150,28 +154,44 @@ def check() -> None:
 def create_clinic(
     name: str,
     email: Annotated[str, typer.Option(help="The first admin's e-mail address.", prompt=True)],
-    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
+    password: Annotated[
+        str,
+        typer.Option(
+            help="Asked for when left out, which keeps it out of the shell's history.",
+            prompt=True,
+            hide_input=True,
+            confirmation_prompt=True,
+        ),
+    ],
     country: Annotated[str, typer.Option(help="ISO 3166-1, two letters.")] = "US",
     zone: Annotated[str, typer.Option(help="IANA time zone.")] = "America/New_York",
 ) -> None:
     """Make a clinic and its first admin; prints the clinic's id."""
     from cli import people  # noqa: PLC0415
 
-    with one_machine() as settings:
-        made = asyncio.run(people.create_clinic(_with_roles(settings), name, email, password, country, zone))
+    place = _checked(email, country, zone)
+    with one_machine(guest=True) as settings:
+        made = asyncio.run(people.create_clinic(_with_roles(settings), name, email, password, *place))
     typer.echo(made)
 
 
 @users.command("create-service")
 def create_service(
-    clinic: UUID,
+    clinic: Annotated[UUID, typer.Argument(help="The clinic's id, as create-clinic printed it.")],
     name: Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens.")],
-    scope: Annotated[list[str] | None, typer.Option(help="A job it may run, or *; may be given again.")] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="A job it may run; may be given again. Left out: all jobs.")
+    ] = None,
 ) -> None:
     """Give a service account a new access token, good for 90 days, and print it, once."""
     from cli import people  # noqa: PLC0415
+    from services.timetable import TIMETABLE  # noqa: PLC0415
 
-    with one_machine() as settings:
+    unknown = {*(scope or ())} - {"*", *(entry.job for entry in TIMETABLE)}
+    if unknown:
+        jobs = ", ".join(entry.job for entry in TIMETABLE)
+        raise typer.BadParameter(f"no such job: {', '.join(sorted(unknown))}. There are {jobs}", param_hint="--scope")
+    with one_machine(guest=True) as settings:
         typer.echo(asyncio.run(people.create_service(_with_roles(settings), clinic, name, scope or ["*"])))
 
 
@@ -180,9 +200,26 @@ def sync() -> None:
     """Bring the shipped exercise library into every clinic."""
     from cli import people  # noqa: PLC0415
 
-    with one_machine() as settings:
+    with one_machine(guest=True) as settings:
         changed = asyncio.run(people.sync_library(_with_roles(settings)))
     console.print(f"physio: {changed} exercises new or changed")
+
+
+def _checked(email: str, country: str, zone: str) -> tuple[str, str]:
+    """Give country and zone back if they are real. Raises typer.BadParameter where they or the address are not."""
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415
+
+    from clinical.places import COUNTRIES  # noqa: PLC0415
+    from schemas.base import EmailAddress, ZoneName  # noqa: PLC0415
+
+    for option, kind, value in (("--email", EmailAddress, email.strip()), ("--zone", ZoneName, zone)):
+        try:
+            TypeAdapter(kind).validate_python(value)
+        except ValidationError as error:
+            raise typer.BadParameter(error.errors()[0]["msg"], param_hint=option) from None
+    if country.upper() not in COUNTRIES:
+        raise typer.BadParameter("This is not a country of ISO 3166-1", param_hint="--country")
+    return country.upper(), zone
 
 
 def _libpq(url: str) -> str:
@@ -209,12 +246,12 @@ def _forget_half_a_clinic(settings: Settings) -> None:
     import psycopg  # noqa: PLC0415
 
     from cli import migrations  # noqa: PLC0415
-    from dev.opening import NAME  # noqa: PLC0415
+    from dev import DEMO_CLINIC  # noqa: PLC0415
 
     known = _with_roles(settings)
     assert known.sweeper_database_url is not None
     with psycopg.connect(_libpq(known.sweeper_database_url.get_secret_value())) as sweeper:
-        others = sweeper.execute("SELECT id FROM clinics WHERE name <> %s LIMIT 1", [NAME]).fetchone()
+        others = sweeper.execute("SELECT id FROM clinics WHERE name <> %s LIMIT 1", [DEMO_CLINIC]).fetchone()
     if others is None:
         console.print("physio: the demo clinic was interrupted; making it anew")
         migrations.wipe(owner_url(settings))
@@ -241,13 +278,14 @@ def _migrate_if_needed(settings: Settings) -> bool:
     return known is None
 
 
-def _has_clinic(settings: Settings) -> bool:
+def _clinics(settings: Settings) -> list[str]:
+    """Give the names of the clinics that are there."""
     import psycopg  # noqa: PLC0415
 
     assert settings.sweeper_database_url is not None
     url = _libpq(settings.sweeper_database_url.get_secret_value())
     with psycopg.connect(url, autocommit=True) as sweeper:
-        return sweeper.execute("SELECT id FROM clinics LIMIT 1").fetchone() is not None
+        return [name for (name,) in sweeper.execute("SELECT name FROM clinics")]
 
 
 def main() -> None:
@@ -257,6 +295,11 @@ def main() -> None:
     except Refusal as refusal:
         reasons = [problem.message for problem in refusal.problems]
         raise SystemExit("physio: " + " ".join([refusal.title, *reasons])) from None
+    except Exception as error:
+        said = trouble_with_database(error)
+        if said is None:
+            raise
+        raise SystemExit(f"physio: {said}") from None
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Where the databases are: in the settings, or, in one-machine mode, in the embedded server's folder."""
 
 import hashlib
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -33,27 +34,39 @@ def owner_url(settings: Settings) -> str:
 
 
 @contextmanager
-def one_machine(settings: Settings | None = None) -> Iterator[Settings]:
+def one_machine(settings: Settings | None = None, *, guest: bool = False) -> Iterator[Settings]:
     """Give settings in which every address is known; without a database of your own, start the embedded one meanwhile.
 
-    Raises SystemExit with what to do when the embedded server cannot be started.
+    guest: where `make run` has it running already, use that one. Raises SystemExit with what to do when the embedded
+    server cannot be started.
     """
-    with watched_machine(settings) as (known, _):
+    with watched_machine(settings, guest=guest) as (known, _):
         yield known
 
 
 @contextmanager
-def watched_machine(settings: Settings | None = None) -> Iterator[tuple[Settings, Callable[[], bool]]]:
+def watched_machine(
+    settings: Settings | None = None, *, guest: bool = False
+) -> Iterator[tuple[Settings, Callable[[], bool]]]:
     """Do as `one_machine`, and give a question too: is the embedded server still there? (A server of yours always is.)."""
     settings = settings or load()
     if any(getattr(settings, name) is not None for name in ("database_url", *ROLES)):
         yield settings, lambda: True
         return
-    from dev.postgres import EmbeddedPostgres, EmbeddedPostgresError  # noqa: PLC0415 - only where nothing else is given
+    from dev.postgres import (  # noqa: PLC0415 - only where nothing else is given
+        AlreadyRunningError,
+        EmbeddedPostgres,
+        EmbeddedPostgresError,
+    )
 
     server = EmbeddedPostgres(settings.data_dir)
     try:
-        server.start()
+        try:
+            server.start()
+        except AlreadyRunningError:
+            if not guest:
+                raise
+            server.join()
     except EmbeddedPostgresError as error:
         raise SystemExit(f"physio: {error}") from None
     try:
@@ -66,6 +79,21 @@ def watched_machine(settings: Settings | None = None) -> Iterator[tuple[Settings
         )
     finally:
         server.stop()
+
+
+def trouble_with_database(error: Exception) -> str | None:
+    """Say in a sentence what is wrong between us and the database, or nothing where that is not what is wrong."""
+    import psycopg  # noqa: PLC0415
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
+
+    cause: BaseException = (error.orig or error) if isinstance(error, DBAPIError) else error
+    if getattr(cause, "sqlstate", None) in {"42P01", "3F000"}:
+        return "the database has no tables yet: `physio db migrate` (make migrate, or make run) makes them."
+    unreachable = isinstance(cause, psycopg.OperationalError | ConnectionError | TimeoutError | socket.gaierror)
+    if unreachable or getattr(cause, "sqlstate", None) in {"28P01", "28000", "3D000"}:
+        said = str(cause.__cause__ or cause).strip()
+        return f"cannot use the database: {said}\nIs it running, and is PHYSIO_DATABASE_URL (or the role's own) right?"
+    return None
 
 
 def exported(settings: Settings) -> dict[str, str]:

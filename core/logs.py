@@ -64,6 +64,12 @@ def _frames(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mutabl
     return event
 
 
+def _headline(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Keep the first line of what a library says: asyncio writes the exception of a lost task, words and all, below."""
+    event["event"] = str(event["event"]).partition("\n")[0]
+    return event
+
+
 def _json(event: Any, default: Any = None) -> str:
     return orjson.dumps(event, default=default).decode()
 
@@ -101,7 +107,7 @@ def configure(level: str = "INFO") -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[*shared, _headline],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _allowed,

@@ -1,17 +1,21 @@
 """What can be set from outside: one frozen object, made at the door, never read by services."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEVELOPMENT_KEY = "development only: never sign a real token with this"
 UNSAFE = 78
 """Exit status of a refused start (EX_CONFIG)."""
 TLS = frozenset({"require", "verify-ca", "verify-full"})
+_ADDRESS = re.compile(
+    r"(postgres|postgresql(\+[a-z0-9]+)?)://([^:/@]*(:[^@]*)?@)?([^/?#@:]*|\[[^]]*\])(:\d+)?/[^/?#]+(\?|$)"
+)
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -19,7 +23,12 @@ class Settings(BaseSettings):
     """Every setting, read from `PHYSIO_…` variables or a `.env` file; unknown names in the file are refused."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PHYSIO_", env_file=".env", extra="forbid", frozen=True, hide_input_in_errors=True
+        env_prefix="PHYSIO_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     environment: Literal["development", "test", "production"] = Field(
@@ -77,6 +86,13 @@ class Settings(BaseSettings):
             values["cors_origins"] = tuple(each.strip() for each in origins.split(",") if each.strip())
         return values
 
+    @field_validator("database_url", "api_database_url", "worker_database_url", "sweeper_database_url")
+    @classmethod
+    def _is_address(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not _ADDRESS.match(url.get_secret_value()):
+            raise ValueError("write it as postgresql://user:password@host:5432/database")
+        return url
+
     @model_validator(mode="after")
     def _fit_to_run(self) -> Self:
         if self.demo and self.host not in LOOPBACK:
@@ -115,6 +131,9 @@ def load() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        lines = [f"{'_'.join(('PHYSIO', *map(str, each['loc']))).upper()}: {each['msg']}" for each in error.errors()]
+        lines = []
+        for each in error.errors():
+            said = each["msg"].removeprefix("Value error, ")
+            lines.append(f"PHYSIO_{'_'.join(map(str, each['loc'])).upper()}: {said}" if each["loc"] else said)
         print("\n".join(f"physio: {line}" for line in lines), file=sys.stderr)  # noqa: T201 - there are no logs yet
         raise SystemExit(UNSAFE) from None

@@ -101,7 +101,7 @@ def explained(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             message = full(path)
-        elif error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        elif error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT}:
             message = (
                 f"{error.filename or path} is not writable for this user. Change its owner, or name another folder in "
                 "PHYSIO_DATA_DIR."
@@ -125,6 +125,8 @@ def make_home(folder: Path, runner: Runner) -> None:
         for step in reversed(missing):
             step.mkdir(mode=0o711 if runner.changed else 0o700)
             step.chmod(0o711 if runner.changed else 0o700)
+        if not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
     barrier = runner.barrier(folder)

@@ -11,7 +11,7 @@ from clinical.recurrence import instant
 from core import clock
 from core.database import Sessions, bind_clinic
 from core.settings import Settings
-from dev import prescriptions, stories
+from dev import DEMO_CLINIC, prescriptions, stories
 from dev.stories import Person
 from schemas.assessments import AssessmentCreate
 from schemas.authentication import SignInRequest
@@ -47,7 +47,7 @@ from services import (
 from services.access import Actor
 from services.check_ins import plans
 
-NAME = "Harborview Virtual Physiotherapy (demo)"
+NAME = DEMO_CLINIC
 ZONE = "America/New_York"
 PASSWORD = "physio-demo-2026"  # noqa: S105 - fictional people, loopback only
 STAFF = (

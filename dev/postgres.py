@@ -160,6 +160,10 @@ class EmbeddedPostgres:
             self.stop()
             raise
 
+    def join(self) -> None:
+        """Use the server that another process runs in this folder, as long as that one lets it run."""
+        self._cluster = Cluster(str(self.sockets), self._passwords())
+
     def stop(self) -> None:
         """Stop the server: running statements are cut off, everything committed is kept. Does nothing if stopped."""
         process, self._process, self._cluster = self._process, None, None

@@ -35,7 +35,8 @@ WITH seen AS (
          l.pain_now, l.flare, l.answered_at AS flare_at, s.recent, s.before, o.worse_at, g.suspended, k.consented,
          coalesce(a.alerts, '[]'::jsonb) AS alerts, coalesce(a.weight, 0) AS alert_weight
   FROM care_links m
-  JOIN patients p ON p.clinic_id = $1 AND p.id = m.patient_id AND p.status = 'active'
+  JOIN patients p ON p.clinic_id = $1 AND p.id = m.patient_id AND (p.status = 'active' OR EXISTS (
+    SELECT FROM alerts u WHERE u.clinic_id = $1 AND u.patient_id = p.id AND u.status <> 'resolved'))
   LEFT JOIN LATERAL (
     SELECT e.id, e.started_on::timestamptz AS started_at, greatest(
       (SELECT max(signed_at) FROM assessments x WHERE x.clinic_id = $1 AND x.episode_id = e.id),
@@ -95,7 +96,7 @@ ORDER BY urgency DESC, id DESC LIMIT $14
 
 
 async def browse(session: AsyncSession, actor: Actor, page: Page, *, at: datetime) -> Paged[WorklistEntry]:
-    """Patients with an active care link to the caller, the most urgent first."""
+    """Patients with an active care link to the caller, the most urgent first; inactive ones only with an alert."""
     require(actor, Action.READ_WORKLIST)
     after: tuple[Any, ...] = page.after or (None, None)
     rows = await fetch(

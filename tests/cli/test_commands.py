@@ -70,6 +70,48 @@ def test_an_operators_own_server_gets_roles_then_a_schema_then_a_clinic(bare: Em
     assert "0 exercises" in physio("library", "sync", **given).stderr
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (("--email", "dana"), "not an e-mail address"),
+        (("--zone", "Mars/Base"), "IANA time zone"),
+        (("--country", "XX"), "not a country"),
+    ],
+)
+def test_a_clinic_that_cannot_be_is_refused_before_it_is_made(changed: tuple[str, str], said: str) -> None:
+    right = ("--email", "dana@example.org", "--password", "correct-horse-9")
+    refused = physio("users", "create-clinic", "Sunrise", *right, *changed)
+    assert (refused.returncode, said in refused.stderr) == (2, True), refused.stderr
+
+
+def test_a_service_for_a_job_that_is_not_there_is_refused() -> None:
+    refused = physio(
+        "users", "create-service", "01a1fceb-39c2-7df5-a00c-fbedcd55f3b5", "nightly", "--scope", "nonsense"
+    )
+    assert (refused.returncode, "no such job: nonsense" in refused.stderr) == (2, True), refused.stderr
+
+
+def test_a_database_that_is_not_there_or_empty_is_a_message(bare: EmbeddedPostgres) -> None:
+    bare.cluster.prepare()  # a test before gave the roles other passwords
+    bare.create_database("empty")
+    right = (
+        "users",
+        "create-clinic",
+        "Sunrise",
+        "--email",
+        "dana@example.org",
+        "--password",
+        "correct-horse-9 of mine",
+    )
+    empty = physio(*right, database_url=bare.url("physio_owner", "empty"), api_database_url=bare.url("physio_api", "empty"),
+                   worker_database_url=bare.url("physio_worker", "empty"),
+                   sweeper_database_url=bare.url("physio_sweeper", "empty"))  # fmt: skip
+    assert (empty.returncode, "physio: the database has no tables yet" in empty.stderr) == (1, True), empty.stderr
+    away = physio(*right, database_url="postgresql://a:b@127.0.0.1:1/x")
+    assert (away.returncode, "physio: cannot use the database" in away.stderr) == (1, True), away.stderr
+    assert "Traceback" not in away.stderr
+
+
 def test_given_passwords_are_kept(bare: EmbeddedPostgres) -> None:
     bare.create_database("given")
     addresses = {

@@ -103,9 +103,12 @@ def test_a_second_one_is_told_what_is_taken(home: Path) -> None:
     try:
         same_port = physio("up", "--no-demo", home=home, port=str(port))
         same_data = physio("up", "--no-demo", home=home, port=str(free_port()))
+        guest = physio("users", "create-clinic", "Sunrise", "--email", "dana@example.org",
+                       "--password", "correct-horse-9 of mine", home=home)  # fmt: skip
     finally:
         process.terminate()
         process.wait(30)
     assert (same_port.returncode, same_data.returncode) == (1, 1)
+    assert guest.returncode == 0, guest.stderr  # a clinic can be opened while everything runs
     assert "PHYSIO_PORT=8001 make run" in same_port.stderr
     assert f"Process {process.pid} already runs the database in {home}" in same_data.stderr

@@ -1,5 +1,6 @@
 """Logs are JSON lines of ids and numbers; a person's words do not get out."""
 
+import asyncio
 import io
 import json
 import logging
@@ -55,6 +56,16 @@ def test_the_libraries_write_the_same_way_and_access_lines_stay_silent(written: 
     logging.getLogger("uvicorn.access").info("GET /v1/patients?name=Alice")
     logging.getLogger("sqlalchemy.engine").info("SELECT 1")
     assert [line["event"] for line in lines(written)] == ["started"]
+
+
+def test_what_asyncio_says_of_a_lost_task_does_not_quote_its_error(written: io.StringIO) -> None:
+    loop = asyncio.new_event_loop()
+    error = ValueError("Alice Moreau has pain 8")
+    loop.call_exception_handler({"message": "Task exception was never retrieved", "exception": error, "note": error})
+    loop.close()
+    (line,) = lines(written)
+    assert (line["event"], line["error"]) == ("Task exception was never retrieved", "ValueError")
+    assert "Alice" not in written.getvalue()
 
 
 def test_the_clock_knows_its_zone() -> None:

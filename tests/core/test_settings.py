@@ -74,6 +74,22 @@ def test_what_is_unsafe_does_not_start(changes: dict[str, Any], said: str) -> No
     assert "pw@" not in str(refused.value)
 
 
+@pytest.mark.parametrize("url", ["physio", "mysql://a:b@h/x", "postgresql://a:b@h:port/x", "postgresql://a:b@h"])
+def test_what_is_not_an_address_of_postgresql_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError, match="write it as postgresql://"):
+        make(database_url=url)
+
+
+@pytest.mark.parametrize("url", ["postgres://a@h/x", "postgresql+asyncpg://a:b/c@[::1]:5432/x?ssl=require"])
+def test_an_address_may_be_spelled_in_several_ways(url: str) -> None:
+    make(database_url=url)
+
+
+def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHYSIO_DATABASE_URL", "")
+    assert make().database_url is None
+
+
 def test_origins_are_read_as_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PHYSIO_CORS_ORIGINS", "https://a.example, https://b.example,")
     assert make().cors_origins == ("https://a.example", "https://b.example")

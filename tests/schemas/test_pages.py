@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.pages import Page, UnknownCursor
+from schemas.pages import CURSOR_LIMIT, Page, UnknownCursor
 
 KEY = b"k" * 32
 
@@ -21,6 +21,10 @@ keys = st.one_of(
 def test_a_cursor_gives_back_the_keys_it_was_made_of(values: list[Any]) -> None:
     cursor = Page(scope="list", key=KEY).cursor_after(values)
     assert Page(cursor=cursor, scope="list", key=KEY).after == tuple(values)
+
+
+def test_a_cursor_that_ends_in_the_longest_name_is_one_we_take_back() -> None:
+    assert len(Page(scope="list", key=KEY).cursor_after(["\U0001f9b4" * 200, UUID(int=3)])) <= CURSOR_LIMIT
 
 
 @given(st.text(max_size=80))

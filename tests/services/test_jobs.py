@@ -5,15 +5,16 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, text
 
-from core.database import Sessions, bind_clinic, make_engine, make_sessions
+from core.crypto import derive_key
+from core.database import Sessions, as_identity, bind_clinic, make_engine, make_sessions
 from core.errors import Forbidden, NotFound
 from integrations.email import DeliveryFailed, DeliveryRefused, Letter
 from models.consents import Consent, ConsentStatus
-from models.identity import Role
+from models.identity import Role, Throttle
 from models.jobs import JobRun
 from models.notifications import Notification, NotificationStatus
 from models.therapists import License, LicenseStatus
-from services import jobs, letters, notifications
+from services import jobs, letters, notifications, throttling
 from services.timetable import TIMETABLE
 from tests.conftest import Database
 from tests.factories import NOW, make_actor
@@ -241,11 +242,15 @@ async def test_the_worker_does_it_for_all_clinics_with_its_own_roles(fresh_datab
                 ),
                 {"clinic": ward.clinic_id, "account": ward.alice.account_id},
             )
+    async with api.begin() as session:
+        await throttling.begin(session, derive_key("k", "tokens"), account="a", address="b", at=NOW)
     reach = jobs.Reach(sweeper, worker, post, "https://app.example")
     at = datetime(2026, 3, 16, 9, tzinfo=UTC)
     counts = {entry.job: (await jobs.run(entry.job, reach, at=at)).counts for entry in TIMETABLE}
     assert counts["notifications.deliver"]["sent"] >= 2
     assert counts["adherence.review"] == {"clinics": 2, "alerts": 2}
     assert counts["housekeeping"] == {"keys": 2}
+    async with api() as session, as_identity(session):
+        assert await session.scalar(select(Throttle.key)) is None
     for engine in engines.values():
         await engine.dispose()

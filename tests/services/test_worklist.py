@@ -131,6 +131,17 @@ async def test_alerts_weigh_by_their_level_and_more_when_nobody_looked_in_time(a
     assert [reason.rule_id for reason in both.reasons] == ["ES04", "ES01"]
 
 
+async def test_an_inactive_patient_is_there_only_while_an_alert_stands(alices: Care) -> None:
+    async with alices.sessions.begin() as session:
+        await alices.open(session)
+        await session.execute(
+            update(Patient).where(Patient.id == alices.world.alice.id).values(status=PatientStatus.INACTIVE)
+        )
+    assert await seen(alices) == []
+    await add(alices, alert(alices, AlertLevel.EMERGENCY_NOW))
+    assert reasons(await alice(alices)) == [Reason.ALERT]
+
+
 async def test_a_resolved_alert_is_none(alices: Care) -> None:
     done: dict[str, Any] = {"status": "resolved", "outcome": "no_action_needed", "resolved_at": NOW}
     await add(alices, alert(alices, AlertLevel.HIGH, **done))
