@@ -29,6 +29,7 @@ from core.errors import (
     Unauthenticated,
     Unavailable,
 )
+from services import red_flag_screens
 
 log = structlog.get_logger(__name__)
 
@@ -161,7 +162,11 @@ async def _refused(request: Request, refusal: Refusal) -> Response:
 
 
 async def _not_valid(request: Request, error: RequestValidationError) -> Response:
-    return problem(Invalid(*problems(error.errors())), request)
+    refusal = Invalid(*problems(error.errors()))
+    if getattr(request.scope.get("route"), "unique_id", None) == "create_red_flag_screen":
+        advice = red_flag_screens.advice_on(error.body)  # a form with a mistake in it may hold a warning sign
+        refusal.extras = {} if advice is None else {"advice": advice}
+    return problem(refusal, request)
 
 
 async def _http(request: Request, error: HTTPException) -> Response:

@@ -23,7 +23,18 @@ from integrations.email import DeliveryFailed, DeliveryRefused, EmailSender
 from models.idempotency import IdempotencyKey
 from models.jobs import JobRun
 from schemas.jobs import JobOut, JobRunOut
-from services import access, adherence, alerts, check_ins, consents, letters, licenses, notifications, throttling
+from services import (
+    access,
+    adherence,
+    alerts,
+    check_ins,
+    consents,
+    letters,
+    licenses,
+    notifications,
+    programs,
+    throttling,
+)
 from services.access import Action, Actor
 from services.timetable import TIMETABLE
 
@@ -140,6 +151,16 @@ async def _review_adherence(reach: Reach, at: datetime, *, dry_run: bool) -> Cou
     return {"clinics": len(clinics), "alerts": found}
 
 
+async def _review_programs(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
+    async with reach.sweep() as session:
+        clinics = await adherence.clinics_to_review(session)
+    paused = 0
+    for clinic_id in clinics:
+        async with reach.work(clinic_id) as session:
+            paused += await programs.rest_unattended(session, clinic_id, at=at, dry_run=dry_run)
+    return {"paused": paused}
+
+
 async def _housekeeping(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
     """Forget old Idempotency-Keys and throttles that hold nobody back.
 
@@ -163,6 +184,7 @@ JOBS: Mapping[str, Callable[..., Awaitable[Counts]]] = {
     "check-ins.close": _close,
     "alerts.escalate": _escalate,
     "notifications.deliver": _deliver,
+    "programs.review": _review_programs,
     "adherence.review": _review_adherence,
     "licenses.expire": _expire_licenses,
     "consents.expire": _expire_consents,

@@ -79,7 +79,7 @@ async def owe(
 async def owe_many(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> int:
     """Owe many messages in one statement, of any clinics; give how many are new.
 
-    rows: clinic_id, template, channel, dedupe_key, due_at, account_id, patient_id, parameters.
+    rows: clinic_id, template, channel, dedupe_key, due_at, account_id or address, patient_id, parameters.
     """
     if not rows:
         return 0
@@ -87,9 +87,9 @@ async def owe_many(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> 
         session,
         """
         INSERT INTO notifications
-          (clinic_id, template, channel, dedupe_key, due_at, account_id, patient_id, parameters)
-        SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::uuid[], $7::uuid[],
-                             $8::text[]::jsonb[])
+          (clinic_id, template, channel, dedupe_key, due_at, account_id, address, patient_id, parameters)
+        SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::uuid[], $7::text[],
+                             $8::uuid[], $9::text[]::jsonb[])
         ON CONFLICT (clinic_id, dedupe_key) DO NOTHING RETURNING id
         """,
         [row["clinic_id"] for row in rows],
@@ -98,6 +98,7 @@ async def owe_many(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> 
         [row["dedupe_key"] for row in rows],
         [row["due_at"] for row in rows],
         [row["account_id"] for row in rows],
+        [row.get("address") for row in rows],
         [row["patient_id"] for row in rows],
         [orjson.dumps(row["parameters"]).decode() for row in rows],
     )

@@ -29,6 +29,9 @@ from schemas.red_flag_screens import RedFlagScreenClose, RedFlagScreenCreate
 from services import access, alerts, audit, places, programs
 from services.access import Action, Actor
 
+WORDS = frozenset({"no", "yes", "unsure"})
+"""Answers to a question."""
+
 
 class EpisodeUnknown(Invalid):
     """The patient has no such episode."""
@@ -102,6 +105,18 @@ async def close(
     action = "red_flag_screen.contact" if form.outcome is None else "red_flag_screen.close"
     await audit.record(session, actor, action, subject=("red_flag_screen", screen_id), patient_id=row.patient_id, at=at)
     return row
+
+
+def advice_on(body: Any) -> dict[str, Any] | None:
+    """Say what to do from a screen that cannot be read as a whole: whatever known answers it holds count.
+
+    None where it holds no answer. Where the patient is is not known here: the number is the one that works most widely.
+    """
+    given = body.get("answers") if isinstance(body, dict) else None
+    if not isinstance(given, dict):
+        return None
+    answers = {str(key): value for key, value in given.items() if isinstance(value, str) and value in WORDS}
+    return _advice(answers, {}, "") if answers else None
 
 
 def _advice(answers: Mapping[str, str], facts: Mapping[str, int | None], country: str) -> dict[str, Any]:

@@ -41,7 +41,7 @@ SELECT me.zone, me.today, program.id AS program_id, program.title, program.statu
       AND NOT EXISTS (SELECT FROM exercise_sessions n WHERE n.clinic_id = $1 AND n.supersedes_id = s.id)) AS done,
   (SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.due_at), '[]') FROM (
      SELECT id, question_set, local_date, status, opens_at, due_at, closes_at, late_until FROM check_ins
-     WHERE clinic_id = $1 AND patient_id = me.id AND status IN ('due', 'open')
+     WHERE clinic_id = $1 AND patient_id = me.id AND status IN ('due', 'open', 'missed')
        AND late_until > $3::timestamptz AND (opens_at <= $3::timestamptz OR local_date = me.today)
      ORDER BY due_at LIMIT 20) c) AS check_ins,
   (SELECT country FROM patient_locations l WHERE l.clinic_id = $1 AND l.patient_id = me.id

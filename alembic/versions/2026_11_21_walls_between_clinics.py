@@ -49,7 +49,7 @@ TENANT = {
 
 # What the sweeps touch: table -> (columns read, columns changed, columns inserted)
 SWEPT = {
-    "clinics": ("id, name, zone, staffed_hours, holidays, settings", "", ""),
+    "clinics": ("id, name, email, zone, staffed_hours, holidays, settings", "", ""),
     "check_in_plans": (
         "clinic_id, id, patient_id, episode_id, question_set, frequency, weekdays, steps, local_time, zone,"
         " opens_minutes, closes_minutes, late_minutes, starts_on, ends_on, next_on, next_due_at, status",

@@ -178,19 +178,23 @@ async def tell(
 ) -> int:
     """Owe an e-mail about alerts (clinic, patient, alert, level) to the patient's lead, else to another who treats him.
 
+    Where nobody treats him any more it goes to the clinic's own address: an alert without a reader is the worst one.
     Once per alert, template and level; the message names the alert, never the patient or the finding.
     """
     if not about:
         return 0
-    leads = await fetch(
+    readers = await fetch(
         session,
         """
-        SELECT DISTINCT ON (a.alert_id) a.clinic_id, a.alert_id, a.level, t.account_id
+        SELECT DISTINCT ON (a.alert_id) a.clinic_id, a.alert_id, a.level, t.account_id,
+          CASE WHEN t.account_id IS NULL THEN nullif(c.email, '') END AS address
         FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[]) AS a(clinic_id, patient_id, alert_id, level)
-        JOIN care_links l ON l.clinic_id = a.clinic_id AND l.patient_id = a.patient_id AND l.during @> $5::timestamptz
-        JOIN therapists t ON t.clinic_id = l.clinic_id AND t.id = l.therapist_id
-        WHERE t.account_id IS NOT NULL AND t.status = 'active'
-        ORDER BY a.alert_id, (l.role = 'lead') DESC, lower(l.during)
+        JOIN clinics c ON c.id = a.clinic_id
+        LEFT JOIN (
+          care_links l JOIN therapists t ON t.clinic_id = l.clinic_id AND t.id = l.therapist_id
+            AND t.account_id IS NOT NULL AND t.status = 'active'
+        ) ON l.clinic_id = a.clinic_id AND l.patient_id = a.patient_id AND l.during @> $5::timestamptz
+        ORDER BY a.alert_id, (l.role = 'lead') DESC NULLS LAST, lower(l.during)
         """,
         *([one[position] for one in about] for position in range(4)),
         at,
@@ -205,10 +209,12 @@ async def tell(
                 "dedupe_key": f"{template}:{row['alert_id']}:{row['level']}",
                 "due_at": at,
                 "account_id": row["account_id"],
+                "address": row["address"],
                 "patient_id": None,
                 "parameters": {"alert_id": str(row["alert_id"])},
             }
-            for row in leads
+            for row in readers
+            if row["account_id"] is not None or row["address"] is not None
         ],
     )
 

@@ -2,7 +2,7 @@
 
 from services.programs.authoring import create, create_version
 from services.programs.calendar import Planned, planned
-from services.programs.halting import halt, rest
+from services.programs.halting import halt, rest, rest_unattended
 from services.programs.lifecycle import activate, complete, pause, resume
 from services.programs.reading import browse, get
 from services.programs.suspension import suspend
@@ -19,6 +19,7 @@ __all__ = [
     "pause",
     "planned",
     "rest",
+    "rest_unattended",
     "resume",
     "suspend",
 ]

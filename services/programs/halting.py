@@ -3,10 +3,11 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import exists, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical.recurrence import local_date
+from models.care_team import CareLink
 from models.episodes import Episode
 from models.programs import Program, ProgramStatus
 from services.programs.records import close_versions, end_pause, lock_patient, open_pause
@@ -67,3 +68,20 @@ async def rest(session: AsyncSession, clinic_id: UUID, patient_id: UUID, *, reas
         await open_pause(session, program, "program_paused", today, at=at)
     await session.flush()
     return len(resting)
+
+
+async def rest_unattended(session: AsyncSession, clinic_id: UUID, *, at: datetime, dry_run: bool = False) -> int:
+    """Pause the active programs of patients to whom nobody is linked at `at` (a link may run out by itself)."""
+    linked = exists().where(
+        CareLink.clinic_id == clinic_id,
+        CareLink.patient_id == Program.patient_id,
+        CareLink.during.op("@>")(literal(at)),
+    )
+    query = select(Program.patient_id).where(
+        Program.clinic_id == clinic_id, Program.status == ProgramStatus.ACTIVE, ~linked
+    )
+    alone = list(await session.scalars(query.distinct()))
+    if not dry_run:
+        for patient_id in alone:
+            await rest(session, clinic_id, patient_id, reason="Nobody is linked to the patient", at=at)
+    return len(alone)

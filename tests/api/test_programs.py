@@ -306,3 +306,21 @@ async def test_another_clinic_sees_nothing_of_it(
     path = f"/v1/sessions/{new_id(datetime.now(UTC))}"
     refused = await client.put(path, json=_session(program), headers=elsewhere.world.headers["alice"])
     assert {error["code"] for error in refused.json()["errors"]} == {"item_unknown"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"trigger": "intake", "answers": {"saddle": "yes"}, "facts": {"pain_0_10": 11}},
+        {"trigger": "intake", "answers": {"saddle": "yes", "bladder": "maybe"}},
+        {"trigger": "intake", "answers": {"saddle": "yes", "no_such": 1}, "extra": True},
+    ],
+)
+async def test_a_form_with_a_mistake_in_it_still_says_what_to_do(
+    client: AsyncClient, world: Care, alice: dict[str, str], body: dict[str, Any]
+) -> None:
+    path = f"/v1/patients/{world.world.alice.id}/red-flag-screens"
+    refused = await client.post(path, json=body, headers=alice)
+    assert (refused.status_code, refused.json()["advice"]["level"]) == (422, "emergency_now")
+    silent = await client.post(path, json={"trigger": "intake", "answers": []}, headers=alice)
+    assert (silent.status_code, "advice" in silent.json()) == (422, False)

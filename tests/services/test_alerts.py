@@ -4,11 +4,13 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import Range
 
 from core.database import Sessions, bind_clinic
 from core.errors import Forbidden, NotFound, Stale
 from models.alerts import Alert, AlertEvent, AlertLevel, AlertOutcome, AlertStatus
-from models.care_team import CareRole
+from models.care_team import CareLink, CareRole
+from models.clinics import Clinic
 from models.notifications import Notification
 from models.red_flag_screens import ScreenOutcome, ScreenStatus
 from models.therapists import Therapist, TherapistStatus
@@ -221,3 +223,17 @@ async def test_an_alert_that_nobody_saw_in_time_is_marked_once_and_reminded_of(w
     assert marked == [0, 1, 0]
     assert (await events(ward, alert.id))[-1] == "overdue"
     assert f"alert_overdue:{alert.id}:emergency_now" in await letters(ward)
+
+
+async def test_an_alert_that_nobody_treats_goes_to_the_clinics_own_address(ward: Care) -> None:
+    async with ward.sessions.begin() as session:
+        await ward.open(session)
+        clinic = await session.get_one(Clinic, ward.clinic_id)
+        clinic.email = "desk@example.org"
+        for each in await session.scalars(select(CareLink).where(CareLink.clinic_id == ward.clinic_id)):
+            each.during = Range(each.during.lower, NOW)
+    await raise_(ward, at=NOW, level=AlertLevel.EMERGENCY_NOW)
+    async with ward.sessions() as session:
+        await ward.open(session)
+        letters = list(await session.scalars(select(Notification).where(Notification.clinic_id == ward.clinic_id)))
+    assert [(one.account_id, one.address) for one in letters] == [(None, "desk@example.org")]

@@ -4,11 +4,13 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import Range
 
 from core.crypto import derive_key
 from core.database import Sessions, as_identity, bind_clinic, make_engine, make_sessions
 from core.errors import Forbidden, NotFound
 from integrations.email import DeliveryFailed, DeliveryRefused, Letter
+from models.care_team import CareLink
 from models.consents import Consent, ConsentStatus
 from models.identity import Role, Throttle
 from models.jobs import JobRun
@@ -254,3 +256,17 @@ async def test_the_worker_does_it_for_all_clinics_with_its_own_roles(fresh_datab
         assert await session.scalar(select(Throttle.key)) is None
     for engine in engines.values():
         await engine.dispose()
+
+
+async def test_a_program_rests_when_the_last_link_has_run_out(ward: Care, reach: jobs.Reach) -> None:
+    await ward.running()
+    async with ward.sessions.begin() as session:
+        await ward.open(session)
+        link = (await session.scalars(select(CareLink).where(CareLink.clinic_id == ward.clinic_id))).first()
+        assert link is not None
+        link.during = Range(link.during.lower, NOW + timedelta(days=2))
+    before = await jobs.run("programs.review", reach, at=NOW + timedelta(days=1))
+    rehearsed = await jobs.run("programs.review", reach, at=NOW + timedelta(days=2), dry_run=True)
+    after = await jobs.run("programs.review", reach, at=NOW + timedelta(days=2))
+    again = await jobs.run("programs.review", reach, at=NOW + timedelta(days=3))
+    assert [one.counts["paused"] for one in (before, rehearsed, after, again)] == [0, 1, 1, 0]
