@@ -165,7 +165,7 @@ STEPS: tuple[tuple[str, str], ...] = (
                jsonb_build_object('pain_now', pain, 'pain_worst_24h', least(10, pain + 2), 'function_limit', pain,
                  'flare', pain > 8, 'sleep_hours', 6.5, 'new_symptoms', false),
                pain, false, answered_at, patient_id, sha256(id::text::bytea)
-        FROM (SELECT *, (random() * 8)::int AS pain FROM check_ins WHERE status = 'submitted' OFFSET 0) c
+        FROM (SELECT *, 2 + (random() * 2)::int AS pain FROM check_ins WHERE status = 'submitted' OFFSET 0) c
         ORDER BY answered_at
         """,
     ),

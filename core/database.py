@@ -64,7 +64,10 @@ def make_engine(
             "statement_cache_size": statement_cache,
             "prepared_statement_cache_size": statement_cache,
             "timeout": 5,
-            "server_settings": {"application_name": application_name, "timezone": "UTC"},
+            "server_settings": {
+                "application_name": application_name,
+                "timezone": "UTC",
+            },
         },
     )
 
