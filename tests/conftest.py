@@ -5,6 +5,7 @@ hands its address to the workers; the first worker that asks migrates the templa
 """
 
 import fcntl
+import os
 import secrets
 import shutil
 import tempfile
@@ -26,6 +27,9 @@ from dev.postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = "physio_template"
+for _name in [name for name in os.environ if name.startswith("PHYSIO_")]:
+    del os.environ[_name]  # what is set for a developer's own server is not meant for the tests
+
 SERVER = pytest.StashKey[EmbeddedPostgres]()
 
 
