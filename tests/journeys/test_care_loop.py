@@ -9,38 +9,11 @@ import httpx
 from pypdf import PdfReader
 
 from core.crypto import new_id
+from schemas.red_flag_screens import QUESTIONS
 from tests.journeys.installation import Installation
 from tests.journeys.people import Caller, accept, sign_in
 
 ZONE = ZoneInfo("America/Chicago")
-QUESTIONS = [
-    "saddle",
-    "bladder",
-    "bowel",
-    "sexual",
-    "both_legs",
-    "leg_weak",
-    "both_legs_weak",
-    "gait_hands",
-    "major_trauma",
-    "minor_trauma",
-    "bone_risk",
-    "cancer",
-    "weight_loss",
-    "night_pain",
-    "fever",
-    "infection_risk",
-    "very_ill",
-    "tearing",
-    "chest",
-    "thunderclap",
-    "neck_unlike",
-    "brain_signs",
-    "stiff_neck_fever",
-    "temple_jaw",
-    "calf",
-    "one_leg_tingle",
-]
 PHASES: list[dict[str, Any]] = [
     {
         "name": "Get it moving",
