@@ -10,11 +10,14 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/.run-$(shell cksum < requirements.txt | tr -d ' ')
 DEV := $(VENV)/.dev-$(shell cksum < requirements-dev.txt | tr -d ' ')
 CODE := api services schemas models clinical integrations jobs core cli dev benchmarks tests alembic
+DENIED = { echo "Physio: $$(id -un) may not use $(CURDIR) as it is: it belongs to $$(ls -ld . | awk '{print $$3}')." \
+  "Work as that user, or in a clone of your own." >&2; exit 1; }
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONUNBUFFERED := 1
 
 .PHONY: run
 run: $(RUN)  ## Start everything: PostgreSQL, demo clinic, API, worker (Ctrl-C stops it all)
+	@[ -x $(BIN)/python ] || $(DENIED)
 	@exec $(BIN)/python -m cli up
 
 .PHONY: test
@@ -97,17 +100,20 @@ help:  ## Show this
 	  | while IFS=$$'\t' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
 
 $(VENV)/pyvenv.cfg:
+	@[ -w . ] || $(DENIED)
 	@[ -n "$(PYTHON)" ] || { echo "Physio needs Python 3.11 or newer; say where it is with PYTHON=/path/to/python" >&2; exit 1; }
 	@echo "Making $(VENV) with $$($(PYTHON) --version) ..."
 	@$(PYTHON) -m venv $(VENV)
 
 $(RUN): $(VENV)/pyvenv.cfg requirements.txt
+	@[ -w $(VENV) ] || $(DENIED)
 	@echo "Installing what Physio needs (a minute, once) ..."
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements.txt \
 	  2> >(grep -vE '^(WARNING|DEPRECATION)' >&2)
 	@rm -f $(VENV)/.run-*; touch $@
 
 $(DEV): $(VENV)/pyvenv.cfg requirements-dev.txt
+	@[ -w $(VENV) ] || $(DENIED)
 	@echo "Installing what Physio and its tests need (a minute, once) ..."
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt \
 	  2> >(grep -vE '^(WARNING|DEPRECATION)' >&2)

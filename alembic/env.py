@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from core.database import asyncpg_url
 from models import Base
 from models.base import IDENTITY
+from services import time_zones
 
 MIGRATIONS = 7_450_731
 """Key of the advisory lock that lets one runner in at a time."""
@@ -19,6 +20,12 @@ MIGRATIONS = 7_450_731
 def include_name(name: str | None, type_: str, _parent: Any) -> bool:
     """Leave the queue's tables to their library."""
     return type_ != "schema" or name in {None, "public", IDENTITY}
+
+
+def know_zones(connection: Connection) -> None:
+    """Give the database the program's time zone rules: with the revision that makes the table, and whenever newer."""
+    if connection.scalar(text("SELECT to_regclass('public.time_zones') IS NOT NULL")):
+        time_zones.sync(connection)
 
 
 def run(connection: Connection) -> None:
@@ -33,9 +40,12 @@ def run(connection: Connection) -> None:
         include_name=include_name,
         transaction_per_migration=True,
         compare_server_default=False,
+        on_version_apply=lambda **_: know_zones(connection),
     )
     with context.begin_transaction():
         context.run_migrations()
+    know_zones(connection)
+    connection.commit()
     connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATIONS})
     connection.commit()
 

@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import idempotency
+from api.front import CALLER_IS_KNOWN
 from api.state import state_of
 from core import clock
 from core.database import begin_bound
@@ -40,7 +41,8 @@ class in_line:  # noqa: N801 - reads as a phrase: async with in_line(request)
             await self.gate.acquire()
             return
         try:
-            await asyncio.wait_for(self.gate.acquire(), LINE_SECONDS)
+            async with asyncio.timeout(LINE_SECONDS):
+                await self.gate.acquire()
         except TimeoutError:
             raise Unavailable from None
 
@@ -80,15 +82,24 @@ Session = Annotated[AsyncSession, Depends(session_of)]
 """One transaction, bound to the caller's clinic once `Caller` is known; `api.routes` opens, commits and closes it."""
 
 
-async def _now() -> datetime:
-    return clock.now()
+async def moment_of(request: Request) -> datetime:
+    """Give the moment of the request: the same, whoever asks."""
+    kept = request.scope["state"]
+    if "moment" not in kept:
+        kept["moment"] = clock.now()
+    moment = kept["moment"]
+    assert isinstance(moment, datetime)
+    return moment
 
 
-Now = Annotated[datetime, Depends(_now)]
+Now = Annotated[datetime, Depends(moment_of)]
 """The moment of the request; services never ask the clock."""
 
 
-async def _caller(request: Request, session: Session, now: Now) -> access.Actor:
+async def caller_of(request: Request) -> access.Actor:
+    """Tell who asks, and whether this role may. Raises Unauthenticated, Forbidden."""
+    # Asks for neither Session nor Now: FastAPI would solve them anew for each who asks, on every request.
+    session, now = await session_of(request), await moment_of(request)
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated
@@ -96,6 +107,7 @@ async def _caller(request: Request, session: Session, now: Now) -> access.Actor:
     actor = await authentication.caller(
         session, token.strip(), tokens=state_of(request).tokens, at=now, request_id=kept["request_id"]
     )
+    kept[CALLER_IS_KNOWN] = True
     operation = request.scope["route"].unique_id
     access.require(actor, access.OPERATIONS[operation])
     safe = request.method in _SAFE
@@ -106,5 +118,5 @@ async def _caller(request: Request, session: Session, now: Now) -> access.Actor:
     return actor
 
 
-Caller = Annotated[access.Actor, Depends(_caller)]
+Caller = Annotated[access.Actor, Depends(caller_of)]
 """Who asks: signed in (else 401), in a role that may do this (else 403). Binds the session to the caller's clinic."""

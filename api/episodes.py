@@ -35,7 +35,7 @@ async def list_episodes(
 async def create_episode(
     session: Session, actor: Caller, patient_id: UUID, form: EpisodeCreate, now: Now, response: Response
 ) -> Episode:
-    """Open an episode of care at intake."""
+    """Open an episode of care, at intake or as referred."""
     row = await episodes.create(session, actor, patient_id, form, at=now)
     created(response, f"/v1/episodes/{row.id}", row.version)
     return row
@@ -45,7 +45,7 @@ async def create_episode(
 async def get_episode(session: Session, actor: Caller, episode_id: UUID, now: Now, response: Response) -> EpisodeDetail:
     """Give an episode with its assessments."""
     read = await episodes.get(session, actor, episode_id, at=now)
-    etag(response, read.version)
+    etag(response, read.version, read)
     return read
 
 
@@ -91,7 +91,7 @@ async def discharge_episode(
     now: Now,
     response: Response,
 ) -> Episode:
-    """Discharge: the episode, its program and its check-in plans end."""
+    """Discharge: episode, program and check-in plans end; refused while a warning sign waits for a clinician."""
     row = await episodes.discharge(session, actor, episode_id, form, version=if_match, at=now)
     etag(response, row.version)
     return row

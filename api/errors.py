@@ -124,6 +124,7 @@ def problem(
 ) -> Response:
     """Write the refusal as problem+json, with the headers that its kind demands."""
     status = status_of(type(refusal))
+    extras = {**_advice(request), **refusal.extras}
     body = {
         "type": f"/problems/{refusal.code.replace('_', '-')}",
         "title": refusal.title,
@@ -134,10 +135,18 @@ def problem(
         "request_id": request.scope.get("state", {}).get("request_id", ""),
         "retryable": refusal.retryable if retryable is None else retryable,
     }
-    response = Response(orjson.dumps(dict(refusal.extras) | body, default=str), status, media_type=MEDIA_TYPE)
+    response = Response(orjson.dumps(extras | body, default=str), status, media_type=MEDIA_TYPE)
     response.headers.update(_headers(refusal))
     response.headers.update(headers or {})
     return response
+
+
+def _advice(request: Request) -> dict[str, Any]:
+    """Say what to do where a red-flag screen is refused: whatever the reason, the answers may hold a warning sign."""
+    if getattr(request.scope.get("route"), "unique_id", None) != "create_red_flag_screen":
+        return {}
+    advice = red_flag_screens.advice_on(request.scope.get("state", {}).get("body"))
+    return {} if advice is None else {"advice": advice}
 
 
 def _headers(refusal: Refusal) -> dict[str, str]:
@@ -162,11 +171,7 @@ async def _refused(request: Request, refusal: Refusal) -> Response:
 
 
 async def _not_valid(request: Request, error: RequestValidationError) -> Response:
-    refusal = Invalid(*problems(error.errors()))
-    if getattr(request.scope.get("route"), "unique_id", None) == "create_red_flag_screen":
-        advice = red_flag_screens.advice_on(error.body)  # a form with a mistake in it may hold a warning sign
-        refusal.extras = {} if advice is None else {"advice": advice}
-    return problem(refusal, request)
+    return problem(Invalid(*problems(error.errors())), request)
 
 
 async def _http(request: Request, error: HTTPException) -> Response:

@@ -1,18 +1,25 @@
 """Versions as strong entity tags: what you have read is what you change."""
 
 import re
+from hashlib import sha256
 from typing import Annotated
 
 from fastapi import Depends, Header, Response
+from pydantic import BaseModel
 
 from core.errors import Invalid, PreconditionRequired, Problem
 
-_TAG = re.compile(r'"([1-9][0-9]{0,15})"')
+_TAG = re.compile(r'"([1-9][0-9]{0,15})(?:-[0-9a-f]{16})?"')
 
 
-def etag(response: Response, version: int) -> None:
-    """Name the version of the resource that this answer holds."""
-    response.headers["ETag"] = f'"{version}"'
+def etag(response: Response, version: int, shown: BaseModel | None = None) -> None:
+    """Name the version of the resource that this answer holds.
+
+    shown: the answer itself, where it depends on more than that row (the day, the caller, what belongs to it); the tag
+    then changes with it. If-Match takes both forms, and goes by the version.
+    """
+    digest = "" if shown is None else f"-{sha256(shown.model_dump_json().encode()).hexdigest()[:16]}"
+    response.headers["ETag"] = f'"{version}{digest}"'
 
 
 def created(response: Response, location: str, version: int | None = None) -> None:

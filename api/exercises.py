@@ -57,9 +57,11 @@ async def list_exercises(
 
 
 @router.post("", status_code=201, response_model=ExerciseRead)
-async def create_exercise(session: Session, actor: Caller, form: ExerciseCreate, response: Response) -> Exercise:
+async def create_exercise(
+    session: Session, actor: Caller, form: ExerciseCreate, now: Now, response: Response
+) -> Exercise:
     """Add an exercise to your own shelf, or to the clinic's."""
-    row = await exercises.create(session, actor, form)
+    row = await exercises.create(session, actor, form, at=now)
     created(response, f"/v1/exercises/{row.id}", row.version)
     return row
 

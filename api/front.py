@@ -1,4 +1,8 @@
-"""The outermost layer, plain ASGI: names each request, bounds its caller's pace, sets the headers of every answer."""
+"""The outermost layer, plain ASGI: names each request, bounds its caller's pace, sets the headers of every answer.
+
+A caller is an access token that was found good before, else the address that the request comes from: whoever makes up
+tokens, or tries old ones, shares one bucket with all who do so from there, and is refused before the database is asked.
+"""
 
 import re
 import time
@@ -14,6 +18,9 @@ from core.errors import TooMany
 
 log = structlog.get_logger(__name__)
 
+CALLER_IS_KNOWN = "caller_is_known"
+"""Key of the request's state that `api.dependencies` sets when the access token belongs to somebody."""
+
 _UUID = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TRACE = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -27,7 +34,10 @@ _POLICY = b"default-src 'none'; frame-ancestors 'none'"
 
 
 class Limiter:
-    """A token bucket per caller, in this process. Old callers make room for new ones, so its memory is bounded."""
+    """A token bucket per caller, in this process. Old callers make room for new ones, so its memory is bounded.
+
+    An access token has a bucket once it was found good (`admit`).
+    """
 
     def __init__(self, per_second: float, burst: int, callers: int = 10_000) -> None:
         """per_second: how fast a bucket fills. burst: how much it holds. callers: how many buckets are kept."""
@@ -42,10 +52,22 @@ class Limiter:
         tokens, before = self._buckets.pop(caller, (float(self.burst), now))
         held = min(self.burst, tokens + (now - before) * self.per_second)
         left = held - 1
-        self._buckets[caller] = (left if left >= 0 else held, now)
+        self._keep(caller, left if left >= 0 else held, now)
+        return left
+
+    def knows(self, caller: int) -> bool:
+        """Tell whether the caller has a bucket."""
+        return caller in self._buckets
+
+    def admit(self, caller: int, now: float) -> None:
+        """Give the caller a bucket, a full one, if it has none. now: seconds."""
+        if caller not in self._buckets:
+            self._keep(caller, float(self.burst), now)
+
+    def _keep(self, caller: int, tokens: float, now: float) -> None:
+        self._buckets[caller] = (tokens, now)
         if len(self._buckets) > self.callers:
             self._buckets.popitem(last=False)
-        return left
 
     def headers(self, left: float) -> list[tuple[bytes, bytes]]:
         """Say how many requests are left, as in draft-ietf-httpapi-ratelimit-headers."""
@@ -66,13 +88,14 @@ class Front:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id, caller = _read(scope)
+        request_id, address, token = _read(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.bind_contextvars(request_id=request_id)
         added = [*_HEADERS, (b"x-request-id", request_id.encode())]
         left = 1.0
         if self.limiter is not None:
-            left = self.limiter.take(hash(caller), time.monotonic())
+            caller = token if token is not None and self.limiter.knows(token) else address
+            left = self.limiter.take(caller, time.monotonic())
             added += self.limiter.headers(left)
 
         status = 0
@@ -97,22 +120,24 @@ class Front:
             await problem(TooMany(wait), Request(scope))(scope, receive, send_with_headers)
         else:
             await self.app(scope, receive, send_with_headers)
+            if self.limiter is not None and token is not None and scope["state"].get(CALLER_IS_KNOWN):
+                self.limiter.admit(token, time.monotonic())
         # The route's template, never the path: a path holds ids, a query what was looked for.
         route = getattr(scope.get("route"), "path_format", "")
         duration = round((time.perf_counter() - began) * 1000, 1)
         log.info("request", method=scope["method"], route=route, status=status, duration_ms=duration)
 
 
-def _read(scope: Scope) -> tuple[str, bytes]:
-    """Give the request's id (the client's, when it is a UUID or a W3C trace id) and what its caller is known by."""
+def _read(scope: Scope) -> tuple[str, int, int | None]:
+    """Give the request's id (the client's, when it is a UUID or a W3C trace id), the address's key and the token's."""
     request_id, trace = b"", b""
     client = scope.get("client") or ("", 0)
-    caller = str(client[0]).encode()
+    token: int | None = None
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _UUID.fullmatch(value):
             request_id = value.lower()
         elif name == b"traceparent" and (match := _TRACE.fullmatch(value)):
             trace = match[1]
         elif name == b"authorization":
-            caller = value
-    return (request_id or trace).decode() or str(uuid4()), caller
+            token = hash((b"token", value))
+    return (request_id or trace).decode() or str(uuid4()), hash((b"address", client[0])), token

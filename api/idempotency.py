@@ -19,12 +19,9 @@ from starlette.responses import Response
 
 from core.database import driver
 from core.errors import Conflict, Invalid, Problem
-from services import access
+from services import access, audit
 
 HEADER = "idempotency-key"
-
-KEEPS_NO_ANSWER = frozenset({"create_invitation"})
-"""Operations whose answer holds a secret: a repetition has no second effect, but the secret is not kept."""
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _KEPT_HEADERS = ("content-type", "etag", "location")
@@ -51,10 +48,6 @@ class InFlight(Conflict):
     """The same request is being worked on: ask again."""
 
     retryable = True
-
-
-class AnswerNotKept(Conflict):
-    """This was done already; its answer held a secret and was not kept."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +81,9 @@ async def claim(
 ) -> Claim | None:
     """Claim the key of this request, if it sent one.
 
-    Raises Replay when the work is done, after the same check of reach as for a fresh request; KeyReused when the key
-    stands for another request; InFlight when a twin takes longer than the lock timeout; NotFound when the patient that
-    the answer is about has gone out of reach.
+    Raises Replay when the work is done, after the same check of reach as for a fresh request, and with this look on
+    record (commit it); KeyReused when the key stands for another request; InFlight when a twin takes longer than the
+    lock timeout; NotFound when the patient that the answer is about has gone out of reach.
     """
     key = request.headers.get(HEADER)
     if key is None:
@@ -111,11 +104,10 @@ async def claim(
     row = await connection.fetchrow(_FIND, *names)
     if row is None or row["body_sha256"] != fingerprint:
         raise KeyReused
-    if row["subject_patient_id"] is not None:
-        action = access.OPERATIONS[operation]
-        await access.patient(session, actor, action, row["subject_patient_id"], at=at)
-    if row["body"] is None:
-        raise AnswerNotKept
+    subject = row["subject_patient_id"]
+    if subject is not None:
+        await access.patient(session, actor, access.OPERATIONS[operation], subject, at=at)
+    await audit.record(session, actor, f"{operation}.replay", subject=("answer", None), patient_id=subject, at=at)
     headers = row["headers"] if isinstance(row["headers"], dict) else orjson.loads(row["headers"])
     raise Replay(Response(row["body"], row["status"], {**headers, "Idempotent-Replay": "true"}))
 
@@ -123,7 +115,6 @@ async def claim(
 async def keep(mine: Claim, response: Response) -> None:
     """Keep the answer beside the effect; both are committed together, or neither."""
     headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
-    body = None if mine.route in KEEPS_NO_ANSWER else bytes(response.body)
     connection = await driver(mine.session)
     await connection.execute(
         _KEEP,
@@ -133,6 +124,6 @@ async def keep(mine: Claim, response: Response) -> None:
         mine.key,
         response.status_code,
         orjson.dumps(headers).decode(),
-        body,
+        bytes(response.body),
         mine.session.info.get(access.SUBJECT),
     )

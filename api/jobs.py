@@ -1,10 +1,20 @@
-"""Jobs over HTTP: for schedulers outside, and for a look at what the clock did."""
+"""Jobs over HTTP: for schedulers outside, and for a look at what the clock did.
 
+A scheduler wants to know whether it was done: so a run is over when its answer comes, and what fails is no 2xx. The work
+is done in transactions of its own, and the request holds no connection meanwhile.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from functools import partial
 from typing import Annotated
 
-from fastapi import Path, Request
+from fastapi import Body, Path, Request
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.dependencies import Caller, Now, Session
+from api import idempotency
+from api.dependencies import Caller, Now, Session, in_line
 from api.routes import Router
 from api.state import state_of
 from integrations.email import make_sender
@@ -14,19 +24,47 @@ from services.access import Actor
 
 router = Router("/v1/jobs", tags=["jobs"])
 
+PATIENCE_SECONDS = 30.0
+"""After so long no further letter is begun: a gateway in front may not wait much longer. The rest stays owed."""
+
 JobName = Annotated[str, Path(max_length=40, description="Name in the timetable", examples=["check-ins.dispatch"])]
 
 
+HOW = RunIn()
+
+
 @router.post("/{job}/runs", status_code=201)
-async def run_job(job: JobName, form: RunIn, request: Request, actor: Caller, now: Now) -> JobRunOut:
-    """Run a job for the caller's clinic, now; safe to repeat."""
-    return await jobs.start(actor, job, _reach(request, actor), at=now, dry_run=form.dry_run)
+async def run_job(
+    job: JobName, request: Request, session: Session, actor: Caller, now: Now, form: Annotated[RunIn, Body()] = HOW
+) -> JobRunOut:
+    """Run a job for the caller's clinic, now, and answer when it is done; safe to repeat."""
+    async with _apart(request, session, actor, now):
+        return await jobs.start(actor, job, _reach(request, actor), at=now, dry_run=form.dry_run)
 
 
 @router.get("")
 async def list_jobs(session: Session, actor: Caller, now: Now) -> JobList:
     """Give the timetable, each job's last run, and what waits."""
     return JobList(items=await jobs.browse(session, actor, at=now), next_cursor=None)
+
+
+@asynccontextmanager
+async def _apart(request: Request, session: AsyncSession, actor: Actor, now: datetime) -> AsyncIterator[None]:
+    """Give the request's connection and its place in line back while the work is done.
+
+    Its Idempotency-Key is claimed anew afterwards. Of two with the same key that come at once both may work, which does
+    no harm, and both are given the answer of the first that is done.
+    """
+    kept, gate = request.scope["state"], state_of(request).gate
+    kept["claim"] = None
+    await session.rollback()
+    gate.release()
+    try:
+        yield
+    finally:
+        await gate.acquire()
+    operation = request.scope["route"].unique_id
+    kept["claim"] = await idempotency.claim(session, actor, request, operation, kept["body"], at=now)
 
 
 def _reach(request: Request, actor: Actor) -> jobs.Reach:
@@ -43,4 +81,7 @@ def _reach(request: Request, actor: Actor) -> jobs.Reach:
         ),
         public_url=settings.public_url,
         clinic_id=actor.clinic_id,
+        key=state.tokens.key,
+        turn=partial(in_line, request),
+        patience=PATIENCE_SECONDS,
     )

@@ -63,7 +63,7 @@ async def get_patient(
 ) -> PatientRead | PatientContact:
     """Give a patient's details; a clinic admin gets no clinical field."""
     read = await patients.get(session, actor, patient_id, at=now)
-    etag(response, read.version)
+    etag(response, read.version, read)
     return read
 
 

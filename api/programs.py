@@ -52,7 +52,7 @@ async def get_program(
 ) -> ProgramRead:
     """Read a program with its versions; while a red flag suspends it, patients read what to do instead."""
     program = await programs.get(session, actor, program_id, number=version, at=now)
-    etag(response, program.version)
+    etag(response, program.version, program)
     return program
 
 

@@ -30,12 +30,12 @@ async def create_red_flag_screen(
 @router.get("/patients/{patient_id}/red-flag-screens", response_model=Listing[RedFlagScreenRead])
 async def list_red_flag_screens(
     session: Session, actor: Caller, patient_id: UUID, page: Page, now: Now
-) -> Paged[RedFlagScreen]:
+) -> Paged[RedFlagScreenRead]:
     """List a patient's red-flag screens, newest first."""
     return await red_flag_screens.browse(session, actor, patient_id, page, at=now)
 
 
-@router.post("/red-flag-screens/{screen_id}/close", response_model=RedFlagScreenRead)
+@router.post("/red-flag-screens/{screen_id}/close")
 async def close_red_flag_screen(
     session: Session,
     actor: Caller,
@@ -44,7 +44,7 @@ async def close_red_flag_screen(
     if_match: IfMatch,
     now: Now,
     response: Response,
-) -> RedFlagScreen:
+) -> RedFlagScreenRead:
     """Close a red flag with its outcome, or note that the patient was contacted; only a human does this."""
     row = await red_flag_screens.close(session, actor, screen_id, form, version=if_match, at=now)
     etag(response, row.version)

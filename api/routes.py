@@ -15,7 +15,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from api import bodies, etags, idempotency
-from api.dependencies import in_line, open_session, session_of
+from api.dependencies import caller_of, in_line, open_session, session_of
 from core.database import commit
 from core.errors import Invalid, Problem, Refusal, Unauthenticated
 
@@ -98,6 +98,7 @@ async def _committed(
     try:
         response = await inner(request)
     except idempotency.Replay as replay:
+        await commit(session)  # that the answer was given again is on record
         return replay.response
     except Refusal as refusal:
         if refusal.keeps_effects:  # a counted attempt, a revoked sign-in
@@ -111,7 +112,7 @@ async def _committed(
 
 
 def _needs_session(dependant: Dependant) -> bool:
-    return any(part.call is session_of or _needs_session(part) for part in dependant.dependencies)
+    return any(part.call in {session_of, caller_of} or _needs_session(part) for part in dependant.dependencies)
 
 
 def Router(prefix: str, *, tags: list[str], **options: Any) -> APIRouter:  # noqa: N802 - stands where APIRouter would

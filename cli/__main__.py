@@ -1,6 +1,7 @@
 """`physio`: the clinic's own door. Heavy rooms are entered only by the command that needs them."""
 
 import asyncio
+import sys
 from typing import Annotated
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
@@ -18,7 +19,9 @@ app = typer.Typer(
     help="The backend of a virtual physiotherapy clinic.",
 )
 database = typer.Typer(no_args_is_help=True, help="The database: roles, migrations, where it is.")
-users = typer.Typer(no_args_is_help=True, help="Clinics, their first admin, and service accounts.")
+users = typer.Typer(
+    no_args_is_help=True, help="Clinics, their first admin, service accounts; closing and mending accounts."
+)
 library = typer.Typer(no_args_is_help=True, help="The shipped exercise library.")
 app.add_typer(database, name="db")
 app.add_typer(users, name="users")
@@ -37,7 +40,7 @@ def up(*, demo: Annotated[bool, typer.Option(help="Make the demo clinic if there
         if settings.host not in LOOPBACK:
             raise SystemExit("physio: the demo clinic has well-known passwords and listens on loopback only.")
         settings = settings.model_copy(update={"demo": True})
-    running.claim(settings.host, settings.port)
+    running.claim(settings)
     with watched_machine(settings) as (found, database_is_up):
         if demo and running.unfinished(settings).exists():
             _forget_half_a_clinic(found)
@@ -73,8 +76,11 @@ def demo(
     *, weeks: Annotated[int, typer.Option(min=1, max=52)] = 12, patients: Annotated[int, typer.Option(min=3)] = 60
 ) -> None:
     """Make the demo clinic: fictional people with weeks of history. Does nothing when it is there."""
+    import gc  # noqa: PLC0415
+
     from dev.demo import fill  # noqa: PLC0415
 
+    gc.set_threshold(10_000, 20, 50)  # weeks of a clinic are many small objects: look for lost ones less often
     with one_machine() as settings:
         asyncio.run(fill(_with_roles(settings), weeks=weeks, patients=patients))
 
@@ -139,12 +145,15 @@ def roles_(
 @database.command()
 def check() -> None:
     """Tell whether the API would refuse to start on this database, and why."""
-    from cli.serving import unsafe  # noqa: PLC0415
+    from cli.serving import outdated, unsafe  # noqa: PLC0415
 
     with one_machine(guest=True) as settings:
         known = _with_roles(settings)
         assert known.api_database_url is not None
-        found = asyncio.run(unsafe(known.api_database_url.get_secret_value(), durable=True))
+        url = known.api_database_url.get_secret_value()
+        found, warning = asyncio.run(unsafe(url, durable=True)), asyncio.run(outdated(url))
+    if warning is not None:
+        console.print(f"physio: warning: {warning}")
     for each in found:
         console.print(f"physio: {each}")
     raise SystemExit(UNSAFE if found else 0)
@@ -193,6 +202,59 @@ def create_service(
         raise typer.BadParameter(f"no such job: {', '.join(sorted(unknown))}. There are {jobs}", param_hint="--scope")
     with one_machine(guest=True) as settings:
         typer.echo(asyncio.run(people.create_service(_with_roles(settings), clinic, name, scope or ["*"])))
+
+
+@users.command("list")
+def list_(
+    clinic: Annotated[UUID | None, typer.Option(help="Only the accounts of this clinic, by its id.")] = None,
+) -> None:
+    """Print every account: e-mail address, status, role, clinic; tabs in between, one line for each membership."""
+    from cli import people  # noqa: PLC0415
+
+    with one_machine(guest=True) as settings:
+        for entry in asyncio.run(people.browse(_with_roles(settings), clinic)):
+            role = "-" if entry.role is None else entry.role.value
+            left = "" if entry.ended_at is None else f"\tended {entry.ended_at:%Y-%m-%d}"
+            typer.echo(f"{entry.email}\t{entry.status.value}\t{role}\t{entry.clinic_id or '-'}{left}")
+
+
+@users.command()
+def disable(email: str) -> None:
+    """Close an account: it can sign in nowhere, and all its sign-ins end at once."""
+    from cli import people  # noqa: PLC0415
+
+    with one_machine(guest=True) as settings:
+        asyncio.run(people.disable(_with_roles(settings), email))
+    console.print("physio: the account is closed, and its sign-ins have ended")
+
+
+@users.command()
+def enable(email: str) -> None:
+    """Open a closed account again; its ended sign-ins stay ended."""
+    from cli import people  # noqa: PLC0415
+
+    with one_machine(guest=True) as settings:
+        asyncio.run(people.enable(_with_roles(settings), email))
+    console.print("physio: the account is open again")
+
+
+@users.command("set-password")
+def set_password(email: str) -> None:
+    """Give an account another password and end its sign-ins. It is asked for, or read from standard input."""
+    from cli import people  # noqa: PLC0415
+
+    password = _password()
+    with one_machine(guest=True) as settings:
+        asyncio.run(people.set_password(_with_roles(settings), email, password))
+    console.print("physio: the password is changed, and what was signed in before has ended")
+
+
+def _password() -> str:
+    """Ask twice on a terminal; else take the first line of standard input. Never from the arguments: others see them."""
+    if sys.stdin.isatty():
+        answer: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+        return answer
+    return sys.stdin.readline().rstrip("\r\n")
 
 
 @library.command()
@@ -258,9 +320,10 @@ def _forget_half_a_clinic(settings: Settings) -> None:
 
 
 def _migrate_if_needed(settings: Settings) -> bool:
-    """Run missing revisions; true when the schema was empty before."""
+    """Run missing revisions, and bring newer time zone rules; true when the schema was empty before."""
     import psycopg  # noqa: PLC0415
 
+    from clinical.zones import RELEASE  # noqa: PLC0415
     from core.revisions import head  # noqa: PLC0415
 
     url = owner_url(settings)
@@ -271,7 +334,10 @@ def _migrate_if_needed(settings: Settings) -> bool:
             if there is None or not there[0]
             else owner.execute("SELECT version_num FROM alembic_version").fetchone()
         )
-    if known is None or known[0] != head():
+        current = known is not None and known[0] == head()
+        rules = "SELECT EXISTS (SELECT FROM time_zones WHERE release = %s)"
+        current = current and owner.execute(rules, [RELEASE]).fetchone() == (True,)
+    if not current:
         from cli import migrations  # noqa: PLC0415 - Alembic is slow to load, and rarely needed
 
         migrations.upgrade(url)

@@ -1,9 +1,11 @@
 """What the command line does to accounts and clinics: opens the transaction, reads the clock, calls a service."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 import psycopg
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import clock
 from core.database import bind_clinic, libpq_url, make_engine, make_sessions
@@ -11,30 +13,59 @@ from core.settings import Settings
 from services import accounts, authentication, library
 
 
-async def create_clinic(settings: Settings, name: str, email: str, password: str, country: str, zone: str) -> UUID:
-    """Make a clinic with its first admin and the shipped library; return its id."""
+@asynccontextmanager
+async def _transaction(settings: Settings) -> AsyncIterator[AsyncSession]:
+    """Open one transaction as the API's role, on a connection of its own."""
     assert settings.api_database_url is not None
     engine = make_engine(settings.api_database_url.get_secret_value(), pool_size=1)
-    async with make_sessions(engine).begin() as session:
+    try:
+        async with make_sessions(engine).begin() as session:
+            yield session
+    finally:
+        await engine.dispose()
+
+
+async def create_clinic(settings: Settings, name: str, email: str, password: str, country: str, zone: str) -> UUID:
+    """Make a clinic with its first admin and the shipped library; return its id."""
+    async with _transaction(settings) as session:
         clinic = await accounts.create_clinic(
             session, name=name, country=country, zone=zone, email=email, password=password, at=clock.now()
         )
         await library.sync(session, clinic.id)
-    await engine.dispose()
     return clinic.id
 
 
 async def create_service(settings: Settings, clinic_id: UUID, name: str, scopes: Sequence[str]) -> str:
     """Give a service of a clinic a new access token, good for 90 days; nobody can read it again."""
-    assert settings.api_database_url is not None
-    engine = make_engine(settings.api_database_url.get_secret_value(), pool_size=1)
     tokens = authentication.tokens_of(settings.secret_key.get_secret_value())
-    async with make_sessions(engine).begin() as session:
-        token = await accounts.create_service_token(
+    async with _transaction(settings) as session:
+        return await accounts.create_service_token(
             session, clinic_id, name, list(scopes), tokens=tokens, at=clock.now()
         )
-    await engine.dispose()
-    return token
+
+
+async def browse(settings: Settings, clinic_id: UUID | None) -> list[accounts.Entry]:
+    """List accounts, one entry for each membership."""
+    async with _transaction(settings) as session:
+        return await accounts.browse(session, clinic_id=clinic_id)
+
+
+async def disable(settings: Settings, email: str) -> None:
+    """Close an account."""
+    async with _transaction(settings) as session:
+        await accounts.disable(session, email, at=clock.now())
+
+
+async def enable(settings: Settings, email: str) -> None:
+    """Open a closed account again."""
+    async with _transaction(settings) as session:
+        await accounts.enable(session, email, at=clock.now())
+
+
+async def set_password(settings: Settings, email: str, password: str) -> None:
+    """Give an account another password."""
+    async with _transaction(settings) as session:
+        await accounts.set_password(session, email, password, at=clock.now())
 
 
 async def sync_library(settings: Settings) -> int:

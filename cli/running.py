@@ -1,6 +1,7 @@
 """Everything on one machine: database, API and worker under one roof, until Ctrl-C."""
 
 import ctypes
+import http.client
 import os
 import signal
 import socket
@@ -94,17 +95,44 @@ class Household:
                 child.wait()
 
 
-def claim(host: str, port: int) -> None:
+def claim(settings: Settings) -> None:
     """See that the port is free, before anything starts. Raises SystemExit with what to do when it is not."""
+    host, port = settings.host, settings.port
     kind = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(kind) as attempt:
         attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             attempt.bind((host, port))
         except OSError as error:
-            raise SystemExit(
-                f"physio: cannot listen on {host}:{port} ({error.strerror}). Choose another port: PHYSIO_PORT=8001 make run"
-            ) from None
+            raise SystemExit(f"physio: {_taken(settings, error.strerror or '')}") from None
+
+
+def _taken(settings: Settings, why: str) -> str:
+    """Say who has the port, as far as can be told, and what to do."""
+    from dev.ground import BESIDE  # noqa: PLC0415
+    from dev.postgres import EmbeddedPostgres  # noqa: PLC0415
+
+    address = f"{settings.host}:{settings.port}"
+    holder = EmbeddedPostgres(settings.data_dir).holder
+    if holder is not None:
+        return (
+            f"Physio runs here already: process {holder} has the database in {settings.data_dir.absolute()}, and"
+            f" {address} is taken.\nUse it: http://{address}/docs\nStop it: Ctrl-C in its terminal, or kill {holder}\n"
+            f"Start a second one beside it: {BESIDE}"
+        )
+    who = "another Physio, with a data folder of its own, is there" if _is_physio(address) else why
+    return f"cannot listen on {address} ({who}). Choose another port: PHYSIO_PORT=8001 make run"
+
+
+def _is_physio(address: str) -> bool:
+    """Tell whether what listens there answers as our API does."""
+    try:
+        with urllib.request.urlopen(f"http://{address}/livez", timeout=1) as answer:
+            return "x-request-id" in answer.headers
+    except OSError:  # URLError is one
+        return False
+    except http.client.HTTPException:  # something that speaks, but not HTTP
+        return False
 
 
 def run(settings: Settings, *, fill: bool, database_is_up: Callable[[], bool]) -> int:
@@ -172,7 +200,7 @@ def _tell(settings: Settings, *, fill: bool) -> None:
     if settings.demo:
         lines += ["", *(f"Sign in    {each}" for each in DEMO), f"Password   {PASSWORD}"]
     if fill:
-        lines += ["", "The demo clinic is being made: its sign-ins work in about a minute."]
+        lines += ["", "The demo clinic is being made: its sign-ins work in about half a minute."]
     lines += ["", f"Logs       {settings.data_dir / 'logs'}", "Ctrl-C stops everything; the data stays."]
     console.print(Panel("\n".join(lines), title="Physio", expand=False))
 

@@ -1,6 +1,7 @@
 """The API process: refuses to start where it would be unsafe, then serves until it is told to stop."""
 
 import asyncio
+import gc
 import sys
 
 import uvicorn
@@ -12,6 +13,10 @@ from api.app import create_app
 from core import clock, logs
 from core.database import make_engine
 from core.settings import UNSAFE, Settings, load
+from services import time_zones
+
+YOUNG = 10_000
+"""How many new objects the garbage collector waits for; the default of 700 is reached by a single request."""
 
 _FACTS = """
 SELECT r.rolsuper OR r.rolbypassrls AS bypasses,
@@ -53,21 +58,42 @@ async def unsafe(url: str, *, durable: bool) -> list[str]:
     return found
 
 
+async def outdated(url: str) -> str | None:
+    """Say what the database at `url` lacks that is no reason to refuse: the program's time zone rules."""
+    engine = make_engine(url, pool_size=1)
+    try:
+        async with engine.connect() as connection:
+            return await time_zones.differing(connection)
+    finally:
+        await engine.dispose()
+
+
 def make_app() -> FastAPI:
     """Make the application of this process from the environment."""
     settings = load()
     logs.configure(settings.log_level)
     clock.steer(settings.clock_file)
-    return create_app(settings)
+    app = create_app(settings)
+    _settle()
+    return app
+
+
+def _settle() -> None:
+    """Spare the garbage collector what stays for the life of the process: it looks at every object it keeps."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG, 20, 50)
 
 
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM: then finish what is under way, for at most 20 s. Raises SystemExit."""
     assert settings.api_database_url is not None
+    url = settings.api_database_url.get_secret_value()
     try:
-        found = asyncio.run(
-            unsafe(settings.api_database_url.get_secret_value(), durable=settings.environment != "test")
-        )
+        found = asyncio.run(unsafe(url, durable=settings.environment != "test"))
+        warning = asyncio.run(outdated(url))
+        if warning is not None:
+            print(f"physio: warning: {warning}", file=sys.stderr)  # noqa: T201
     except (OSError, SQLAlchemyError) as error:
         print(f"physio: the database does not answer ({type(error).__name__})", file=sys.stderr)  # noqa: T201
         found = []  # it may come back; until then every request is answered 503
@@ -85,6 +111,8 @@ def serve(settings: Settings) -> None:
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),  # else anybody's X-Forwarded-For would be taken for the truth
+        forwarded_allow_ips=list(settings.trusted_proxies),
         limit_concurrency=1000,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=20,

@@ -1,4 +1,4 @@
-"""When a check-in, or its absence, asks for a human: the rules ES01 to ES12.
+"""When a check-in, or its absence, asks for a human: the rules ES01 to ES13.
 
 The rules, their limits and levels stand in `rules/escalation.yaml`; here each check is a pure question. Free text is
 never the safety channel: a crisis word raises an alert, its absence means nothing.
@@ -108,6 +108,11 @@ def outcome_worse(instrument: str, change: Change) -> list[Raised]:
         for rule in _rules("outcome_worse")
         if instrument in rule.instruments and change.worsened
     ]
+
+
+def untreated(missing: str) -> list[Raised]:
+    """Return the rule for a program that was paused because nobody may treat; missing: the code of what is missing."""
+    return [_raised(rule, missing=missing) for rule in _rules("untreated")]
 
 
 def long_flare(opened_on: date, today: date) -> list[Raised]:

@@ -1,6 +1,6 @@
 """What may be prescribed, and what is due on a day."""
 
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -142,3 +142,14 @@ def sessions_on(items: Sequence[PlannedItem[Key]], day: date) -> list[PlannedSlo
         PlannedSlot(slot, tuple(item.id for item in due if item.sessions_per_day >= slot))
         for slot in range(1, slots + 1)
     ]
+
+
+def slots_on(
+    phases: Mapping[int, int | None], items: Mapping[int, Sequence[PlannedItem[Key]]], start_on: date, day: date
+) -> tuple[int | None, list[PlannedSlot[Key]]]:
+    """Return the phase of a program on `day`, and the sessions planned then.
+
+    phases: weeks by position, None until further notice. items: what is prescribed, by the phase's position.
+    """
+    phase = phase_on([PhaseSpan(position, weeks) for position, weeks in phases.items()], start_on, day)
+    return phase, [] if phase is None else sessions_on(items.get(phase, ()), day)

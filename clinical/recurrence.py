@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo, available_timezones, reset_tzpath
 
 from core.errors import Invalid
 
-# The clocks' rules come from the locked tzdata package, on every machine the same: the system's may be years old, and
-# then Python and PostgreSQL would disagree about when somebody's morning is.
+# The clocks' rules come from the locked tzdata package, on every machine the same: the system's may be years old.
+# PostgreSQL is given the same rules (`clinical.zones`), or the two would disagree about when somebody's morning is.
 reset_tzpath(to=())
 
 ABBREVIATIONS = frozenset({"CET", "EET", "MET", "WET"})
-"""Names that PostgreSQL reads as an offset without summer time: as zones they would mean two things."""
+"""Names that many programs read as an offset without summer time: as zones they would mean two things."""
 
 WEEK = 7
 MIDNIGHT = time(0, 0)
@@ -29,13 +29,14 @@ class UnknownZone(Invalid):
 
 
 @cache
-def _zones() -> frozenset[str]:
+def zones() -> frozenset[str]:
+    """Give the names of all zones."""
     return frozenset(available_timezones()) - ABBREVIATIONS
 
 
 def check_zone(name: str) -> str:
     """Return the IANA zone name itself. Raises UnknownZone."""
-    if name not in _zones():
+    if name not in zones():
         raise UnknownZone
     return name
 

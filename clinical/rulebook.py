@@ -168,6 +168,7 @@ class EscalationRule(Strict):
         "low_adherence",
         "outcome_worse",
         "new_care",
+        "untreated",
     ]
     when: str
     level: AlertLevel | Literal["as_red_flag"]

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import parse_qs, urlsplit
@@ -66,6 +67,9 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="origins of dashboards, separated by commas"
     )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas"
+    )
 
     smtp_url: SecretStr | None = Field(
         None, description="smtp://user:password@host:587; without it mail goes to a folder"
@@ -78,13 +82,29 @@ class Settings(BaseSettings):
     )
     processes: Annotated[int, Field(ge=1, le=64, description="API processes")] = 1
 
+    @property
+    def shows_codes(self) -> bool:
+        """Whether answers show the codes of invitations: on a developer's own machine and in a demo, nowhere else."""
+        return self.host in LOOPBACK and (self.demo or self.environment == "development")
+
     @model_validator(mode="before")
     @classmethod
-    def _split_origins(cls, values: dict[str, object]) -> dict[str, object]:
-        origins = values.get("cors_origins")
-        if isinstance(origins, str):
-            values["cors_origins"] = tuple(each.strip() for each in origins.split(",") if each.strip())
+    def _split_lists(cls, values: dict[str, object]) -> dict[str, object]:
+        for name in ("cors_origins", "trusted_proxies"):
+            given = values.get(name)
+            if isinstance(given, str):
+                values[name] = tuple(each.strip() for each in given.split(",") if each.strip())
         return values
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for each in proxies:
+            try:
+                ip_network(each)
+            except ValueError:
+                raise ValueError("write addresses (10.0.0.5) or networks (10.0.0.0/24), separated by commas") from None
+        return proxies
 
     @field_validator("database_url", "api_database_url", "worker_database_url", "sweeper_database_url")
     @classmethod

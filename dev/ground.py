@@ -16,6 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+BESIDE = "PHYSIO_DATA_DIR=.physio-2 PHYSIO_PORT=8001 make run"
+"""How to run a second one on the same machine."""
 SOCKET_NAME = ".s.PGSQL.5432"
 SOCKET_PATH_LIMIT = 107
 """Bytes a Unix socket's path may have on Linux (104 elsewhere, less the closing zero)."""
@@ -90,6 +92,23 @@ def full(path: Path) -> str:
     return f"The disk that holds {path} is full. Free some space, or name another folder in PHYSIO_DATA_DIR."
 
 
+def _denied(path: Path, why: str) -> str:
+    """Say who may not write, and whose it is."""
+    nearest = next(step for step in (path, *path.parents) if os.path.exists(step))  # noqa: PTH110 - exists() may raise
+    owner = _name(nearest.stat().st_uid)
+    return (
+        f"{path} is not writable for {_name(os.geteuid())} ({why}): {nearest} belongs to {owner}. Work as {owner}, or name "
+        "a folder of your own in PHYSIO_DATA_DIR."
+    )
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"account {uid}"
+
+
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turn what the operating system says about a path into a message that tells what to do.
@@ -102,10 +121,7 @@ def explained(path: Path) -> Iterator[None]:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             message = full(path)
         elif error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT}:
-            message = (
-                f"{error.filename or path} is not writable for this user. Change its owner, or name another folder in "
-                "PHYSIO_DATA_DIR."
-            )
+            message = _denied(Path(error.filename or path), error.strerror or "")
         elif error.errno in {errno.ENOTDIR, errno.EEXIST}:
             message = (
                 f"{error.filename or path} is in the way: a folder is needed there. Name another in PHYSIO_DATA_DIR."
@@ -205,11 +221,25 @@ class Lock:
             os.close(file)
             raise AlreadyRunningError(
                 f"Process {holder} already runs the database in {self.path.parent}. Stop it (Ctrl-C in its terminal), "
-                "or start a second one with its own PHYSIO_DATA_DIR and PHYSIO_PORT."
+                f"or start a second one beside it: {BESIDE}"
             ) from None
         os.ftruncate(file, 0)
         os.write(file, str(os.getpid()).encode())
         self._file = file
+
+    def holder(self) -> str | None:
+        """Give the process that has the lock at this moment; None when nobody has, or nobody may look."""
+        try:
+            file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return os.read(file, 20).decode() or "unknown"
+        finally:
+            os.close(file)
+        return None
 
     def release(self) -> None:
         """Give the lock back, if it is held."""

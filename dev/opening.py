@@ -149,7 +149,7 @@ class Opening:
             seen = {"result": "verified", "method": "primary_source_site", "source": "State register (demo)"}
             await licenses.verify(session, admin, license_.id, VerificationIn.model_validate(seen), at=at)
             invited = await invitations.create(
-                session, admin, InvitationIn(therapist_id=therapist.id), tokens=self.tokens, at=at
+                session, admin, InvitationIn(therapist_id=therapist.id), tokens=self.tokens, at=at, show_code=True
             )
         return await self._accept(invited.code, email, at)
 
@@ -172,7 +172,7 @@ class Opening:
                 at=at,
             )
             invited = await invitations.create(
-                session, therapist, InvitationIn(patient_id=made.id), tokens=self.tokens, at=at
+                session, therapist, InvitationIn(patient_id=made.id), tokens=self.tokens, at=at, show_code=True
             )
         actor = await self._accept(invited.code, email, at)
         async with self.sessions.begin() as session:
@@ -207,7 +207,7 @@ class Opening:
         await consents.create(session, actor, patient_id, ConsentCreate.model_validate(given), at=at)
         await patients.attest_location(session, actor, patient_id, LocationCreate(country="US", region="NY"), at=at)
 
-    async def _accept(self, code: str, email: str, at: datetime) -> Actor:
+    async def _accept(self, code: str | None, email: str, at: datetime) -> Actor:
         async with self.sessions.begin() as session:
             form = InvitationAcceptance.model_validate({"code": code, "password": PASSWORD})
             signed_in = await invitations.accept(session, form, tokens=self.tokens, address=email, at=at)

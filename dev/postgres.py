@@ -160,6 +160,11 @@ class EmbeddedPostgres:
             self.stop()
             raise
 
+    @property
+    def holder(self) -> str | None:
+        """The process that runs the server of this folder at this moment, if one does."""
+        return self._lock.holder()
+
     def join(self) -> None:
         """Use the server that another process runs in this folder, as long as that one lets it run."""
         self._cluster = Cluster(str(self.sockets), self._passwords())

@@ -10,8 +10,11 @@ from alembic import command
 from alembic.config import Config
 
 HOME = Path(__file__).resolve().parent.parent
-OURS = "base:0003"
+OURS = ("base:0003", "0004:head")
 """Revisions to look at; 0004 is the queue library's own script."""
+
+MEANT = {"walls TIMESTAMP WITHOUT TIME ZONE[]": "prefer-timestamp-tz"}
+"""Lines that a rule would have otherwise, on purpose: the wall clock's readings in a table of time zones."""
 
 
 def main() -> int:
@@ -20,10 +23,14 @@ def main() -> int:
     script = io.StringIO()
     config.output_buffer = script
     with contextlib.redirect_stderr(io.StringIO()):
-        command.upgrade(config, OURS, sql=True)
+        for each in OURS:
+            command.upgrade(config, each, sql=True)
+    sql = script.getvalue()
+    for line, rule in MEANT.items():
+        sql = sql.replace(line, f"-- squawk-ignore {rule}\n{line}")
     squawk = Path(sys.executable).parent / "squawk"
     found = subprocess.run(  # noqa: S603 - our own tool
-        [squawk, "--stdin-filepath=alembic.sql"], input=script.getvalue(), text=True, check=False, cwd=HOME
+        [squawk, "--stdin-filepath=alembic.sql"], input=sql, text=True, check=False, cwd=HOME
     )
     return found.returncode
 

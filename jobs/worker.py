@@ -19,7 +19,8 @@ from core import clock, logs
 from core.database import libpq_url, make_engine, make_sessions
 from core.settings import Settings
 from integrations.email import make_sender
-from services import jobs
+from services import jobs, time_zones
+from services.authentication import tokens_of
 from services.timetable import TIMETABLE, Entry
 
 GRACE_SECONDS = 8.0
@@ -111,10 +112,15 @@ async def serve(settings: Settings) -> None:
             folder=settings.data_dir / "mail",
         ),
         public_url=settings.public_url,
+        key=tokens_of(settings.secret_key.get_secret_value()).key,
     )
     app = make_app(worker_url, reach)
     try:
         async with app.open_async():
+            async with sweeper.connect() as connection:
+                warning = await time_zones.differing(connection)
+            if warning is not None:
+                log.warning("old rules", about=warning)
             await _catch_up(app)
             await app.run_worker_async(
                 concurrency=CONCURRENCY,

@@ -24,6 +24,7 @@ from models import (
     reports,
     sessions,
     therapists,
+    time_zones,
 )
 from models.base import Base
 
@@ -52,4 +53,5 @@ __all__ = [
     "reports",
     "sessions",
     "therapists",
+    "time_zones",
 ]

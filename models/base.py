@@ -99,6 +99,11 @@ def of_clinic() -> ForeignKeyConstraint:
     return ForeignKeyConstraint(["clinic_id"], ["clinics.id"])
 
 
+def in_zone() -> ForeignKeyConstraint:
+    """Tie `zone` to a zone whose rules the database knows."""
+    return ForeignKeyConstraint(["zone"], ["time_zones.name"])
+
+
 def within(column: str, target: str, *, name: str | None = None, ondelete: str | None = None) -> ForeignKeyConstraint:
     """Tie `column` to a row of `target` in the same clinic; a link across clinics is impossible."""
     return ForeignKeyConstraint(
@@ -127,6 +132,7 @@ __all__ = [
     "OfClinic",
     "Versioned",
     "check",
+    "in_zone",
     "index",
     "of_clinic",
     "within",

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, LargeBinary, Time, UniqueConstraint, and_,
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Base, Identified, Json, OfClinic, Versioned, check, index, of_clinic, within, words
+from models.base import Base, Identified, Json, OfClinic, Versioned, check, in_zone, index, of_clinic, within, words
 
 
 class PlanFrequency(StrEnum):
@@ -44,6 +44,7 @@ class CheckInPlan(Identified, Versioned, Base):
         of_clinic(),
         within("patient_id", "patients"),
         within("episode_id", "episodes"),
+        in_zone(),
         check("steps", "cardinality(steps) = 7"),
         check("dates", "ends_on IS NULL OR ends_on >= starts_on"),
         check("closes_minutes", "closes_minutes BETWEEN 15 AND 10080"),

@@ -7,7 +7,7 @@ from sqlalchemy import func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Base, Json, Versioned, check
+from models.base import Base, Json, Versioned, check, in_zone
 
 
 class Clinic(Versioned, Base):
@@ -19,6 +19,7 @@ class Clinic(Versioned, Base):
 
     __tablename__ = "clinics"
     __table_args__ = (
+        in_zone(),
         check("name", "char_length(name) BETWEEN 1 AND 200"),
         check("country", "country ~ '^[A-Z]{2}$'"),
         check("paper", "paper IN ('a4', 'us-letter')"),

@@ -28,7 +28,7 @@ class NotificationChannel(StrEnum):
 
 
 class Notification(Identified, Made, Base):
-    """One message owed to one account or address; the template's parameters are ids and codes, never health data.
+    """One message owed to one account or address; the template's parameters are ids, codes and seeds, never health data.
 
     `dedupe_key` makes a repeat of the causing event owe it once.
     """

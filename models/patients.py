@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Base, Identified, Made, Versioned, check, index, of_clinic, within, words
+from models.base import Base, Identified, Made, Versioned, check, in_zone, index, of_clinic, within, words
 
 
 class PatientStatus(StrEnum):
@@ -26,6 +26,7 @@ class Patient(Identified, Versioned, Base):
     __tablename__ = "patients"
     __table_args__ = (
         of_clinic(),
+        in_zone(),
         UniqueConstraint("clinic_id", "record_number"),
         check("given_name", "char_length(given_name) BETWEEN 1 AND 100"),
         check("family_name", "char_length(family_name) BETWEEN 1 AND 100"),

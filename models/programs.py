@@ -24,7 +24,11 @@ class ProgramStatus(StrEnum):
 
 
 class Program(Identified, Versioned, Base):
-    """A patient's program; what it prescribes stands in its versions. One program of an episode is in use at a time."""
+    """A patient's program; what it prescribes stands in its versions. One program of an episode is in use at a time.
+
+    `halted_by` is the code of what is missing when not a person paused it but the system, because nobody may treat the
+    patient now or his consent is gone.
+    """
 
     __tablename__ = "programs"
     __table_args__ = (
@@ -33,6 +37,7 @@ class Program(Identified, Versioned, Base):
         within("episode_id", "episodes"),
         within("suspended_by_id", "red_flag_screens"),
         check("suspended", "(status = 'suspended_red_flag') = (suspended_by_id IS NOT NULL)"),
+        check("halted", "halted_by IS NULL OR status = 'paused'"),
         check("title", "char_length(title) BETWEEN 1 AND 200"),
         index(
             "uq_programs_in_use",
@@ -53,6 +58,7 @@ class Program(Identified, Versioned, Base):
     activated_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     suspended_by_id: Mapped[UUID | None]
+    halted_by: Mapped[str | None]
 
 
 class ProgramVersion(Identified, Made, Base):

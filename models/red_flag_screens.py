@@ -53,7 +53,8 @@ class ScreenOutcome(StrEnum):
 class RedFlagScreen(Identified, Versioned, Base):
     """One screen. Answers, facts, rule version, fired rules, level and the advice that was shown are never changed.
 
-    `complete` is false when a required question is unanswered: such a screen never counts as negative.
+    `complete` is false when a required question is unanswered: such a screen never counts as negative. `outcome_note`
+    holds what was noted before notes had rows of their own; nobody may change it.
     """
 
     __tablename__ = "red_flag_screens"
@@ -100,3 +101,20 @@ class RedFlagScreen(Identified, Versioned, Base):
     def clear(cls) -> ColumnElement[bool]:
         """Every required question answered, and nothing urgent found."""
         return and_(cls.complete, ~cls.urgent())
+
+
+class RedFlagNote(Identified, Base):
+    """What a clinician noted on a screen, on the way or at its end; never changed."""
+
+    __tablename__ = "red_flag_notes"
+    __table_args__ = (
+        of_clinic(),
+        within("screen_id", "red_flag_screens"),
+        check("note", "char_length(note) BETWEEN 1 AND 2000"),
+        index("ix_red_flag_notes_screen_id", "screen_id", "at"),
+    )
+
+    screen_id: Mapped[UUID]
+    note: Mapped[str]
+    at: Mapped[datetime]
+    by: Mapped[UUID]

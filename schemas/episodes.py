@@ -22,7 +22,10 @@ Icd10Codes = Annotated[list[Icd10Code], Field(max_length=12)]
 
 
 class EpisodeCreate(In):
-    """One problem of the patient. Days are of the patient's calendar; `started_on` is today when left out."""
+    """One problem of the patient. Days are of the patient's calendar; `started_on` is today when left out.
+
+    `status`: at intake, or `referred` as long as nobody has seen the patient for it.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -42,6 +45,7 @@ class EpisodeCreate(In):
     icd10_codes: Icd10Codes = Field(default_factory=list)
     onset_on: date | None = None
     started_on: date | None = None
+    status: Literal["referred", "intake"] = "intake"
 
 
 class EpisodeChange(In):

@@ -14,7 +14,10 @@ ActivityId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$", description=
 
 
 class GoalCreate(In):
-    """A goal in the patient's words, with a measure or without. A measure needs a target; PSFS also an activity."""
+    """A goal in the patient's words, with a measure or without.
+
+    A measure needs a target; PSFS also an activity that the patient has named in his answers in this episode.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={

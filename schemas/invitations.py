@@ -38,7 +38,7 @@ class InvitationIn(In):
 
 
 class InvitationOut(Out):
-    """An invitation; the code is shown this once."""
+    """An invitation; its code goes to the invited address."""
 
     id: UUID
     role: Role
@@ -46,7 +46,10 @@ class InvitationOut(Out):
     subject_id: UUID | None = Field(description="The patient's or therapist's record it is bound to")
     expires_at: UtcDatetime
     created_at: UtcDatetime
-    code: str = Field(description="Hand it to this person only; it works once")
+    code: str | None = Field(
+        description="Null: the code is in the e-mail to the invited person, and nowhere else. "
+        "Only a demo or a developer's own server shows it here, too"
+    )
 
 
 class InvitationAcceptance(In):

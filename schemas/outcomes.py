@@ -29,7 +29,7 @@ class OutcomeCreate(In):
     {id, name, rating}. `supersedes_id` names an earlier response that this one corrects.
     """
 
-    model_config = ConfigDict(json_schema_extra={"examples": [RMDQ_EXAMPLE, NPRS_EXAMPLE, PSFS_EXAMPLE]})
+    model_config = ConfigDict(json_schema_extra={"examples": [PSFS_EXAMPLE, RMDQ_EXAMPLE, NPRS_EXAMPLE]})
 
     instrument: Annotated[str, Line(40)]
     answers: Annotated[dict[Annotated[str, Line(40)], Answer], Field(max_length=60)]

@@ -217,9 +217,11 @@ class ProgramRead(ProgramSummary):
     """A program: all versions in short, and one in full (the current one, unless another was asked for).
 
     Patients are shown no exercises while a red flag suspends the program (then `advice` says what to do instead) or
-    while it is a draft: `shown` is empty.
+    while it is a draft: `shown` is empty. `halted_by` is the code of what was missing when the system paused the program;
+    it is shown to the care team only.
     """
 
     versions: list[ProgramVersionSummary]
     shown: ProgramVersionRead | None
     advice: Advice | None
+    halted_by: str | None

@@ -94,10 +94,19 @@ class FiredRule(Out):
     level: RedFlagLevel
 
 
+class RedFlagNoteRead(Out):
+    """What a clinician noted, with the account that wrote it; never changed."""
+
+    at: UtcDatetime
+    by: UUID
+    note: str
+
+
 class RedFlagScreenRead(Record):
     """A screen. `advice` is what the patient must read now; `missing` are JSON pointers to what was not answered.
 
     A screen that is not `complete` never counts as negative, and a complete one without findings clears nobody.
+    `outcome_note` is the text of all `notes` in one.
     """
 
     patient_id: UUID
@@ -115,4 +124,5 @@ class RedFlagScreenRead(Record):
     screened_at: UtcDatetime
     outcome: ScreenOutcome | None
     outcome_note: str | None
+    notes: list[RedFlagNoteRead] = Field(default_factory=list)
     closed_at: UtcDatetime | None

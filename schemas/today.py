@@ -50,7 +50,10 @@ class TodaySession(Out):
 
 
 class TodayProgram(Out):
-    """The program in use. A suspended or paused one has no sessions; `advice` then says what to do instead."""
+    """A program in use. A suspended one has no sessions, and `advice` says what to do instead.
+
+    A paused one has none, either; `note` says why, in words for the patient.
+    """
 
     program_id: UUID
     version_id: UUID | None
@@ -61,14 +64,19 @@ class TodayProgram(Out):
     pain_ceiling: int | None
     sessions: list[TodaySession]
     advice: Advice | None
+    note: str | None
 
 
 class Today(Out):
-    """The patient's day; `emergency` says whom to call where the patient is: keep it for when there is no network."""
+    """The patient's day; `emergency` says whom to call where the patient is: keep it for when there is no network.
+
+    `programs` are all in use, one for each problem in treatment, active ones first; `program` is the first of them.
+    """
 
     on: date
     zone: str
     check_ins: list[DueCheckIn]
     program: TodayProgram | None
+    programs: list[TodayProgram]
     screen_due: bool
     emergency: Advice

@@ -1,6 +1,7 @@
-"""Accounts from the command line: a clinic with its first admin, tokens for services, and closing an account."""
+"""Accounts from the command line: a clinic with its first admin, tokens for services, closing and mending accounts."""
 
 import re
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from core.database import as_identity, bind_clinic
 from core.errors import Conflict, Invalid, NotFound, Problem
 from models.clinics import Clinic
 from models.identity import Account, AccountStatus, Membership, Role
-from services import authentication, passwords
+from services import audit, authentication, passwords
 from services.authentication import Tokens
 
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
@@ -29,6 +30,21 @@ class ServiceNameRefused(Invalid):
 
 class ClinicUnknown(NotFound):
     """There is no clinic with this id."""
+
+
+class AccountUnknown(NotFound):
+    """There is no account with this e-mail address."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the list of accounts: what somebody is in one clinic. No clinic, no role: nowhere a member."""
+
+    email: str
+    status: AccountStatus
+    role: Role | None
+    clinic_id: UUID | None
+    ended_at: datetime | None
 
 
 async def create_clinic(
@@ -107,33 +123,56 @@ async def create_service_token(
     return await authentication.open_service(session, membership, tokens=tokens, at=at)
 
 
-async def disable(session: AsyncSession, email: str, *, at: datetime) -> None:
-    """Close an account: it can sign in nowhere, and its sign-ins end now. Raises NotFound."""
-    account_id = await _set_status(session, email, AccountStatus.DISABLED)
-    await authentication.end_all(session, account_id, "account_disabled", at=at)
-
-
-async def enable(session: AsyncSession, email: str) -> None:
-    """Open a closed account again; its ended sign-ins stay ended. Raises NotFound."""
-    await _set_status(session, email, AccountStatus.ACTIVE)
-
-
-async def _set_status(session: AsyncSession, email: str, status: AccountStatus) -> UUID:
-    change = update(Account).where(Account.email == email.strip().lower()).values(status=status)
+async def browse(session: AsyncSession, *, clinic_id: UUID | None = None) -> list[Entry]:
+    """List all accounts, or those of one clinic, by e-mail address; one entry for each membership."""
+    query = (
+        select(Account.email, Account.status, Membership.role, Membership.clinic_id, Membership.ended_at)
+        .join(Membership, Membership.account_id == Account.id, isouter=True)
+        .order_by(Account.email, Membership.id)
+    )
+    if clinic_id is not None:
+        query = query.where(Membership.clinic_id == clinic_id)
     async with as_identity(session):
-        account_id: UUID | None = await session.scalar(change.returning(Account.id))
-    if account_id is None:
-        raise NotFound
-    return account_id
+        return [Entry(*row) for row in (await session.execute(query)).all()]
+
+
+async def disable(session: AsyncSession, email: str, *, at: datetime) -> None:
+    """Close an account: it can sign in nowhere, and its sign-ins end now. Raises AccountUnknown."""
+    account_id = await _change(session, email, status=AccountStatus.DISABLED)
+    await authentication.end_all(session, account_id, "account_disabled", at=at)
+    await _record(session, account_id, "account.disable", at)
+
+
+async def enable(session: AsyncSession, email: str, *, at: datetime) -> None:
+    """Open a closed account again; what was signed in before stays ended. Raises AccountUnknown."""
+    account_id = await _change(session, email, status=AccountStatus.ACTIVE)
+    # One that was opened in the very moment of closing must not come back, either.
+    await authentication.end_all(session, account_id, "account_disabled", at=at)
+    await _record(session, account_id, "account.enable", at)
 
 
 async def set_password(session: AsyncSession, email: str, password: str, *, at: datetime) -> None:
-    """Give an account another password and end its sign-ins. Raises NotFound, PasswordRefused."""
-    email = email.strip().lower()
-    password_hash = await crypto.hash_password(passwords.check(password, email))
-    change = update(Account).where(Account.email == email).values(password_hash=password_hash)
+    """Give an account another password and end its sign-ins. Raises AccountUnknown, PasswordRefused."""
+    password_hash = await crypto.hash_password(passwords.check(password, email.strip().lower()))
+    account_id = await _change(session, email, password_hash=password_hash)
+    await authentication.end_all(session, account_id, "password_changed", at=at)
+    await _record(session, account_id, "account.set_password", at)
+
+
+async def _change(session: AsyncSession, email: str, **values: object) -> UUID:
+    change = update(Account).where(Account.email == email.strip().lower()).values(**values)
     async with as_identity(session):
         account_id: UUID | None = await session.scalar(change.returning(Account.id))
     if account_id is None:
-        raise NotFound
-    await authentication.end_all(session, account_id, "password_changed", at=at)
+        raise AccountUnknown
+    return account_id
+
+
+async def _record(session: AsyncSession, account_id: UUID, action: str, at: datetime) -> None:
+    """Put it on record in every clinic that the account belongs to; binds the session to the last of them."""
+    query = select(Membership.clinic_id).where(Membership.account_id == account_id).distinct()
+    async with as_identity(session):
+        clinics = (await session.scalars(query)).all()
+    for clinic_id in clinics:
+        await bind_clinic(session, clinic_id)
+        await audit.record_operator(session, clinic_id, action, subject=("account", account_id), at=at)

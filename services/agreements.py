@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Date, cast, func, literal, or_, select
+from sqlalchemy import Date, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.errors import Conflict, Problem
@@ -19,7 +19,7 @@ async def require(
     session: AsyncSession, clinic_id: UUID, patient_id: UUID, purpose: ConsentPurpose, *, at: datetime
 ) -> None:
     """Demand that the patient's consent to `purpose` is in force on his day at `at`. Raises ConsentMissing."""
-    today = cast(func.timezone(Patient.zone, literal(at)), Date)
+    today = func.local_day(literal(at), Patient.zone, type_=Date())
     in_force = (
         select(Consent.id)
         .join(Patient, (Patient.clinic_id == Consent.clinic_id) & (Patient.id == Consent.patient_id))

@@ -6,19 +6,17 @@ from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm.exc import StaleDataError
 
 from clinical.recurrence import local_date
-from core.errors import Conflict, Invalid, NotFound, Problem, Stale
+from core.errors import Conflict, Invalid, NotFound, Problem
 from models.assessments import Assessment, AssessmentKind, DocumentStatus
 from models.consents import ConsentPurpose
-from models.episodes import Episode, EpisodeStatus
+from models.episodes import Episode
 from models.identity import Role
 from models.patients import Patient
 from schemas.assessments import AssessmentChange, AssessmentContent, AssessmentCreate, AssessmentRead
-from services import access, agreements, audit, episodes, licensing, signatures
+from services import access, agreements, audit, episode_gate, episodes, licensing, signatures
 from services.access import Action, Actor
-from services.episodes import EpisodeClosed
 
 NEEDED = ("reason", "hypothesis", "plan")
 """Sections without which nothing is signed."""
@@ -46,8 +44,8 @@ async def create(
     Raises NotFound, EpisodeClosed, MayNotTreat, AssessmentRefused.
     """
     episode = await access.subject(session, actor, Action.WRITE_ASSESSMENTS, Episode, episode_id, at=at)
-    if episode.status is EpisodeStatus.DISCHARGED and form.kind is not AssessmentKind.DISCHARGE:
-        raise EpisodeClosed
+    if form.kind is not AssessmentKind.DISCHARGE:
+        episode_gate.require_open(episode)
     assert actor.therapist_id is not None
     await licensing.may_treat(session, actor.clinic_id, actor.therapist_id, episode.patient_id, at=at)
     today = await _today(session, episode, at)
@@ -89,7 +87,7 @@ async def update(
         row.assessed_on = change.assessed_on
     if change.content is not None:
         row.content = _merged(row.content, change.content)
-    await _flush(session, row)
+    await signatures.save(session, row)
     await _record(session, actor, "assessment.update", row, at=at)
     return row
 
@@ -111,7 +109,7 @@ async def sign(session: AsyncSession, actor: Actor, assessment_id: UUID, *, vers
     row.status, row.signed_at = DocumentStatus.SIGNED, at
     row.signed_as = await signatures.signed_as(session, actor, row.patient_id, at=at)
     row.content_sha256 = seal(row)
-    await _flush(session, row)
+    await signatures.save(session, row)
     episode = await session.scalar(
         select(Episode)
         .where(Episode.clinic_id == actor.clinic_id, Episode.id == row.episode_id)
@@ -138,20 +136,7 @@ def _columns(row: Assessment) -> dict[str, Any]:
 async def _draft(session: AsyncSession, actor: Actor, assessment_id: UUID, version: int, *, at: datetime) -> Assessment:
     """Give a draft to be changed. Raises NotFound, AssessmentSigned, Stale."""
     row = await access.subject(session, actor, Action.WRITE_ASSESSMENTS, Assessment, assessment_id, at=at)
-    if row.status is not DocumentStatus.DRAFT:
-        raise AssessmentSigned
-    if row.version != version:
-        raise Stale(row.version)
-    return row
-
-
-async def _flush(session: AsyncSession, row: Assessment) -> None:
-    """Write the row, unless somebody was faster (signed rows cannot be locked beforehand). Raises Stale."""
-    before = row.version
-    try:
-        await session.flush()
-    except StaleDataError as error:
-        raise Stale(before + 1) from error
+    return signatures.changeable(row, version, AssessmentSigned)
 
 
 def _merged(content: dict[str, Any], sent: AssessmentContent) -> dict[str, Any]:

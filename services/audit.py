@@ -1,5 +1,6 @@
 """Every look and every change, on record in the same transaction: ids only, never health data."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -8,6 +9,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from models.audit import AuditEvent
 from services.access import Actor
+
+SYSTEM = "system"
+"""The role on record where nobody asked: time passed, or something else was gone."""
+
+STAMP = ("account_id", "role", "sign_in_id", "request_id")
+"""Columns that say who did it, in the order of `stamp`: for statements that write their own traces."""
+
+
+def stamp(actor: Actor | None) -> tuple[UUID | None, str, UUID | None, str | None]:
+    """Give the values of STAMP; without an actor the system did it, and there is no account."""
+    if actor is None:
+        return None, SYSTEM, None, None
+    return actor.account_id, actor.role.value, actor.sign_in_id, actor.request_id
 
 
 async def record(
@@ -35,3 +49,42 @@ async def record(
             request_id=actor.request_id,
         )
     )
+
+
+OPERATOR = "operator"
+"""The role of whoever sits at the command line: outside the clinic, without an account."""
+
+
+async def record_operator(
+    session: AsyncSession, clinic_id: UUID, action: str, *, at: datetime, subject: tuple[str, UUID]
+) -> None:
+    """Record what was done from the command line; the session is bound to the clinic."""
+    resource_type, resource_id = subject
+    await session.execute(
+        insert(AuditEvent).values(
+            clinic_id=clinic_id,
+            at=at,
+            role=OPERATOR,
+            action=action,
+            resource_type=resource_type,
+            resource_id=resource_id,
+        )
+    )
+
+
+async def record_many(
+    session: AsyncSession,
+    clinic_id: UUID,
+    actor: Actor | None,
+    action: str,
+    resource_type: str,
+    subjects: Sequence[tuple[UUID, UUID]],
+    *,
+    at: datetime,
+) -> None:
+    """Record one action on many rows (id, patient); without an actor the system did it."""
+    if subjects:
+        who = dict(zip(STAMP, stamp(actor), strict=True))
+        common = {"clinic_id": clinic_id, "at": at, "action": action, "resource_type": resource_type, **who}
+        rows = [{**common, "resource_id": row_id, "patient_id": patient_id} for row_id, patient_id in subjects]
+        await session.execute(insert(AuditEvent).values(rows))

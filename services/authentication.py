@@ -6,12 +6,13 @@ token before the present one within a minute gets the same answer again (the net
 one has a copy that somebody else has used: then the whole sign-in ends.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import crypto
@@ -31,6 +32,9 @@ STAFF_IDLE = timedelta(minutes=30)
 SERVICE_LIFE = timedelta(days=90)
 GRACE = timedelta(seconds=60)
 """For so long the token before the present one is answered once more."""
+ENDED_KEPT = timedelta(days=90)
+"""For so long a sign-in that has ended is kept, for those who look into what happened."""
+PURGED_AT_ONCE = 10_000
 
 _ID, _GENERATION, _MAC = 16, 4, 28  # bytes of a token
 _LENGTH = _ID + _GENERATION + _MAC
@@ -321,6 +325,25 @@ async def end_all(session: AsyncSession, account_id: UUID, reason: str, *, at: d
     ending = update(SignIn).where(SignIn.account_id == account_id, SignIn.revoked_at.is_(None))
     async with as_identity(session):
         await session.execute(ending.values(revoked_at=at, revoked_reason=reason))
+
+
+async def end_memberships(session: AsyncSession, membership_ids: Sequence[UUID], reason: str, *, at: datetime) -> None:
+    """End every sign-in under these memberships, for good: none comes back when the membership does."""
+    accounts = select(Membership.account_id).where(Membership.id.in_(membership_ids))  # by which sign-ins are found
+    mine = (SignIn.account_id.in_(accounts), SignIn.membership_id.in_(membership_ids))
+    ending = update(SignIn).where(*mine, SignIn.revoked_at.is_(None))
+    async with as_identity(session):
+        await session.execute(ending.values(revoked_at=at, revoked_reason=reason))
+
+
+async def purge(session: AsyncSession, *, at: datetime) -> int:
+    """Remove sign-ins that ended more than ENDED_KEPT ago, at most PURGED_AT_ONCE of them; give how many."""
+    ended = func.least(SignIn.revoked_at, SignIn.refresh_expires_at, SignIn.idle_expires_at)  # least() skips nulls
+    old = select(SignIn.id).where(ended < at - ENDED_KEPT).limit(PURGED_AT_ONCE)
+    gone = delete(SignIn).where(SignIn.id.in_(old)).returning(SignIn.id)
+    async with as_identity(session):
+        rows = await session.scalars(gone.execution_options(synchronize_session=False))
+        return len(rows.all())
 
 
 async def describe(session: AsyncSession, actor: access.Actor) -> Me:

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core.constraints import violated
 from core.errors import Conflict, Invalid, NotFound, Problem, Stale
 from models.care_team import CareLink, CareRole
 from models.clinics import Clinic
@@ -118,7 +119,10 @@ async def create(
     try:
         await session.flush()
     except IntegrityError as error:
-        raise _clash(error) from error
+        clash = CLASHES.get(violated(error))
+        if clash is None:
+            raise
+        raise clash from error
     await audit.record(session, actor, "care_link.create", subject=("care_link", row.id), patient_id=patient.id, at=at)
     return _read(actor, row, therapist)
 
@@ -128,6 +132,7 @@ async def end(
 ) -> CareLinkRead:
     """End a link now; with the next request the therapist has no access. One that has not begun never gives any.
 
+    Where nobody is left who may treat the patient his programs are paused.
     Raises NotFound, Stale, CareLinkEnded.
     """
     row = await access.subject(session, actor, Action.MANAGE_CARE_TEAM, CareLink, link_id, at=at, lock=True)
@@ -141,14 +146,7 @@ async def end(
     row.during = Range(starts_at, at if starts_at < at else starts_at + INSTANT)
     row.ended_reason = form.reason
     await session.flush()
-    linked = select(CareLink.id).where(
-        CareLink.clinic_id == actor.clinic_id,
-        CareLink.patient_id == row.patient_id,
-        CareLink.during.op("@>")(literal(at)),
-    )
-    if await session.scalar(linked.limit(1)) is None:  # no program runs while nobody looks
-        reason = "Nobody is linked to the patient"
-        await programs.rest(session, actor.clinic_id, row.patient_id, reason=reason, at=at)
+    await programs.review(session, actor.clinic_id, patient_id=row.patient_id, actor=actor, at=at)
     therapist = await session.get_one(Therapist, (actor.clinic_id, row.therapist_id))
     await audit.record(session, actor, "care_link.end", subject=("care_link", row.id), patient_id=row.patient_id, at=at)
     return _read(actor, row, therapist)
@@ -173,11 +171,6 @@ def _joined(actor: Actor) -> Select[Any]:
         Therapist, (Therapist.clinic_id == CareLink.clinic_id) & (Therapist.id == CareLink.therapist_id)
     ).where(CareLink.clinic_id == actor.clinic_id)
     return query
-
-
-def _clash(error: IntegrityError) -> Conflict:
-    constraint = getattr(error.orig.__cause__, "constraint_name", None) if error.orig else None
-    return CLASHES[str(constraint)]()
 
 
 def _read(actor: Actor, row: CareLink, therapist: Therapist) -> CareLinkRead:

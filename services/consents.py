@@ -1,13 +1,15 @@
 """Consents: given, given again, withdrawn. What needs one asks `require` at every request."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Date, cast, func, literal, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical import consents as texts
 from clinical.recurrence import local_date
+from core.database import fetch as fetch_rows
 from core.errors import Conflict, Invalid, Problem, Stale
 from models.consents import Consent, ConsentMethod, ConsentPurpose, ConsentStatus
 from models.identity import Role
@@ -51,11 +53,7 @@ async def create(
     """Give consent now; one to the same purpose that was in force is superseded. Raises NotFound, ConsentRefused."""
     patient = await access.patient(session, actor, Action.GIVE_CONSENT, patient_id, at=at)
     _check(actor, form, patient, at)
-    await session.execute(  # two that are given at once wait for each other
-        select(Patient.id)
-        .where(Patient.clinic_id == actor.clinic_id, Patient.id == patient.id)
-        .with_for_update(key_share=True)
-    )
+    await _lock(session, actor.clinic_id, [patient.id])
     await session.execute(
         update(Consent)
         .where(
@@ -87,7 +85,9 @@ async def create(
 
 async def withdraw(session: AsyncSession, actor: Actor, consent_id: UUID, *, version: int, at: datetime) -> Consent:
     """Take a consent back; the next request that needs it is refused. Raises NotFound, ConsentNotGiven, Stale."""
-    row = await access.subject(session, actor, Action.GIVE_CONSENT, Consent, consent_id, at=at, lock=True)
+    row = await access.subject(session, actor, Action.GIVE_CONSENT, Consent, consent_id, at=at)
+    await _lock(session, actor.clinic_id, [row.patient_id])
+    await session.refresh(row, with_for_update=True)
     if row.status is not ConsentStatus.GIVEN:
         raise ConsentNotGiven
     if row.version != version:
@@ -95,8 +95,8 @@ async def withdraw(session: AsyncSession, actor: Actor, consent_id: UUID, *, ver
     row.status, row.withdrawn_at = ConsentStatus.WITHDRAWN, at
     await session.flush()
     if row.purpose is ConsentPurpose.TELEHEALTH:  # no program runs without it
-        reason = "Telehealth consent was withdrawn"
-        await programs.rest(session, actor.clinic_id, row.patient_id, reason=reason, at=at)
+        halts = {row.patient_id: programs.CONSENT_WITHDRAWN}
+        await programs.rest(session, actor.clinic_id, halts, actor=actor, at=at)
     await audit.record(
         session, actor, "consent.withdraw", subject=("consent", row.id), patient_id=row.patient_id, at=at
     )
@@ -114,24 +114,51 @@ async def clinics_to_review(session: AsyncSession, *, at: datetime) -> list[UUID
     return list(await session.scalars(query.distinct()))
 
 
+_EXPIRE = """
+WITH over AS (
+  SELECT c.id, c.status = 'given' AND c.purpose = 'telehealth' AS carried FROM consents c
+  JOIN patients p ON p.clinic_id = c.clinic_id AND p.id = c.patient_id
+  WHERE c.clinic_id = $1 AND c.patient_id = ANY ($4) AND c.status IN ('given', 'offered')
+    AND c.expires_on < local_day($2, p.zone)
+  FOR UPDATE OF c
+), expired AS (
+  UPDATE consents c SET status = 'expired', updated_at = $2, version = c.version + 1
+  FROM over WHERE c.clinic_id = $1 AND c.id = over.id
+  RETURNING c.clinic_id, c.id, c.patient_id, over.carried
+), traced AS (
+  INSERT INTO audit_events (clinic_id, at, action, resource_type, resource_id, patient_id, role)
+  SELECT clinic_id, $2, 'consent.expire', 'consent', id, patient_id, $3 FROM expired
+)
+SELECT patient_id, carried FROM expired
+"""
+
+_OVER = """
+SELECT c.patient_id FROM consents c JOIN patients p ON p.clinic_id = c.clinic_id AND p.id = c.patient_id
+WHERE c.clinic_id = $1 AND c.status IN ('given', 'offered')
+  AND c.expires_on < local_day($2, p.zone)
+"""
+
+
 async def expire(session: AsyncSession, clinic_id: UUID, *, at: datetime, dry_run: bool = False) -> int:
     """Mark the consents whose last day has passed where the patient is; what rests on one, rests. Safe to repeat."""
-    today = cast(func.timezone(Patient.zone, literal(at)), Date)
-    gone = await session.scalars(
-        select(Consent)
-        .join(Patient, (Patient.clinic_id == Consent.clinic_id) & (Patient.id == Consent.patient_id))
-        .where(Consent.clinic_id == clinic_id, Consent.status.in_(RUNS_OUT), Consent.expires_on < today)
-        .with_for_update(of=Consent, skip_locked=True)
-    )
-    rows = list(gone)
-    if dry_run:
-        return len(rows)
-    for row in rows:
-        given, row.status = row.status is ConsentStatus.GIVEN, ConsentStatus.EXPIRED
-        await session.flush()
-        if given and row.purpose is ConsentPurpose.TELEHEALTH:
-            await programs.rest(session, clinic_id, row.patient_id, reason="Telehealth consent has run out", at=at)
+    over = [row["patient_id"] for row in await fetch_rows(session, _OVER, clinic_id, at)]
+    if dry_run or not over:
+        return len(over)
+    await _lock(session, clinic_id, over)
+    rows = await fetch_rows(session, _EXPIRE, clinic_id, at, audit.SYSTEM, over)
+    halts = {row["patient_id"]: programs.CONSENT_EXPIRED for row in rows if row["carried"]}
+    if halts:  # no program runs without it
+        await programs.rest(session, clinic_id, halts, at=at)
     return len(rows)
+
+
+async def _lock(session: AsyncSession, clinic_id: UUID, patients: Sequence[UUID]) -> None:
+    """Lock the patients before their consents, as whoever changes a program does: in one order, nobody waits in a ring.
+
+    So two consents that are given at once wait for each other, too.
+    """
+    query = select(Patient.id).where(Patient.clinic_id == clinic_id, Patient.id.in_(patients)).order_by(Patient.id)
+    await session.execute(query.with_for_update(key_share=True))
 
 
 def _check(actor: Actor, form: ConsentCreate, patient: Patient, at: datetime) -> None:

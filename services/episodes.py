@@ -18,7 +18,7 @@ from models.identity import Role
 from models.patients import Patient
 from schemas.episodes import AssessmentBrief, EpisodeChange, EpisodeCreate, EpisodeDetail, EpisodeRead, EpisodeReason
 from schemas.pages import Page, Paged, fetch
-from services import access, audit, check_ins, programs
+from services import access, audit, check_ins, episode_gate, programs
 from services.access import Action, Actor
 
 NOT_PLACES = frozenset({"aerobic", "breathing"})
@@ -39,10 +39,6 @@ BRIEFS = 50
 
 class EpisodeRefused(Invalid):
     """A detail of the episode breaks a rule."""
-
-
-class EpisodeClosed(Conflict):
-    """This episode is discharged."""
 
 
 class EpisodeNotInState(Conflict):
@@ -92,13 +88,14 @@ async def get(session: AsyncSession, actor: Actor, episode_id: UUID, *, at: date
 async def create(
     session: AsyncSession, actor: Actor, patient_id: UUID, form: EpisodeCreate, *, at: datetime
 ) -> Episode:
-    """Open an episode at intake. Raises NotFound, EpisodeRefused."""
+    """Open an episode at intake, or as referred when nobody has seen the patient yet. Raises NotFound, EpisodeRefused."""
     patient = await access.patient(session, actor, Action.MANAGE_EPISODES, patient_id, at=at)
     today = local_date(at, patient.zone)
     values = form.model_dump()
     values["started_on"] = form.started_on or today
     _check(values, patient, today)
-    row = Episode(clinic_id=actor.clinic_id, patient_id=patient.id, status=EpisodeStatus.INTAKE, **values)
+    values["status"] = EpisodeStatus(form.status)
+    row = Episode(clinic_id=actor.clinic_id, patient_id=patient.id, **values)
     session.add(row)
     return await _done(session, actor, "episode.create", row, at=at)
 
@@ -135,17 +132,24 @@ async def hold(
     if row.status not in {EpisodeStatus.ACTIVE, EpisodeStatus.MAINTENANCE}:
         raise EpisodeNotInState
     row.status, row.status_reason = EpisodeStatus.ON_HOLD, form.reason
-    await _stop(session, row, ended=False, at=at)
+    await _stop(session, actor, row, ended=False, at=at)
     return await _done(session, actor, "episode.hold", row, at=at)
 
 
 async def discharge(
     session: AsyncSession, actor: Actor, episode_id: UUID, form: EpisodeReason, *, version: int, at: datetime
 ) -> Episode:
-    """End an episode, its program and its check-in plans. Raises NotFound, EpisodeClosed, Stale."""
+    """End an episode, its program and its check-in plans; no warning sign may be waiting for a human.
+
+    Raises NotFound, EpisodeClosed, Stale, EpisodeUnsettled.
+    """
     row = await _open(session, actor, episode_id, version, at=at)
+    await programs.lock_patient(
+        session, row.clinic_id, row.patient_id
+    )  # a screen that comes meanwhile is seen, or waits
+    await episode_gate.require_settled(session, row)
     row.status, row.status_reason, row.discharged_at = EpisodeStatus.DISCHARGED, form.reason, at
-    await _stop(session, row, ended=True, at=at)
+    await _stop(session, actor, row, ended=True, at=at)
     return await _done(session, actor, "episode.discharge", row, at=at)
 
 
@@ -174,17 +178,16 @@ def begin(row: Episode) -> None:
 async def _open(session: AsyncSession, actor: Actor, episode_id: UUID, version: int, *, at: datetime) -> Episode:
     """Lock an episode for change. Raises NotFound, EpisodeClosed, Stale."""
     row = await access.subject(session, actor, Action.MANAGE_EPISODES, Episode, episode_id, at=at, lock=True)
-    if row.status is EpisodeStatus.DISCHARGED:
-        raise EpisodeClosed
+    episode_gate.require_open(row)
     if row.version != version:
         raise Stale(row.version)
     return row
 
 
-async def _stop(session: AsyncSession, row: Episode, *, ended: bool, at: datetime) -> None:
+async def _stop(session: AsyncSession, actor: Actor, row: Episode, *, ended: bool, at: datetime) -> None:
     """Let no program and no check-in plan of the episode run on."""
-    await programs.halt(session, row.clinic_id, row.id, ended=ended, reason=row.status_reason, at=at)
-    await check_ins.follow_episode(session, row.clinic_id, row.id, ended=ended, at=at)
+    await programs.halt(session, row.clinic_id, row.id, actor=actor, ended=ended, reason=row.status_reason, at=at)
+    await check_ins.follow_episode(session, row.clinic_id, row.id, actor=actor, ended=ended, at=at)
 
 
 async def _done(session: AsyncSession, actor: Actor, action: str, row: Episode, *, at: datetime) -> Episode:

@@ -10,12 +10,17 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical.library import load
+from core.constraints import violated
 from core.errors import Conflict, Forbidden, Invalid, NotFound, Problem, Stale
 from models.exercises import Exercise, ExerciseScope
 from models.identity import Role
 from schemas.exercises import ExerciseCreate, ExerciseFilter, ExerciseUpdate, retired_at
 from schemas.pages import Page, Paged, fetch
+from services import audit
 from services.access import Action, Actor, require
+
+CODE_IS_UNIQUE = "uq_exercises_code"
+"""The index that lets a code stand once in a clinic."""
 
 
 class CodeTaken(Conflict):
@@ -67,7 +72,7 @@ async def get(session: AsyncSession, actor: Actor, exercise_id: UUID) -> Exercis
     return found
 
 
-async def create(session: AsyncSession, actor: Actor, form: ExerciseCreate) -> Exercise:
+async def create(session: AsyncSession, actor: Actor, form: ExerciseCreate, *, at: datetime) -> Exercise:
     """Add an exercise to the clinic's shelf (admin) or to the therapist's own. Raises CodeTaken, ExerciseRefused."""
     require(actor, Action.MANAGE_EXERCISES)
     scope = ExerciseScope(form.scope)
@@ -85,7 +90,10 @@ async def create(session: AsyncSession, actor: Actor, form: ExerciseCreate) -> E
             session.add(row)
             await session.flush()
     except IntegrityError as error:
+        if violated(error) != CODE_IS_UNIQUE:
+            raise
         raise CodeTaken(Problem("/code", "code_taken", "This code is in use.")) from error
+    await audit.record(session, actor, "exercise.create", subject=("exercise", row.id), at=at)
     return row
 
 
@@ -110,6 +118,7 @@ async def update(
     for name, value in _content(changes).items():
         setattr(row, name, value)
     await session.flush()
+    await audit.record(session, actor, "exercise.update", subject=("exercise", row.id), at=at)
     return row
 
 

@@ -13,14 +13,13 @@ from clinical import library
 from clinical.forms import Instrument
 from clinical.recurrence import local_date
 from core.errors import Conflict, Invalid, Problem, Stale
-from models.episodes import Episode, EpisodeStatus
+from models.episodes import Episode
 from models.goals import Goal, GoalStatus
 from models.patients import Patient
 from schemas.goals import GoalChange, GoalCreate, GoalRead
 from schemas.pages import Page, Paged, fetch
-from services import access, audit
+from services import access, audit, episode_gate, outcomes
 from services.access import Action, Actor
-from services.episodes import EpisodeClosed
 
 LATEST = timedelta(days=5 * 366)
 """How far ahead a goal may lie."""
@@ -49,10 +48,10 @@ async def browse(
 async def create(session: AsyncSession, actor: Actor, episode_id: UUID, form: GoalCreate, *, at: datetime) -> Goal:
     """Set a goal in an episode that is not discharged. Raises NotFound, EpisodeClosed, GoalRefused."""
     episode = await access.subject(session, actor, Action.SET_GOALS, Episode, episode_id, at=at)
-    if episode.status is EpisodeStatus.DISCHARGED:
-        raise EpisodeClosed
+    episode_gate.require_open(episode)
     values = form.model_dump()
-    _refuse([*_measured(values), *_due(form.due_on, await _today(session, episode.clinic_id, episode.patient_id, at))])
+    problems = _measured(values) or await _activity(session, episode, form)
+    _refuse([*problems, *_due(form.due_on, await _today(session, episode.clinic_id, episode.patient_id, at))])
     row = Goal(
         clinic_id=actor.clinic_id,
         patient_id=episode.patient_id,
@@ -100,6 +99,15 @@ async def _today(session: AsyncSession, clinic_id: UUID, patient_id: UUID, at: d
     zone = await session.scalar(select(Patient.zone).where(Patient.clinic_id == clinic_id, Patient.id == patient_id))
     assert zone is not None
     return local_date(at, zone)
+
+
+async def _activity(session: AsyncSession, episode: Episode, form: GoalCreate) -> list[Problem]:
+    """Tell whether the patient has named no such activity in his answers in this episode."""
+    if form.measure is None or form.activity_id is None:
+        return []
+    if form.activity_id in await outcomes.activities(session, episode.clinic_id, episode.id, form.measure):
+        return []
+    return [Problem("/activity_id", "activity_unknown", "The patient's answers in this episode name no such activity.")]
 
 
 def _refuse(problems: list[Problem]) -> None:

@@ -1,7 +1,8 @@
 """Invitations: one person, one clinic, one role, once.
 
-The code is given to whoever invites, to be handed on, and is bound to the person's own record; the clinic keeps only
-its hash. An e-mail to the person's own address says that it waits, without it.
+The code is bound to the person's own record, and goes to the person's own e-mail address alone: whoever invites never
+sees it. It is derived from a random seed and the server's key when the letter is written, and only its hash is kept,
+so no row is of use to a thief.
 Accepting makes the account with the invited address, or ties the one that exists when its password is right.
 """
 
@@ -32,7 +33,8 @@ PREFIX = "physio_in_"
 LIFE = timedelta(days=7)
 
 _ID = 16  # bytes of an id in the code: clinic, invitation, then the secret
-_LENGTH = 2 * _ID + crypto.SEED_BYTES
+_MAC = 32
+_LENGTH = 2 * _ID + _MAC
 
 
 class AlreadyMember(Conflict):
@@ -66,10 +68,17 @@ class _Invited:
 
 
 async def create(
-    session: AsyncSession, actor: Actor, form: InvitationIn, *, tokens: Tokens, at: datetime
+    session: AsyncSession,
+    actor: Actor,
+    form: InvitationIn,
+    *,
+    tokens: Tokens,
+    at: datetime,
+    show_code: bool = False,
 ) -> InvitationOut:
-    """Invite a person; an earlier invitation of the same person ends. The answer alone holds the code.
+    """Invite a person, by an e-mail with the code; an earlier invitation of the same person ends.
 
+    show_code: whether the answer holds the code, too; for development and the demo clinic only.
     Raises Forbidden (a therapist invites patients only), NotFound, AlreadyMember, NoAddress, TherapistInactive.
     """
     access.require(actor, Action.INVITE)
@@ -93,13 +102,14 @@ async def create(
         )
         .values(revoked_at=at)
     )
-    secret = crypto.seed()
+    seed, invitation_id = crypto.seed(), crypto.new_id(at)
     row = Invitation(
+        id=invitation_id,
         clinic_id=actor.clinic_id,
         email=invited.email,
         role=invited.role,
         subject_id=invited.subject_id,
-        code_hash=tokens.key.mac("invitation", secret),
+        code_hash=tokens.key.mac("invitation", _secret(tokens.key, actor.clinic_id, invitation_id, seed)),
         invited_by=actor.account_id,
         created_at=at,
         expires_at=at + LIFE,
@@ -115,14 +125,24 @@ async def create(
         due_at=at,
         address=invited.email,
         patient_id=invited.patient_id,
-        parameters={"invitation_id": str(row.id), "role": invited.role.value, "expires_at": row.expires_at.isoformat()},
+        parameters={"invitation_id": str(row.id), "seed": seed.hex()},
     )
     await audit.record(
         session, actor, "invitation.create", at=at, subject=("invitation", row.id), patient_id=invited.patient_id
     )
-    code = crypto.write_token(PREFIX, actor.clinic_id.bytes + row.id.bytes + secret)
+    code = code_of(tokens.key, actor.clinic_id, row.id, seed) if show_code else None
     shown = {name: getattr(row, name) for name in InvitationOut.model_fields if name != "code"}
     return InvitationOut(**shown, code=code)
+
+
+def code_of(key: crypto.Key, clinic_id: UUID, invitation_id: UUID, seed: bytes) -> str:
+    """Derive the code of an invitation; whoever reads the database has the seed, but not the key."""
+    secret = _secret(key, clinic_id, invitation_id, seed)
+    return crypto.write_token(PREFIX, clinic_id.bytes + invitation_id.bytes + secret)
+
+
+def _secret(key: crypto.Key, clinic_id: UUID, invitation_id: UUID, seed: bytes) -> bytes:
+    return key.mac("invitation code", seed, clinic_id.bytes, invitation_id.bytes)
 
 
 async def _patient(session: AsyncSession, actor: Actor, patient_id: UUID, at: datetime) -> _Invited:
@@ -253,6 +273,7 @@ async def _join(session: AsyncSession, invitation: Invitation, account: Account,
             held.ended_at, held.subject_id = None, invitation.subject_id
     if not ended:
         raise AlreadyMember
+    await authentication.end_memberships(session, [held.id], "left", at=at)
     return held
 
 

@@ -1,32 +1,34 @@
 """Running jobs: the same functions for the worker's timetable and for schedulers outside.
 
-A job is given session factories, not a session: it opens its own transactions, and no network call happens inside one.
-The worker sweeps all clinics as the sweeper; a service account's run is bound to its clinic.
+A job is given session factories, not a session: it opens its own transactions, one at a time, and no network call
+happens inside one. The worker sweeps all clinics as the sweeper; a service account's run is bound to its clinic.
 """
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 from uuid import UUID
 
-from sqlalchemy import Select, delete, func, or_, select, update
+from sqlalchemy import Select, func, or_, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.crypto import new_id
-from core.database import CLINIC, Sessions
+from core.crypto import Key, new_id
+from core.database import CLINIC, Sessions, fetchrow
 from core.errors import Forbidden, NotFound
 from integrations.email import DeliveryFailed, DeliveryRefused, EmailSender
-from models.idempotency import IdempotencyKey
 from models.jobs import JobRun
 from schemas.jobs import JobOut, JobRunOut
 from services import (
     access,
     adherence,
     alerts,
+    authentication,
     check_ins,
     consents,
     letters,
@@ -41,10 +43,11 @@ from services.timetable import TIMETABLE
 Counts = dict[str, int]
 
 KEYS_KEPT = timedelta(days=30)
+RUNS_KEPT = timedelta(days=90)
 ANY_JOB = "*"
 """The scope of a service that may run every job."""
-LEASED_AT_ONCE = 20
-"""Letters taken in one go: even if the mail server lets each time out, they are done before the lease runs out."""
+SENDING_SECONDS = 60.0
+"""After so long a letter counts as failed: well before its lease runs out and somebody else takes it."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,9 @@ class Reach:
     """What a job works with.
 
     sweeper: sessions for set-based sweeps. worker: sessions for the work of one clinic. clinic_id: the one clinic that
-    the run is for, None for all. public_url: where the app is, for letters.
+    the run is for, None for all. public_url: where the app is, for letters. key: the tokens' key, for codes in letters.
+    turn: what to wait for before each transaction. patience: after so many seconds no further letter is begun.
+    stopwatch: seconds that pass, from any beginning.
     """
 
     sweeper: Sessions
@@ -60,20 +65,25 @@ class Reach:
     sender: EmailSender
     public_url: str
     clinic_id: UUID | None = None
+    key: Key = field(kw_only=True)
+    turn: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
+    patience: float = float("inf")
+    stopwatch: Callable[[], float] = time.monotonic
 
     @asynccontextmanager
     async def sweep(self, *, dry_run: bool = False) -> AsyncIterator[AsyncSession]:
         """Open one transaction over everything in reach; a dry run is rolled back."""
         info = {} if self.clinic_id is None else {CLINIC: self.clinic_id}
-        async with self.sweeper(info=info) as session, session.begin() as transaction:
+        async with self.turn(), self.sweeper(info=info) as session, session.begin() as transaction:
             yield session
             if dry_run:
                 await transaction.rollback()
 
     @asynccontextmanager
-    async def work(self, clinic_id: UUID) -> AsyncIterator[AsyncSession]:
-        """Open one transaction of one clinic."""
-        async with self.worker(info={CLINIC: clinic_id}) as session, session.begin():
+    async def work(self, clinic_id: UUID | None) -> AsyncIterator[AsyncSession]:
+        """Open one transaction of one clinic; of none, for what stands outside the clinics."""
+        info = {} if clinic_id is None else {CLINIC: clinic_id}
+        async with self.turn(), self.worker(info=info) as session, session.begin():
             yield session
 
 
@@ -94,31 +104,43 @@ async def _escalate(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
 
 
 async def _deliver(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
-    """Lease, send, record: three steps, and no transaction is open while a letter is on its way."""
+    """Lease, send, record: three steps, and no transaction is open while a letter is on its way.
+
+    One letter at a time, leased at the moment it is taken: however slow the mail server is, nobody else takes a letter
+    that is on its way.
+    """
     async with reach.sweep() as session:
         if dry_run:
-            return {"owed": await notifications.owed(session, at=at)}
-        clinics = await notifications.clinics_owing(session, at=at)
+            return {"owed": await notifications.owed(session, at=at, clinic_id=reach.clinic_id)}
+        clinics = await notifications.clinics_owing(session, at=at, clinic_id=reach.clinic_id)
     counts = {"sent": 0, "failed": 0, "refused": 0}
+    began = reach.stopwatch()
     for clinic_id in clinics:
+        one: notifications.Leased | None = None
+        outcome: tuple[str | None, bool] = (None, False)
         while True:
+            passed = reach.stopwatch() - began
+            moment = at + timedelta(seconds=passed)
             async with reach.work(clinic_id) as session:
-                leased = await notifications.lease(session, clinic_id, at=at, limit=LEASED_AT_ONCE)
-            for one in leased:
-                error, final = await _send(reach, one)
-                async with reach.work(clinic_id) as session:
-                    await notifications.record(session, one, error=error, final=final, at=at)
-                counts["sent" if error is None else "refused" if final else "failed"] += 1
-            if len(leased) < LEASED_AT_ONCE:
+                if one is not None:
+                    await notifications.record(session, one, error=outcome[0], final=outcome[1], at=moment)
+                one = None if passed > reach.patience else await notifications.lease(session, clinic_id, at=moment)
+            if one is None:
                 break
+            outcome = await _send(reach, one)
+            counts["sent" if outcome[0] is None else "refused" if outcome[1] else "failed"] += 1
     return counts
 
 
 async def _send(reach: Reach, leased: notifications.Leased) -> tuple[str | None, bool]:
+    """Send a letter; give the code of what went wrong, and whether trying again is pointless."""
     if leased.address is None:
         return "no_address", True
     try:
-        await reach.sender.deliver(letters.write(leased, leased.address, url=reach.public_url))
+        async with asyncio.timeout(SENDING_SECONDS):
+            await reach.sender.deliver(letters.write(leased, leased.address, url=reach.public_url, key=reach.key))
+    except TimeoutError:
+        return "timeout", False
     except DeliveryRefused as refused:
         return refused.code, True
     except DeliveryFailed as failed:
@@ -157,26 +179,42 @@ async def _review_programs(reach: Reach, at: datetime, *, dry_run: bool) -> Coun
     paused = 0
     for clinic_id in clinics:
         async with reach.work(clinic_id) as session:
-            paused += await programs.rest_unattended(session, clinic_id, at=at, dry_run=dry_run)
+            paused += await programs.review(session, clinic_id, at=at, dry_run=dry_run)
     return {"paused": paused}
 
 
 async def _housekeeping(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
-    """Forget old Idempotency-Keys and throttles that hold nobody back.
-
-    Only the sweeper may forget the keys, and throttles are of no clinic: a run for one clinic finds nothing to do.
-    """
-    if reach.clinic_id is not None:
-        return {"keys": 0}
-    if not dry_run:
-        async with reach.worker.begin() as session:
-            await throttling.forget(session, at=at)
+    """Forget what is kept for a time only. A dry run counts what is of a clinic: keys and runs."""
     async with reach.sweep(dry_run=dry_run) as session:
-        gone = delete(IdempotencyKey).where(IdempotencyKey.created_at < at - KEYS_KEPT)
-        rows = await session.scalars(
-            gone.returning(IdempotencyKey.clinic_id).execution_options(synchronize_session=False)
-        )
-        return {"keys": len(rows.all())}
+        keys = await fetchrow(session, _OLD_KEYS, at - KEYS_KEPT, reach.clinic_id)
+        runs = await fetchrow(session, _OLD_RUNS, at - RUNS_KEPT, reach.clinic_id)
+    assert keys is not None
+    assert runs is not None
+    counts = {"keys": keys["gone"], "runs": runs["gone"], "sign_ins": 0}
+    if dry_run:
+        return counts
+    async with reach.work(None) as session:
+        await throttling.forget(session, at=at)
+    gone = authentication.PURGED_AT_ONCE
+    while gone == authentication.PURGED_AT_ONCE:
+        async with reach.work(None) as session:
+            gone = await authentication.purge(session, at=at)
+        counts["sign_ins"] += gone
+    return counts
+
+
+_OLD_KEYS = """
+WITH gone AS (
+  DELETE FROM idempotency_keys WHERE created_at < $1 AND ($2::uuid IS NULL OR clinic_id = $2) RETURNING clinic_id
+)
+SELECT count(*)::int AS gone FROM gone
+"""
+_OLD_RUNS = """
+WITH gone AS (
+  DELETE FROM job_runs WHERE started_at < $1 AND ($2::uuid IS NULL OR clinic_id = $2) RETURNING id
+)
+SELECT count(*)::int AS gone FROM gone
+"""
 
 
 JOBS: Mapping[str, Callable[..., Awaitable[Counts]]] = {
@@ -257,11 +295,12 @@ async def browse(session: AsyncSession, actor: Actor, *, at: datetime) -> list[J
     """Give the timetable with each job's last run, its backlog, and how long the oldest of it has waited."""
     access.require(actor, Action.READ_JOBS)
     runs = {run.job: run for run in await session.scalars(_last_runs(actor.clinic_id))}
-    waiting, oldest = await check_ins.backlog(session, at=at)
+    clinic_id = actor.clinic_id
+    waiting, oldest = await check_ins.backlog(session, clinic_id, at=at)
     backlogs: dict[str, tuple[int, datetime | None]] = {
         "check-ins.dispatch": (waiting, oldest),
-        "notifications.deliver": (await notifications.owed(session, at=at), None),
-        "alerts.escalate": (await alerts.unresolved(session, at=at), None),
+        "notifications.deliver": (await notifications.owed(session, at=at, clinic_id=clinic_id), None),
+        "alerts.escalate": (await alerts.unresolved(session, clinic_id, at=at), None),
     }
     return [
         JobOut(

@@ -1,13 +1,16 @@
 """What our e-mails say: that there is something to see, and where. Never what it is, and never about whom.
 
 A subject line shows on locked screens and a mailbox may be shared, so no letter names a patient, a complaint, an answer
-or a level.
+or a level. One of them opens a door: the invitation holds its code, which is made here and nowhere stored.
 """
 
 from collections.abc import Mapping
 from string import Template
+from uuid import UUID
 
-from integrations.email import Letter
+from core.crypto import Key
+from integrations.email import DeliveryRefused, Letter
+from services import invitations
 from services.notifications import Leased
 
 _FOOTER = """
@@ -23,8 +26,12 @@ TEMPLATES: Mapping[str, tuple[str, str]] = {
         "You are invited by $clinic",
         """Hello,
 
-$clinic invites you to its online service. Open the app or the address below and enter the code that the clinic gave
-you. The code can be used once and runs out after some days.""",
+$clinic invites you to its online service. Open the app or the address below and enter this code:
+
+$code
+
+It is for you alone and can be used once, within seven days. Nobody at the clinic can see it, and nobody will ask you
+for it.""",
     ),
     "check_in_reminder": (
         "A short reminder from $clinic",
@@ -45,16 +52,28 @@ there is a new entry on your worklist. Please sign in to see it.""",
 an entry on your worklist is past its time and nobody has looked at it yet. Please sign in now.""",
     ),
 }
-"""Subject and text of each kind of message; `$clinic` and `$url` are all that is ever filled in."""
+"""Subject and text of each kind of message; `$clinic` and `$url` are all that is filled in, and one `$code`."""
 
 
-def write(leased: Leased, address: str, *, url: str) -> Letter:
-    """Write a letter. url: where the app is. Raises KeyError for a template that does not exist."""
+def write(leased: Leased, address: str, *, url: str, key: Key) -> Letter:
+    """Write a letter. url: where the app is. key: the tokens' key, for codes.
+
+    Raises KeyError for a template that does not exist, DeliveryRefused for an invitation whose code nobody can make.
+    """
     subject, text = TEMPLATES[leased.template]
     filled = {"clinic": " ".join(leased.clinic_name.split()), "url": url}
+    if leased.template == "invitation":
+        filled["code"] = _code(leased, key)
     return Letter(
         to=address,
         subject=Template(subject).substitute(filled),
         text=Template(text + _FOOTER).substitute(filled),
         key=str(leased.id),
     )
+
+
+def _code(leased: Leased, key: Key) -> str:
+    known = leased.parameters
+    if "seed" not in known:  # owed by a version that gave the code to whoever invited
+        raise DeliveryRefused("no_code")
+    return invitations.code_of(key, leased.clinic_id, UUID(known["invitation_id"]), bytes.fromhex(known["seed"]))

@@ -19,7 +19,7 @@ from models.clinics import Clinic
 from models.therapists import License, LicenseStatus, LicenseVerification, VerificationResult
 from schemas import pages
 from schemas.licenses import LicenseIn, LicenseOut, VerificationIn, VerificationOut
-from services import access, audit, therapists
+from services import access, audit, programs, therapists
 from services.access import Action, Actor
 
 EXPIRING_DAYS = 90
@@ -110,7 +110,10 @@ def _wrong_dates(form: LicenseIn, today: date) -> list[Problem]:
 async def verify(
     session: AsyncSession, actor: Actor, license_id: UUID, form: VerificationIn, *, at: datetime
 ) -> Verified:
-    """Write down what the register said; the license's status follows. Raises NotFound, VerificationRefused."""
+    """Write down what the register said; the license's status follows, and programs that rested on it are paused.
+
+    Raises NotFound, VerificationRefused.
+    """
     access.require(actor, Action.MANAGE_LICENSES)
     query = select(License).where(License.clinic_id == actor.clinic_id, License.id == license_id)
     row = await session.scalar(query.with_for_update(key_share=True))
@@ -137,6 +140,7 @@ async def verify(
             row.conditions = form.conditions
     await session.flush()
     await audit.record(session, actor, "license.verify", at=at, subject=("license", row.id))
+    await programs.review(session, actor.clinic_id, therapist_id=row.therapist_id, actor=actor, at=at)
     return Verified(verification, row)
 
 
@@ -178,20 +182,25 @@ async def expire(session: AsyncSession, *, at: datetime) -> dict[str, int]:
         """
         WITH moved AS (
           UPDATE licenses AS l
-          SET status = CASE WHEN l.expires_on < ($1::timestamptz AT TIME ZONE c.zone)::date THEN 'expired'
+          SET status = CASE WHEN l.expires_on < local_day($1, c.zone) THEN 'expired'
                             ELSE 'expiring' END,
               updated_at = $1, version = l.version + 1
           FROM clinics AS c
           WHERE c.id = l.clinic_id
-            AND (l.status IN ('verified', 'expiring') AND l.expires_on < ($1::timestamptz AT TIME ZONE c.zone)::date
+            AND (l.status IN ('verified', 'expiring') AND l.expires_on < local_day($1, c.zone)
                  OR l.status = 'verified'
-                    AND l.expires_on <= ($1::timestamptz AT TIME ZONE c.zone)::date + $2::integer)
-          RETURNING l.status
+                    AND l.expires_on <= local_day($1, c.zone) + $2::integer)
+          RETURNING l.clinic_id, l.id, l.status
+        ), traced AS (
+          INSERT INTO audit_events (clinic_id, at, action, resource_type, resource_id, role)
+          SELECT clinic_id, $1, CASE status WHEN 'expired' THEN 'license.expire' ELSE 'license.update' END, 'license',
+                 id, $3 FROM moved
         )
         SELECT status, count(*) AS licenses FROM moved GROUP BY status
         """,
         at,
         EXPIRING_DAYS,
+        audit.SYSTEM,
     )
     counted = {row["status"]: row["licenses"] for row in rows}
     return {name: counted.get(name, 0) for name in ("expiring", "expired")}

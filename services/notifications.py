@@ -1,6 +1,6 @@
 """What people are told: owed in the transaction that causes it, delivered later, outside of any transaction.
 
-A message holds no health data: its parameters are ids and codes, and `clinical` words never stand in a template.
+A message holds no health data: its parameters are ids, codes and seeds, and `clinical` words never stand in a template.
 Delivery is lease (commit) → send → record (commit). A process that dies between sending and recording sends again when
 the lease runs out, with the same message id; so a message may come twice, and is never lost.
 """
@@ -22,7 +22,7 @@ from models.identity import Account
 from models.notifications import Notification, NotificationChannel, NotificationStatus
 
 LEASE = timedelta(minutes=5)
-"""How long one process may take to send what it has taken."""
+"""How long one process may take to send one message."""
 
 ATTEMPTS = 8
 """After so many failures a message is dropped, and stays visible as dropped."""
@@ -59,7 +59,8 @@ async def owe(
 ) -> bool:
     """Owe one message to an account or an address, once per `dedupe_key`; tell whether it is new.
 
-    parameters: ids, codes and instants only. Call it in the transaction of what causes the message.
+    parameters: ids, codes and seeds only, nothing that opens a door by itself. Call it in the transaction of what
+    causes the message.
     """
     statement = insert(Notification).values(
         clinic_id=clinic_id,
@@ -105,37 +106,41 @@ async def owe_many(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> 
     return len(new)
 
 
-async def clinics_owing(session: AsyncSession, *, at: datetime) -> list[UUID]:
-    """Clinics that have e-mail to send at `at`, the one that waits longest first. Runs as the sweeper, too."""
-    query = select(Notification.clinic_id).where(*_due(at)).group_by(Notification.clinic_id)
+async def clinics_owing(session: AsyncSession, *, at: datetime, clinic_id: UUID | None = None) -> list[UUID]:
+    """Clinics that have e-mail to send at `at`, the one that waits longest first. Runs as the sweeper, too.
+
+    clinic_id: look at this one only.
+    """
+    query = select(Notification.clinic_id).where(*_due(at, clinic_id)).group_by(Notification.clinic_id)
     return list(await session.scalars(query.order_by(func.min(Notification.due_at))))
 
 
-async def owed(session: AsyncSession, *, at: datetime) -> int:
-    """How many e-mails are due at `at`."""
-    return await session.scalar(select(func.count()).select_from(Notification).where(*_due(at))) or 0
+async def owed(session: AsyncSession, *, at: datetime, clinic_id: UUID | None = None) -> int:
+    """How many e-mails are due at `at`, of one clinic or all."""
+    return await session.scalar(select(func.count()).select_from(Notification).where(*_due(at, clinic_id))) or 0
 
 
-def _due(at: datetime) -> tuple[Any, ...]:
+def _due(at: datetime, clinic_id: UUID | None) -> tuple[Any, ...]:
     return (
+        *(() if clinic_id is None else (Notification.clinic_id == clinic_id,)),
         Notification.status.in_([NotificationStatus.OWED, NotificationStatus.FAILED]),
         Notification.due_at <= at,
         Notification.channel == NotificationChannel.EMAIL,
     )
 
 
-async def lease(session: AsyncSession, clinic_id: UUID, *, at: datetime, limit: int = 50) -> list[Leased]:
-    """Take up to `limit` e-mails of one clinic that are due; nobody else gets them for five minutes."""
+async def lease(session: AsyncSession, clinic_id: UUID, *, at: datetime) -> Leased | None:
+    """Take the e-mail of a clinic that is due longest, if there is one; nobody else gets it for five minutes."""
     waiting = (
         select(Notification.id)
-        .where(Notification.clinic_id == clinic_id, *_due(at))
+        .where(*_due(at, clinic_id))
         .order_by(Notification.due_at)
-        .limit(limit)
+        .limit(1)
         .with_for_update(skip_locked=True)
     )
     taken = (
         update(Notification)
-        .where(Notification.clinic_id == clinic_id, Notification.id.in_(waiting))
+        .where(Notification.clinic_id == clinic_id, Notification.id == waiting.scalar_subquery())
         .values(attempts=Notification.attempts + 1, due_at=at + LEASE)
         .returning(
             Notification.id,
@@ -146,28 +151,23 @@ async def lease(session: AsyncSession, clinic_id: UUID, *, at: datetime, limit: 
             Notification.attempts,
         )
     )
-    rows = (await session.execute(taken)).all()
-    if not rows:
-        return []
+    row = (await session.execute(taken)).one_or_none()
+    if row is None:
+        return None
     name = await session.scalar(select(Clinic.name).where(Clinic.id == clinic_id))
-    accounts = {row.account_id for row in rows if row.address is None and row.account_id is not None}
-    addresses: dict[UUID, str] = {}
-    if accounts:
+    address = row.address
+    if address is None and row.account_id is not None:
         async with as_identity(session):
-            found = await session.execute(select(Account.id, Account.email).where(Account.id.in_(accounts)))
-            addresses = {row.id: row.email for row in found.all()}
-    return [
-        Leased(
-            id=row.id,
-            clinic_id=clinic_id,
-            template=row.template,
-            parameters=row.parameters,
-            address=row.address or addresses.get(row.account_id),
-            clinic_name=name or "",
-            attempts=row.attempts,
-        )
-        for row in rows
-    ]
+            address = await session.scalar(select(Account.email).where(Account.id == row.account_id))
+    return Leased(
+        id=row.id,
+        clinic_id=clinic_id,
+        template=row.template,
+        parameters=row.parameters,
+        address=address,
+        clinic_name=name or "",
+        attempts=row.attempts,
+    )
 
 
 async def record(session: AsyncSession, leased: Leased, *, error: str | None, final: bool, at: datetime) -> None:

@@ -18,15 +18,14 @@ from clinical.change import Change, Value, change
 from clinical.escalation import Raised
 from clinical.forms import Instrument
 from core.errors import Conflict, Invalid, Problem
-from models.episodes import Episode, EpisodeStatus
+from models.episodes import Episode
 from models.outcomes import Outcome
 from models.patients import Patient
 from schemas.advice import Advice
 from schemas.outcomes import OutcomeCreate, OutcomeRead, OutcomeScored
 from schemas.pages import Page, Paged, fetch
-from services import access, alerts, audit, instruments, places
+from services import access, alerts, audit, episode_gate, instruments, places
 from services.access import Action, Actor
-from services.episodes import EpisodeClosed
 
 SKEW = timedelta(minutes=5)
 """How far a device's clock may be ahead."""
@@ -48,8 +47,7 @@ async def create(
     Raises NotFound, UnknownInstrument, InvalidAnswers, EpisodeClosed, AdministeredAtRefused, SupersedesRefused.
     """
     episode = await access.subject(session, actor, Action.ANSWER_INSTRUMENTS, Episode, episode_id, at=at)
-    if episode.status is EpisodeStatus.DISCHARGED:
-        raise EpisodeClosed
+    episode_gate.require_open(episode)
     instrument = instruments.by_code(form.instrument)
     scored = _scored(instrument, form.answers)
     administered_at = form.administered_at or at
@@ -141,6 +139,12 @@ async def _standing(session: AsyncSession, clinic_id: UUID, episode_id: UUID, co
     """Responses to one instrument that stand, oldest first: the first one is the baseline."""
     query = standing(clinic_id).where(Outcome.episode_id == episode_id, Outcome.instrument_code == code)
     return list(await session.scalars(query.order_by(Outcome.administered_at, Outcome.id)))
+
+
+async def activities(session: AsyncSession, clinic_id: UUID, episode_id: UUID, code: str) -> frozenset[str]:
+    """Ids of the activities that the patient named in an episode, rated or not."""
+    responses = await _standing(session, clinic_id, episode_id, code)
+    return frozenset(one["id"] for response in responses for one in response.answers.get("activities", []))
 
 
 def ratings(answers: dict[str, Any]) -> dict[str, int]:

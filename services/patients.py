@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical import library, places
 from clinical.recurrence import local_date
+from core.constraints import violated
 from core.errors import Conflict, Forbidden, Invalid, Problem, Stale
 from models.care_team import CareLink, CareRole
 from models.clinics import Clinic
@@ -27,7 +28,7 @@ from schemas.patients import (
     PatientRead,
     PlaceRead,
 )
-from services import access, audit, check_ins, licensing
+from services import access, audit, check_ins, licensing, programs
 from services.access import Action, Actor
 
 EARLIEST = date(1900, 1, 1)
@@ -37,6 +38,8 @@ OWN_FIELDS = frozenset({"email", "phone", "language", "zone", "emergency_contact
 """What a patient may change of himself."""
 
 CLINICAL_FIELDS = frozenset({"conditions"})
+NUMBER_IS_UNIQUE = "uq_patients_clinic_id_record_number"
+"""The constraint that lets a record number stand once in a clinic."""
 MAY_BE_EMPTY = frozenset({"gender", "email", "phone", "emergency_contact"})
 
 
@@ -167,7 +170,7 @@ async def update(
         setattr(row, name, value)
     await _save(session, row)
     if moved:
-        await check_ins.follow_zone(session, actor.clinic_id, row.id, row.zone, at=at)
+        await check_ins.follow_zone(session, actor.clinic_id, row.id, row.zone, actor=actor, at=at)
     await audit.record(session, actor, "patient.update", subject=("patient", row.id), patient_id=row.id, at=at)
     return await _read(session, actor, row)
 
@@ -229,6 +232,8 @@ async def _save(session: AsyncSession, row: Patient) -> None:
     try:
         await session.flush()
     except IntegrityError as error:
+        if violated(error) != NUMBER_IS_UNIQUE:
+            raise
         raise RecordNumberTaken(
             Problem("/record_number", "taken", "Another patient of the clinic has this number.")
         ) from error
@@ -242,6 +247,7 @@ async def attest_location(
 ) -> PatientLocation:
     """Keep where the patient is now, as he or his therapist says; the license gate goes by the newest.
 
+    Where nobody linked to him may treat him his programs are paused.
     Raises NotFound, PlaceUnknown.
     """
     patient = await access.patient(session, actor, Action.ATTEST_LOCATION, patient_id, at=at)
@@ -259,4 +265,5 @@ async def attest_location(
     await audit.record(
         session, actor, "location.attest", subject=("patient_location", row.id), patient_id=patient.id, at=at
     )
+    await programs.review(session, actor.clinic_id, patient_id=patient.id, actor=actor, at=at)
     return row

@@ -1,11 +1,12 @@
 """Red-flag screens: what the patient must read comes first, and depends on nothing that is stored.
 
-The advice is made of the answers alone. Whatever fails afterwards (an unknown episode, a save that did not work), the
-refusal still carries it as `advice`. When the database itself is away nobody knows who asks, and the answer is a bare
-503: apps must carry the emergency text themselves, too.
+The advice is made of the answers alone. Whatever fails once they could be read (an unknown episode, a save that did not
+work, a sign-in that has ended, a database that is away), the refusal still carries it as `advice`; the front door sees to
+that by `advice_on`, with the number that works most widely. Without network there is no answer at all: apps must carry
+the emergency text themselves, too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
@@ -23,9 +24,9 @@ from core.errors import Conflict, Invalid, Problem, Refusal, Stale, Unavailable
 from models.episodes import Episode
 from models.identity import Role
 from models.patients import Patient
-from models.red_flag_screens import RedFlagLevel, RedFlagScreen, ScreenStatus
+from models.red_flag_screens import RedFlagLevel, RedFlagNote, RedFlagScreen, ScreenStatus
 from schemas.pages import Page, Paged, fetch
-from schemas.red_flag_screens import RedFlagScreenClose, RedFlagScreenCreate
+from schemas.red_flag_screens import RedFlagNoteRead, RedFlagScreenClose, RedFlagScreenCreate, RedFlagScreenRead
 from services import access, alerts, audit, places, programs
 from services.access import Action, Actor
 
@@ -55,7 +56,7 @@ async def create(
 ) -> RedFlagScreen:
     """Judge the answers, say what to do, keep them; suspend programs and alert the therapist where that is urgent.
 
-    Raises NotFound, InvalidAnswers, EpisodeUnknown, ScreenNotSaved; all but the first with the advice.
+    Raises NotFound, InvalidAnswers, EpisodeUnknown, ScreenNotSaved; all but the first with the advice for his country.
     """
     patient = await access.patient(session, actor, Action.SCREEN_RED_FLAGS, patient_id, at=at)
     country = await places.country_of(session, actor.clinic_id, patient_id)
@@ -72,8 +73,8 @@ async def create(
 
 async def browse(
     session: AsyncSession, actor: Actor, patient_id: UUID, page: Page, *, at: datetime
-) -> Paged[RedFlagScreen]:
-    """List a patient's screens, newest first. Raises NotFound."""
+) -> Paged[RedFlagScreenRead]:
+    """List a patient's screens with their notes, newest first. Raises NotFound."""
     await access.patient(session, actor, Action.READ_RECORD, patient_id, at=at)
     await audit.record(
         session, actor, "red_flag_screen.list", subject=("red_flag_screen", None), patient_id=patient_id, at=at
@@ -81,30 +82,53 @@ async def browse(
     query = select(RedFlagScreen).where(
         RedFlagScreen.clinic_id == actor.clinic_id, RedFlagScreen.patient_id == patient_id
     )
-    return await fetch(session, query, page, keys=(RedFlagScreen.screened_at, RedFlagScreen.id), descending=True)
+    paged = await fetch(session, query, page, keys=(RedFlagScreen.screened_at, RedFlagScreen.id), descending=True)
+    return Paged(await _with_notes(session, actor.clinic_id, paged.items), paged.next_cursor)
 
 
 async def close(
     session: AsyncSession, actor: Actor, screen_id: UUID, form: RedFlagScreenClose, *, version: int, at: datetime
-) -> RedFlagScreen:
+) -> RedFlagScreenRead:
     """Record that the patient was contacted or, with an outcome, how a human ended it; programs stay suspended.
 
-    Notes are added to those there are. Raises NotFound, Stale, ScreenClosed.
+    Notes stand beside those there are, each with who wrote it when. Raises NotFound, Stale, ScreenClosed.
     """
     row = await access.subject(session, actor, Action.CLOSE_RED_FLAGS, RedFlagScreen, screen_id, at=at, lock=True)
     if row.version != version:
         raise Stale(row.version)
     if row.status is ScreenStatus.CLOSED:
         raise ScreenClosed
-    row.outcome_note = form.note if row.outcome_note is None else f"{row.outcome_note}\n\n{form.note}"
-    row.status = ScreenStatus.CLINICIAN_CONTACTED
+    note = RedFlagNote(clinic_id=row.clinic_id, screen_id=row.id, note=form.note, at=at, by=actor.account_id)
+    session.add(note)
+    row.status, row.updated_at = ScreenStatus.CLINICIAN_CONTACTED, at
     if form.outcome is not None:
         row.status, row.outcome = ScreenStatus.CLOSED, form.outcome
         row.closed_at, row.closed_by = at, actor.account_id
     await session.flush()
     action = "red_flag_screen.contact" if form.outcome is None else "red_flag_screen.close"
     await audit.record(session, actor, action, subject=("red_flag_screen", screen_id), patient_id=row.patient_id, at=at)
-    return row
+    return (await _with_notes(session, row.clinic_id, [row]))[0]
+
+
+async def _with_notes(session: AsyncSession, clinic_id: UUID, rows: Sequence[RedFlagScreen]) -> list[RedFlagScreenRead]:
+    query = select(RedFlagNote).where(
+        RedFlagNote.clinic_id == clinic_id, RedFlagNote.screen_id.in_([row.id for row in rows])
+    )
+    by_screen: dict[UUID, list[RedFlagNote]] = {}
+    for note in await session.scalars(query.order_by(RedFlagNote.at, RedFlagNote.id)):
+        by_screen.setdefault(note.screen_id, []).append(note)
+    return [_read(row, by_screen.get(row.id, ())) for row in rows]
+
+
+def _read(row: RedFlagScreen, notes: Sequence[RedFlagNote]) -> RedFlagScreenRead:
+    read = RedFlagScreenRead.model_validate(row)
+    texts = [text for text in (row.outcome_note, *(note.note for note in notes)) if text is not None]
+    return read.model_copy(
+        update={
+            "outcome_note": "\n\n".join(texts) or None,
+            "notes": [RedFlagNoteRead.model_validate(note) for note in notes],
+        }
+    )
 
 
 def advice_on(body: Any) -> dict[str, Any] | None:
@@ -167,9 +191,8 @@ async def _keep(
     )
     session.add(row)
     await session.flush()
-    urgent = screening.level >= Level.URGENT_SAME_DAY
-    if urgent and await programs.suspend(session, actor.clinic_id, patient.id, row.id, at=at):
-        await audit.record(session, actor, "program.suspend", subject=("program", None), patient_id=patient.id, at=at)
+    if screening.level >= Level.URGENT_SAME_DAY:
+        await programs.suspend(session, actor, patient.id, row.id, at=at)
     await _alert(session, row, screening, at=at)
     await audit.record(
         session, actor, "red_flag_screen.create", subject=("red_flag_screen", row.id), patient_id=patient.id, at=at

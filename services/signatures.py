@@ -1,21 +1,45 @@
-"""Signing: who signs under which license, and the seal of exactly what was signed."""
+"""Documents that are signed: drafts to be changed, who signs under which license, the seal of what was signed."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.exc import StaleDataError
 
 from clinical import licensing as rules
+from core.errors import Conflict, Stale
+from models.assessments import Assessment, DocumentStatus
 from models.clinics import Clinic
 from models.patients import PatientLocation
+from models.reports import Report
 from models.therapists import License, Therapist
 from services.access import Actor
+
+Document = TypeVar("Document", Assessment, Report)
+
+
+def changeable(row: Document, version: int, signed: type[Conflict]) -> Document:
+    """Give the document when it is a draft in the version that the caller has seen. Raises `signed`, Stale."""
+    if row.status is not DocumentStatus.DRAFT:
+        raise signed
+    if row.version != version:
+        raise Stale(row.version)
+    return row
+
+
+async def save(session: AsyncSession, row: Assessment | Report) -> None:
+    """Write the document, unless somebody was faster (signed rows cannot be locked beforehand). Raises Stale."""
+    before = row.version
+    try:
+        await session.flush()
+    except StaleDataError as error:
+        raise Stale(before + 1) from error
 
 
 def seal(content: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from models.identity import Membership
 from models.therapists import Profession, Therapist, TherapistStatus
 from schemas import pages
 from schemas.therapists import TherapistChange, TherapistIn
-from services import access, audit
+from services import access, audit, authentication, programs
 from services.access import Action, Actor
 
 
@@ -72,7 +72,10 @@ async def create(session: AsyncSession, actor: Actor, form: TherapistIn, *, at: 
 async def update(
     session: AsyncSession, actor: Actor, therapist_id: UUID, change: TherapistChange, *, expected: int, at: datetime
 ) -> Therapist:
-    """Change a therapist; one who becomes inactive can do nothing from that moment on. Raises NotFound, Stale."""
+    """Change a therapist; one who becomes inactive can do nothing from that moment on.
+
+    Programs of patients whom nobody else may treat are paused then. Raises NotFound, Stale.
+    """
     row = await get(session, actor, therapist_id, Action.MANAGE_STAFF, lock=True)
     if row.version != expected:
         raise Stale(row.version)
@@ -87,14 +90,21 @@ async def update(
         setattr(row, name, value)
     await session.flush()
     await audit.record(session, actor, "therapist.update", at=at, subject=("therapist", row.id))
+    if row.status is TherapistStatus.INACTIVE:
+        await programs.review(session, actor.clinic_id, therapist_id=row.id, actor=actor, at=at)
     return row
 
 
 async def _let_in(session: AsyncSession, therapist: Therapist, active: bool, at: datetime) -> None:  # noqa: FBT001
-    """Open or end the membership, and with it every right that the account has in this clinic."""
+    """Open or end the membership, and with it every right that the account has in this clinic.
+
+    Sign-ins end either way: one that somebody opened in the very moment of the end must not come back, either.
+    """
     mine = (Membership.clinic_id == therapist.clinic_id, Membership.subject_id == therapist.id)
+    change = change_rows(Membership).where(*mine).values(ended_at=None if active else at)
     async with as_identity(session):
-        await session.execute(change_rows(Membership).where(*mine).values(ended_at=None if active else at))
+        memberships = (await session.scalars(change.returning(Membership.id))).all()
+    await authentication.end_memberships(session, memberships, "therapist_inactive", at=at)
 
 
 async def _check(session: AsyncSession, actor: Actor, values: dict[str, Any], therapist_id: UUID | None = None) -> None:

@@ -22,9 +22,9 @@ TIMETABLE: tuple[Entry, ...] = (
     Entry("check-ins.close", "* * * * *", "close what nobody answered, escalate misses in a row (ES07-ES09)"),
     Entry("alerts.escalate", "* * * * *", "mark alerts that nobody acknowledged in time, and remind"),
     Entry("notifications.deliver", "* * * * *", "send the e-mail that is owed"),
-    Entry("programs.review", "*/5 * * * *", "pause programs of patients to whom nobody is linked any more"),
+    Entry("programs.review", "*/5 * * * *", "pause programs of patients whom nobody may treat any more"),
     Entry("adherence.review", "20 2 * * *", "look for too few sessions over 14 days (ES10)"),
     Entry("licenses.expire", "10 0 * * *", "mark licenses that run out soon, or have run out"),
     Entry("consents.expire", "15 0 * * *", "mark consents that have run out"),
-    Entry("housekeeping", "40 3 * * *", "forget Idempotency-Keys after 30 days, and old throttles"),
+    Entry("housekeeping", "40 3 * * *", "forget Idempotency-Keys after 30 days, runs after 90, old sign-ins"),
 )

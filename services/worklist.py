@@ -57,8 +57,9 @@ WITH seen AS (
   CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE performed_at > $3::timestamptz - interval '7 days') AS recent,
            count(*) FILTER (WHERE performed_at <= $3::timestamptz - interval '7 days') AS before
-    FROM exercise_sessions WHERE clinic_id = $1 AND patient_id = p.id
-      AND performed_at > $3::timestamptz - interval '14 days' AND performed_at <= $3::timestamptz) s
+    FROM exercise_sessions d WHERE clinic_id = $1 AND patient_id = p.id
+      AND performed_at > $3::timestamptz - interval '14 days' AND performed_at <= $3::timestamptz
+      AND NOT EXISTS (SELECT FROM exercise_sessions n WHERE n.clinic_id = $1 AND n.supersedes_id = d.id)) s
   CROSS JOIN LATERAL (
     SELECT max(administered_at) FILTER (
       WHERE change -> 'worsened_points' = 'true' OR change -> 'worsened_percent' = 'true') AS worse_at
@@ -70,7 +71,7 @@ WITH seen AS (
     FROM programs WHERE clinic_id = $1 AND patient_id = p.id) g
   CROSS JOIN LATERAL (
     SELECT EXISTS (SELECT FROM consents WHERE clinic_id = $1 AND patient_id = p.id AND purpose = 'telehealth'
-      AND status = 'given') AS consented) k
+      AND status = 'given' AND (expires_on IS NULL OR expires_on >= local_day($3, p.zone))) AS consented) k
   LEFT JOIN LATERAL (
     SELECT jsonb_agg(jsonb_build_object('id', id, 'rule_id', rule_id, 'level', level, 'raised_at', raised_at,
              'respond_by', respond_by, 'overdue', status = 'open' AND respond_by < $3::timestamptz)

@@ -4,6 +4,7 @@ Three people recur: alice the patient, bob her therapist, carol a stranger. Ever
 clinic of what it makes; commit yourself when another connection is to see it.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -19,11 +20,13 @@ from core.settings import DEVELOPMENT_KEY
 from models.care_team import CareLink, CareRole
 from models.clinics import Clinic
 from models.identity import Account, Membership, Role
+from models.notifications import Notification
 from models.patients import Patient, PatientLocation
 from models.therapists import License, LicenseKind, LicenseStatus, Profession, Therapist
 from schemas.authentication import SignedIn
-from services import authentication
+from services import authentication, letters
 from services.access import Actor
+from services.notifications import Leased
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 """A Monday morning at nine, when nothing says otherwise."""
@@ -187,6 +190,19 @@ async def make_actor(
         scopes=frozenset(membership.scopes),
         **authentication.subject_of(role, membership.subject_id),
     )
+
+
+async def read_code(sessions: Sessions, clinic_id: UUID, invitation_id: UUID) -> str:
+    """Give the code that stands in the letter owed to somebody who is invited."""
+    async with sessions() as session:
+        await bind_clinic(session, clinic_id)
+        query = select(Notification).where(Notification.dedupe_key == f"invitation:{invitation_id}")
+        owed = (await session.scalars(query)).one()
+    assert owed.address is not None
+    leased = Leased(owed.id, clinic_id, owed.template, owed.parameters, owed.address, "Riverside", attempts=1)
+    letter = letters.write(leased, owed.address, url="https://app.example", key=TOKENS.key)
+    (code,) = re.findall(r"physio_in_\S+", letter.text)
+    return str(code)
 
 
 async def sign_in(session: AsyncSession, actor: Actor, *, at: datetime | None = None) -> str:

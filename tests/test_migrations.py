@@ -76,9 +76,8 @@ async def test_every_revision_runs_up_and_down_and_up_again(empty: Database) -> 
     alembic(empty, command.upgrade, "head")
     first, granted = await objects(empty), await rights(empty)
     assert {"public.patients", "identity.accounts", "procrastinate.procrastinate_jobs"} <= first
-    for step in range(len(list(scripts().walk_revisions()))):  # one by one: each revision undoes what it did
+    for _ in scripts().walk_revisions():  # one by one: each revision undoes what it did
         alembic(empty, command.downgrade, "-1")
-        assert step or await objects(empty) < first
     assert await objects(empty) == before
     alembic(empty, command.upgrade, "head")
     assert await objects(empty) == first

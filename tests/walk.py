@@ -294,6 +294,12 @@ async def _due_check_in(walk: Walk) -> None:
         walk.known["check_in_id"] = str(due.id)
 
 
+async def _read_the_mail(walk: Walk) -> None:
+    """Read the code where only the invited person finds it."""
+    invitation_id = UUID(walk.known["invitation_id"])
+    walk.known["invitation_code"] = await factories.read_code(walk.sessions, walk.cast.clinic_id, invitation_id)
+
+
 def _own_id(name: str) -> Callable[[Walk], None]:
     def make(walk: Walk) -> None:
         walk.known[name] = str(new_id(datetime.now(UTC)))
@@ -354,10 +360,15 @@ STEPS: tuple[Step, ...] = (
     Step(
         "create_invitation",
         "admin",
-        {"invitation_code": "code"},
+        {"invitation_id": "id"},
         change=lambda walk, body: {**body, "email": f"erin.{walk.cast.patient.id.hex[-8:]}@example.org"},
     ),
-    Step("accept_invitation", None, change=lambda walk, body: {**body, "code": walk.known["invitation_code"]}),
+    Step(
+        "accept_invitation",
+        None,
+        before=_read_the_mail,
+        change=lambda walk, body: {**body, "code": walk.known["invitation_code"]},
+    ),
     # the patient and the people around
     Step(
         "create_patient",

@@ -26,6 +26,9 @@ from services import notifications
 ORDER: Sequence[AlertLevel] = tuple(AlertLevel)
 """Levels, the least urgent first."""
 
+NEVER_MUTED = ("ES13",)
+"""Rules of which every finding is a new fact, however lately the last one was resolved."""
+
 TOLD_FROM = AlertLevel.HIGH
 """From this level on the lead therapist is told by e-mail; below it the worklist is enough."""
 
@@ -45,7 +48,7 @@ class Finding:
     inputs: Mapping[str, Any]
 
 
-# $13: levels in order. An alert that is muted gets the event and nothing else.
+# $13: levels in order. $15: rules that are never muted. An alert that is muted gets the event and nothing else.
 _RAISE = """
 WITH found AS (
   SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
@@ -61,7 +64,7 @@ WITH found AS (
       AND array_position($13::text[], f.level) <= array_position($13::text[], a.level::text)
     ORDER BY a.resolved_at DESC LIMIT 1
   ) r
-  WHERE NOT EXISTS (
+  WHERE f.rule_id <> ALL ($15::text[]) AND NOT EXISTS (
     SELECT FROM alerts a WHERE a.clinic_id = f.clinic_id AND a.patient_id = f.patient_id AND a.rule_id = f.rule_id
       AND a.status <> 'resolved')
 ), put AS (
@@ -164,6 +167,7 @@ async def _raise(session: AsyncSession, findings: list[Finding], at: datetime) -
         at,
         [level.value for level in ORDER],
         at - timedelta(hours=load().escalation.dedupe.reopen_after_hours),
+        NEVER_MUTED,
     )
     loud = {level.value for level in ORDER[ORDER.index(TOLD_FROM) :]}
     told = [row for row in rows if row["level"] in loud]
@@ -289,7 +293,8 @@ def stands(clinic_id: Any, patient_id: Any, rule_id: str) -> ColumnElement[bool]
     )
 
 
-async def unresolved(session: AsyncSession, *, at: datetime) -> int:
-    """How many alerts are past their time and still nobody has looked; for the jobs' backlog."""
+async def unresolved(session: AsyncSession, clinic_id: UUID, *, at: datetime) -> int:
+    """How many alerts of a clinic are past their time and still nobody has looked; for the jobs' backlog."""
     query = select(func.count()).select_from(Alert)
-    return await session.scalar(query.where(Alert.status == AlertStatus.OPEN, Alert.respond_by <= at)) or 0
+    late = (Alert.clinic_id == clinic_id, Alert.status == AlertStatus.OPEN, Alert.respond_by <= at)
+    return await session.scalar(query.where(*late)) or 0

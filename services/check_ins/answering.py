@@ -25,7 +25,7 @@ from core.errors import Conflict, Invalid, NotFound, Problem
 from models.check_ins import CheckInStatus
 from schemas.advice import Advice
 from schemas.check_ins import AdHocIn, Answered, AnswersIn, NextStep
-from services import access, alerts, places
+from services import access, alerts, audit, places
 from services.access import Action, Actor
 
 CRISIS = "ES02"
@@ -151,7 +151,7 @@ async def answer(
         raise NotFound
     digest = _digest(form)
     if row["body_sha256"] is not None:
-        return await _again(session, actor, check_in_id, row, digest), False
+        return await _again(session, actor, check_in_id, row, digest, at=at), False
     if row["status"] == CheckInStatus.EXCUSED or not row["opens_at"] <= at < row["late_until"]:
         raise CheckInNotOpen
     late = at >= row["closes_at"]
@@ -162,7 +162,7 @@ async def answer(
         row = await fetchrow(session, _READ, actor.clinic_id, check_in_id, patient_id, at)
         if row is None or row["body_sha256"] is None:
             raise CheckInNotOpen
-        return await _again(session, actor, check_in_id, row, digest), False
+        return await _again(session, actor, check_in_id, row, digest, at=at), False
     await _alert(session, actor, check_in_id, row["episode_id"], raised, at)
     found = [one.rule_id for one in raised]
     return await _answered(session, actor, check_in_id, status, at, found, form.answers, late=late), True
@@ -184,7 +184,7 @@ async def put(
     if row is None:
         raise NotFound
     if row["taken_by"] is not None:
-        return await _taken(session, actor, check_in_id, row, digest), False
+        return await _taken(session, actor, check_in_id, row, digest, at=at), False
     if row["episode_id"] is None:
         raise NotFound if form.episode_id is not None else NoEpisode
     submitted = CheckInStatus.SUBMITTED
@@ -196,7 +196,7 @@ async def put(
         row = await fetchrow(session, _READ_AD_HOC, *asked)
         if row is None or row["taken_by"] is None:
             raise CheckInIdTaken
-        return await _taken(session, actor, check_in_id, row, digest), False
+        return await _taken(session, actor, check_in_id, row, digest, at=at), False
     await _alert(session, actor, check_in_id, row["episode_id"], raised, at)
     found = [one.rule_id for one in raised]
     return await _answered(session, actor, check_in_id, submitted, at, found, form.answers, late=False), True
@@ -309,11 +309,13 @@ async def _alert(
 
 
 async def _again(
-    session: AsyncSession, actor: Actor, check_in_id: UUID, row: asyncpg.Record, digest: bytes
+    session: AsyncSession, actor: Actor, check_in_id: UUID, row: asyncpg.Record, digest: bytes, *, at: datetime
 ) -> Answered:
     """Give the stored answer once more, if it is the same one. Raises AlreadyAnswered."""
     if row["body_sha256"] != digest:
         raise AlreadyAnswered
+    subject = ("check_in", check_in_id)
+    await audit.record(session, actor, "check_in.read", subject=subject, patient_id=actor.patient_id, at=at)
     found = [one["rule_id"] for one in orjson.loads(row["raised"])]
     return await _answered(
         session,
@@ -328,13 +330,13 @@ async def _again(
 
 
 async def _taken(
-    session: AsyncSession, actor: Actor, check_in_id: UUID, row: asyncpg.Record, digest: bytes
+    session: AsyncSession, actor: Actor, check_in_id: UUID, row: asyncpg.Record, digest: bytes, *, at: datetime
 ) -> Answered:
     if row["taken_by"] != actor.patient_id:
         raise NotFound
     if not row["ad_hoc"] or row["body_sha256"] is None:
         raise CheckInIdTaken
-    return await _again(session, actor, check_in_id, row, digest)
+    return await _again(session, actor, check_in_id, row, digest, at=at)
 
 
 async def _answered(

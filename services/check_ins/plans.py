@@ -18,7 +18,7 @@ from models.episodes import Episode, EpisodeStatus
 from models.patients import Patient
 from schemas.check_ins import PlanChange, PlanIn
 from schemas.pages import Page, Paged, fetch
-from services import access, audit, clinics
+from services import access, audit, clinics, episode_gate
 from services.access import Action, Actor
 from services.check_ins.sweeps import materialize_plan
 
@@ -39,10 +39,6 @@ class PlanRefused(Invalid):
     """This plan does not add up."""
 
 
-class EpisodeNotOpen(Conflict):
-    """This episode is discharged or on hold."""
-
-
 class PlanNotActive(Conflict):
     """This plan is not active."""
 
@@ -54,12 +50,11 @@ class PlanNotPaused(Conflict):
 async def create(session: AsyncSession, actor: Actor, episode_id: UUID, form: PlanIn, *, at: datetime) -> CheckInPlan:
     """Plan check-ins for an episode. The first is the first that is still ahead.
 
-    Raises NotFound, EpisodeNotOpen, PlanRefused.
+    Raises NotFound, EpisodeClosed, EpisodeOnHold, PlanRefused.
     """
-    # Locked: a discharge that comes meanwhile waits, and ends this plan too.
+    # Locked: a hold or discharge that comes meanwhile waits, and stops this plan too.
     episode = await access.subject(session, actor, Action.PLAN_CHECK_INS, Episode, episode_id, at=at, lock=True)
-    if episode.status is EpisodeStatus.DISCHARGED:
-        raise EpisodeNotOpen
+    episode_gate.require_going(episode.status)
     zone = form.zone or await _zone_of(session, actor.clinic_id, episode.patient_id)
     today = recurrence.local_date(at, zone)
     own = await clinics.settings_of(session, actor.clinic_id)
@@ -175,16 +170,14 @@ async def resume(
 ) -> CheckInPlan:
     """Let a paused plan go on with the next check-in that is ahead.
 
-    Raises NotFound, Stale, PlanNotPaused, EpisodeNotOpen.
+    Raises NotFound, Stale, PlanNotPaused, EpisodeClosed, EpisodeOnHold.
     """
+    status = await _held_still(session, actor, plan_id)
     plan = await _changing(session, actor, plan_id, version, at)
     if plan.status is not PlanStatus.PAUSED:
         raise PlanNotPaused
-    status = await session.scalar(
-        select(Episode.status).where(Episode.clinic_id == plan.clinic_id, Episode.id == plan.episode_id)
-    )
-    if status in {EpisodeStatus.DISCHARGED, EpisodeStatus.ON_HOLD}:
-        raise EpisodeNotOpen
+    if status is not None:
+        episode_gate.require_going(status)
     plan.status, plan.status_reason = PlanStatus.ACTIVE, reason
     await _reschedule(session, plan, recurrence.local_date(at, plan.zone) - timedelta(days=1), at)
     await session.flush()
@@ -192,7 +185,9 @@ async def resume(
     return plan
 
 
-async def follow_zone(session: AsyncSession, clinic_id: UUID, patient_id: UUID, zone: str, *, at: datetime) -> int:
+async def follow_zone(
+    session: AsyncSession, clinic_id: UUID, patient_id: UUID, zone: str, *, actor: Actor, at: datetime
+) -> int:
     """Move the plans that follow the patient to his new zone, from the next local day; give how many."""
     plans = await session.scalars(
         select(CheckInPlan)
@@ -205,18 +200,21 @@ async def follow_zone(session: AsyncSession, clinic_id: UUID, patient_id: UUID, 
         )
         .with_for_update()
     )
-    moved = 0
+    moved = []
     for plan in plans.all():
         today = recurrence.local_date(at, plan.zone)
         await _settle(session, plan, today, at)
         plan.zone = zone
         await _reschedule(session, plan, today, at)
-        moved += 1
+        moved.append((plan.id, patient_id))
     await session.flush()
-    return moved
+    await audit.record_many(session, clinic_id, actor, "check_in_plan.update", "check_in_plan", moved, at=at)
+    return len(moved)
 
 
-async def follow_episode(session: AsyncSession, clinic_id: UUID, episode_id: UUID, *, ended: bool, at: datetime) -> int:
+async def follow_episode(
+    session: AsyncSession, clinic_id: UUID, episode_id: UUID, *, actor: Actor, ended: bool, at: datetime
+) -> int:
     """Let an episode's plans rest while it is on hold, or end them with it; give how many changed. Safe to repeat."""
     resting = [PlanStatus.ACTIVE, PlanStatus.PAUSED] if ended else [PlanStatus.ACTIVE]
     plans = await session.scalars(
@@ -226,15 +224,17 @@ async def follow_episode(session: AsyncSession, clinic_id: UUID, episode_id: UUI
         )
         .with_for_update()
     )
-    changed = 0
+    changed = []
     for plan in plans.all():
         if ended:
             await _rest(session, plan, PlanStatus.ENDED, "episode_discharged", at)
         else:
             await _rest(session, plan, PlanStatus.PAUSED, ON_HOLD, at)
-        changed += 1
+        changed.append((plan.id, plan.patient_id))
     await session.flush()
-    return changed
+    action = "check_in_plan.end" if ended else "check_in_plan.pause"
+    await audit.record_many(session, clinic_id, actor, action, "check_in_plan", changed, at=at)
+    return len(changed)
 
 
 # ------------------------------------------------------------------ days
@@ -330,6 +330,19 @@ async def _take_back(session: AsyncSession, plan: CheckInPlan, which: object) ->
 async def _zone_of(session: AsyncSession, clinic_id: UUID, patient_id: UUID) -> str:
     query = select(Patient.zone).where(Patient.clinic_id == clinic_id, Patient.id == patient_id)
     return (await session.scalars(query)).one()
+
+
+async def _held_still(session: AsyncSession, actor: Actor, plan_id: UUID) -> EpisodeStatus | None:
+    """Give the status of the plan's episode, which cannot be held or discharged until the transaction ends.
+
+    The episode is locked before the plan, as a hold does; one that is under way is waited for.
+    """
+    query = (
+        select(Episode.status)
+        .join(CheckInPlan, (CheckInPlan.clinic_id == Episode.clinic_id) & (CheckInPlan.episode_id == Episode.id))
+        .where(CheckInPlan.clinic_id == actor.clinic_id, CheckInPlan.id == plan_id)
+    )
+    return await session.scalar(query.with_for_update(read=True, of=Episode))
 
 
 async def _changing(session: AsyncSession, actor: Actor, plan_id: UUID, version: int, at: datetime) -> CheckInPlan:

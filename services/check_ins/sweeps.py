@@ -33,8 +33,9 @@ WITH due AS (
   UPDATE check_in_plans p SET
     next_on = CASE WHEN p.ends_on IS NULL OR {_NEXT} <= p.ends_on THEN {_NEXT} END,
     next_due_at = CASE WHEN p.ends_on IS NULL OR {_NEXT} <= p.ends_on
-                       THEN local_instant({_NEXT}, p.local_time, p.zone) END
-  WHERE p.status = 'active' AND {{condition}}
+                       THEN wall_instant({_NEXT} + p.local_time, z.walls, z.offsets) END
+  FROM time_zones z
+  WHERE z.name = p.zone AND p.status = 'active' AND {{condition}}
   RETURNING p.clinic_id, p.id, p.patient_id, p.episode_id, p.question_set, p.zone, old.next_on AS local_date,
             old.next_due_at AS due_at, old.next_due_at AT TIME ZONE 'UTC' AS due,
             make_interval(mins => p.opens_minutes) AS opens, make_interval(mins => p.closes_minutes) AS closes,
@@ -175,18 +176,22 @@ async def close_due(session: AsyncSession, *, at: datetime) -> Closed:
     return Closed(len(missed), len(rows) - len(missed), reminders, len(findings))
 
 
-async def backlog(session: AsyncSession, *, at: datetime) -> tuple[int, datetime | None]:
-    """How many plans and check-ins wait for a sweep at `at`, and since when the oldest does."""
+async def backlog(session: AsyncSession, clinic_id: UUID, *, at: datetime) -> tuple[int, datetime | None]:
+    """How many plans and check-ins of a clinic wait for a sweep at `at`, and since when the oldest does."""
     row = await fetchrow(
         session,
         """
         SELECT count(*) AS waiting, min(since) AS oldest FROM (
-          SELECT next_due_at AS since FROM check_in_plans WHERE status = 'active' AND next_due_at <= $1
-          UNION ALL SELECT opens_at FROM check_ins WHERE status = 'due' AND opens_at <= $1 AND closes_at > $1
-          UNION ALL SELECT closes_at FROM check_ins WHERE status IN ('due', 'open') AND closes_at <= $1
+          SELECT next_due_at AS since FROM check_in_plans
+          WHERE clinic_id = $2 AND status = 'active' AND next_due_at <= $1
+          UNION ALL SELECT opens_at FROM check_ins
+          WHERE clinic_id = $2 AND status = 'due' AND opens_at <= $1 AND closes_at > $1
+          UNION ALL SELECT closes_at FROM check_ins
+          WHERE clinic_id = $2 AND status IN ('due', 'open') AND closes_at <= $1
         ) waiting
         """,
         at,
+        clinic_id,
     )
     assert row is not None
     return row["waiting"], row["oldest"]

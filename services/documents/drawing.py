@@ -162,6 +162,8 @@ class _Drawer:
 async def _ask(child: asyncio.subprocess.Process, request: bytes) -> bytes:
     assert child.stdin is not None
     assert child.stdout is not None
+    if child.stdin.is_closing():  # it died before it was asked; uvloop would call writing to it a RuntimeError
+        raise BrokenPipeError
     child.stdin.write(len(request).to_bytes(LENGTH_BYTES, "big") + request)
     await child.stdin.drain()
     length = int.from_bytes(await child.stdout.readexactly(LENGTH_BYTES), "big")

@@ -1,13 +1,16 @@
 """Exercise programs: written as immutable versions, put into use, paused, suspended, ended, and read as a calendar."""
 
 from services.programs.authoring import create, create_version
-from services.programs.calendar import Planned, planned
-from services.programs.halting import halt, rest, rest_unattended
+from services.programs.calendar import Planned, planned, planned_by_patient
+from services.programs.halting import CONSENT_EXPIRED, CONSENT_WITHDRAWN, halt, rest, review
 from services.programs.lifecycle import activate, complete, pause, resume
 from services.programs.reading import browse, get
+from services.programs.records import lock_patient
 from services.programs.suspension import suspend
 
 __all__ = [
+    "CONSENT_EXPIRED",
+    "CONSENT_WITHDRAWN",
     "Planned",
     "activate",
     "browse",
@@ -16,10 +19,12 @@ __all__ = [
     "create_version",
     "get",
     "halt",
+    "lock_patient",
     "pause",
     "planned",
+    "planned_by_patient",
     "rest",
-    "rest_unattended",
     "resume",
+    "review",
     "suspend",
 ]

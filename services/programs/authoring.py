@@ -16,8 +16,8 @@ from sqlalchemy.orm.attributes import flag_modified
 from clinical.forms import Contraindication, DefaultDosage
 from clinical.prescription import Dosage, conflicts, starting_dosage
 from clinical.recurrence import local_date
-from core.errors import Conflict, Invalid, Problem
-from models.episodes import Episode, EpisodeStatus
+from core.errors import Invalid, Problem
+from models.episodes import Episode
 from models.exercises import Exercise
 from models.patients import Patient
 from models.programs import Program, ProgramItem, ProgramPhase, ProgramStatus, ProgramVersion
@@ -29,7 +29,7 @@ from schemas.programs import (
     ProgramRead,
     ProgramVersionCreate,
 )
-from services import access, audit, exercises
+from services import access, audit, episode_gate, exercises
 from services.access import Action, Actor
 from services.programs.lifecycle import IN_USE, require_ready
 from services.programs.reading import read
@@ -54,10 +54,6 @@ DOSAGE = {  # our field: the bookshelf's
     "effort_ceiling": "effort",
 }
 REQUIRED = frozenset({"sets", "sessions_per_day", "weekdays"})
-
-
-class EpisodeDischarged(Conflict):
-    """This episode is discharged."""
 
 
 class ProgramRefused(Invalid):
@@ -96,10 +92,9 @@ class _Draft:
 async def create(
     session: AsyncSession, actor: Actor, episode_id: UUID, form: ProgramCreate, *, at: datetime
 ) -> ProgramRead:
-    """Write a draft with its first version. Raises NotFound, EpisodeDischarged, ProgramRefused, Contraindicated."""
+    """Write a draft with its first version. Raises NotFound, EpisodeClosed, ProgramRefused, Contraindicated."""
     episode = await access.subject(session, actor, Action.PRESCRIBE, Episode, episode_id, at=at)
-    if episode.status is EpisodeStatus.DISCHARGED:
-        raise EpisodeDischarged
+    episode_gate.require_open(episode)
     patient = await session.scalar(
         select(Patient).where(Patient.clinic_id == actor.clinic_id, Patient.id == episode.patient_id)
     )

@@ -10,11 +10,11 @@ import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical.adherence import dose
-from clinical.prescription import PhaseSpan, PlannedItem, phase_on, sessions_on
+from clinical.prescription import PlannedItem, slots_on
 from core.database import fetch
 
 _PLANS = """
-SELECT v.id AS version_id, v.number, v.program_id, p.episode_id, p.status, lower(v.in_force) AS begins_on,
+SELECT v.patient_id, v.id AS version_id, v.number, v.program_id, p.episode_id, p.status, lower(v.in_force) AS begins_on,
        upper(v.in_force) AS ends_on, v.pain_ceiling,
        v.starts_on,
        (SELECT json_agg(json_build_object('position', h.position, 'weeks', h.weeks))::text FROM program_phases h
@@ -25,14 +25,18 @@ SELECT v.id AS version_id, v.number, v.program_id, p.episode_id, p.status, lower
                  ORDER BY h.position, i.position)::text
         FROM program_items i JOIN program_phases h ON h.clinic_id = i.clinic_id AND h.id = i.phase_id
         WHERE i.clinic_id = v.clinic_id AND i.version_id = v.id) AS items
-FROM program_versions v JOIN programs p ON p.clinic_id = v.clinic_id AND p.id = v.program_id
-WHERE v.clinic_id = $1 AND v.patient_id = $2 AND v.in_force && daterange($3, $4, '[]')
+FROM unnest($2::uuid[], $3::date[], $4::date[]) AS asked(patient_id, first, last)
+JOIN program_versions v ON v.clinic_id = $1 AND v.patient_id = asked.patient_id
+  AND v.in_force && daterange(asked.first, asked.last, '[]')
+JOIN programs p ON p.clinic_id = v.clinic_id AND p.id = v.program_id
 ORDER BY lower(v.in_force), v.program_id
 """
 _PAUSES = """
 SELECT s.program_id, s.reason, lower(s.during) AS begins_on, upper(s.during) AS ends_on
-FROM program_pauses s JOIN programs p ON p.clinic_id = s.clinic_id AND p.id = s.program_id
-WHERE s.clinic_id = $1 AND p.patient_id = $2 AND s.during && daterange($3, $4, '[]')
+FROM unnest($2::uuid[], $3::date[], $4::date[]) AS asked(patient_id, first, last)
+JOIN programs p ON p.clinic_id = $1 AND p.patient_id = asked.patient_id
+JOIN program_pauses s ON s.clinic_id = p.clinic_id AND s.program_id = p.id
+  AND s.during && daterange(asked.first, asked.last, '[]')
 """
 
 
@@ -61,23 +65,34 @@ async def planned(
     session: AsyncSession, clinic_id: UUID, patient_id: UUID, from_: date, to: date, *, episode_id: UUID | None = None
 ) -> list[Planned]:
     """Sessions planned from `from_` to `to`, both included, by the version in force on each day; in two statements."""
-    if to < from_:
-        return []
-    plans = await fetch(session, _PLANS, clinic_id, patient_id, from_, to)
+    found = await planned_by_patient(session, clinic_id, {patient_id: (from_, to)})
+    return [each for each in found[patient_id] if episode_id in {None, each.episode_id}]
+
+
+async def planned_by_patient(
+    session: AsyncSession, clinic_id: UUID, spans: Mapping[UUID, tuple[date, date]]
+) -> dict[UUID, list[Planned]]:
+    """Do as `planned` for many patients, each with first and last day of his own; in two statements."""
+    found: dict[UUID, list[Planned]] = {patient_id: [] for patient_id in spans}
+    asked = {patient_id: span for patient_id, span in spans.items() if span[0] <= span[1]}
+    columns = (list(asked), [first for first, _ in asked.values()], [last for _, last in asked.values()])
+    plans = await fetch(session, _PLANS, clinic_id, *columns) if asked else []
     if not plans:
-        return []
-    pauses = await fetch(session, _PAUSES, clinic_id, patient_id, from_, to)
-    sessions = [
-        each
-        for plan in plans
-        if episode_id in {None, plan["episode_id"]}
-        for each in _sessions(plan, pauses, max(from_, plan["begins_on"]), to)
-    ]
-    return sorted(sessions, key=lambda each: (each.on, each.program_id, each.slot))
+        return found
+    pauses: dict[UUID, list[Any]] = {}
+    for pause in await fetch(session, _PAUSES, clinic_id, *columns):
+        pauses.setdefault(pause["program_id"], []).append(pause)
+    for plan in plans:
+        first, last = asked[plan["patient_id"]]
+        rests = pauses.get(plan["program_id"], ())
+        found[plan["patient_id"]] += _sessions(plan, rests, max(first, plan["begins_on"]), last)
+    for sessions in found.values():
+        sessions.sort(key=lambda each: (each.on, each.program_id, each.slot))
+    return found
 
 
 def _sessions(plan: Any, pauses: Sequence[Any], first: date, last: date) -> Iterator[Planned]:
-    phases = [PhaseSpan(**phase) for phase in orjson.loads(plan["phases"])]
+    phases = {phase["position"]: phase["weeks"] for phase in orjson.loads(plan["phases"])}
     by_phase: dict[int, list[PlannedItem[UUID]]] = {}
     doses: dict[UUID, int] = {}
     for item in orjson.loads(plan["items"]):
@@ -90,8 +105,8 @@ def _sessions(plan: Any, pauses: Sequence[Any], first: date, last: date) -> Iter
         last = min(last, plan["ends_on"] - timedelta(days=1))
     for offset in range((last - first).days + 1):
         day = first + timedelta(days=offset)
-        phase = phase_on(phases, plan["starts_on"], day)
-        for slot in sessions_on(by_phase.get(phase, ()) if phase is not None else (), day):
+        phase, slots = slots_on(phases, by_phase, plan["starts_on"], day)
+        for slot in slots:
             yield Planned(
                 on=day,
                 slot=slot.slot,
@@ -103,16 +118,12 @@ def _sessions(plan: Any, pauses: Sequence[Any], first: date, last: date) -> Iter
                 pain_ceiling=plan["pain_ceiling"],
                 items=slot.items,
                 dose=sum(doses[item] for item in slot.items),
-                excused=_excuse(pauses, plan, day),
+                excused=_excuse(pauses, day),
             )
 
 
-def _excuse(pauses: Sequence[Mapping[str, Any]], plan: Any, day: date) -> str | None:
+def _excuse(pauses: Sequence[Mapping[str, Any]], day: date) -> str | None:
     for pause in pauses:
-        if (
-            pause["program_id"] == plan["program_id"]
-            and pause["begins_on"] <= day
-            and (pause["ends_on"] is None or day < pause["ends_on"])
-        ):
+        if pause["begins_on"] <= day and (pause["ends_on"] is None or day < pause["ends_on"]):
             return str(pause["reason"])
     return None

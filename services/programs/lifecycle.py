@@ -14,13 +14,14 @@ from clinical.recurrence import local_date
 from clinical.red_flags import required_questions
 from core.errors import Conflict, Problem
 from models.consents import ConsentPurpose
-from models.episodes import Episode, EpisodeStatus
+from models.episodes import Episode
 from models.patients import Patient
 from models.programs import Program, ProgramItem, ProgramStatus, ProgramVersion
 from models.red_flag_screens import RedFlagScreen, ScreenTrigger
 from schemas.programs import ProgramPauseIn, ProgramRead, ProgramReason
-from services import agreements, audit, licensing
+from services import agreements, audit, episode_gate, licensing
 from services.access import Actor
+from services.programs.halting import end_program
 from services.programs.reading import read
 from services.programs.records import ProgramNotInState, close_versions, end_pause, locked, open_pause
 
@@ -46,7 +47,7 @@ async def activate(session: AsyncSession, actor: Actor, program_id: UUID, *, ver
         Program.clinic_id == program.clinic_id, Program.episode_id == program.episode_id, Program.status.in_(IN_USE)
     )
     for other in await session.scalars(others.with_for_update().execution_options(populate_existing=True)):
-        await _end(session, other, ProgramStatus.SUPERSEDED, patient, at=at)
+        await end_program(session, other, ProgramStatus.SUPERSEDED, patient, at=at)
         await close_versions(session, other, begins_on)
         await _record(session, actor, "program.supersede", other, at=at)
     await session.flush()  # the one before gives up its place first
@@ -79,7 +80,8 @@ async def resume(
         raise ProgramNotInState
     await require_ready(session, actor, program, await _newest_version(session, program), patient, at=at)
     await end_pause(session, program, local_date(at, patient.zone), at=at)
-    program.status, program.status_reason, program.suspended_by_id = ProgramStatus.ACTIVE, form.reason, None
+    program.status, program.status_reason = ProgramStatus.ACTIVE, form.reason
+    program.suspended_by_id = program.halted_by = None
     return await _done(session, actor, "program.resume", program, patient, at=at)
 
 
@@ -94,7 +96,7 @@ async def complete(
     if program.status not in {ProgramStatus.ACTIVE, ProgramStatus.PAUSED}:
         raise ProgramNotInState
     program.status_reason = form.reason
-    await _end(session, program, ProgramStatus.COMPLETED, patient, at=at)
+    await end_program(session, program, ProgramStatus.COMPLETED, patient, at=at)
     await close_versions(session, program, local_date(at, patient.zone))
     return await _done(session, actor, "program.complete", program, patient, at=at)
 
@@ -123,10 +125,7 @@ async def require_ready(
         *await _problems(agreements.require(session, where, patient_id, ConsentPurpose.TELEHEALTH, at=at)),
         *await _red_flag_problems(session, program, region),
     ]
-    if status is EpisodeStatus.DISCHARGED:
-        problems.append(Problem("", "episode_discharged", "The episode is discharged."))
-    if status is EpisodeStatus.ON_HOLD:
-        problems.append(Problem("", "episode_on_hold", "The episode is on hold."))
+    problems += episode_gate.problems(status)
     if version is not None and patient is not None:
         problems += await _contraindication_problems(session, version, patient)
     if problems:
@@ -155,38 +154,40 @@ async def _contraindication_problems(session: AsyncSession, version: ProgramVers
 
 
 async def _red_flag_problems(session: AsyncSession, program: Program, region: str) -> list[Problem]:
-    """Tell what is missing of red-flag screens; a clear one counts until something urgent is found.
+    """Tell what is missing of red-flag screens.
 
-    It must have asked what the program's region must answer: nothing about an ankle says that a back is safe.
+    Before anything urgent was ever found a clear screen of any trigger counts. After that only one that was taken to
+    unlock does, for every program of the patient: one written anew, or in another episode, is no way around it. It must
+    have asked what the program's region must answer: nothing about an ankle says that a back is safe.
     """
     mine = (RedFlagScreen.clinic_id == program.clinic_id, RedFlagScreen.patient_id == program.patient_id)
-    suspended = program.status is ProgramStatus.SUSPENDED_RED_FLAG
     asked = RedFlagScreen.answers.op("?&")(cast(list(required_questions(region)), ARRAY(Text)))
     clear = RedFlagScreen.clear() & asked
-    if suspended:
-        clear &= RedFlagScreen.trigger == ScreenTrigger.UNLOCK
+    unlocking = clear & (RedFlagScreen.trigger == ScreenTrigger.UNLOCK)
     newest = func.max(RedFlagScreen.screened_at)
     found = (
         await session.execute(
             select(
                 exists().where(*mine, RedFlagScreen.unresolved()),
-                select(newest).where(*mine, clear).scalar_subquery(),
+                exists().where(*mine, clear),
+                select(newest).where(*mine, unlocking).scalar_subquery(),
                 select(newest).where(*mine, RedFlagScreen.urgent()).scalar_subquery(),
             )
         )
     ).one()
     unresolved: bool = found[0]
-    cleared_at: datetime | None = found[1]
-    urgent_at: datetime | None = found[2]
+    ever_clear: bool = found[1]
+    unlocked_at: datetime | None = found[2]
+    urgent_at: datetime | None = found[3]
     problems = []
     if unresolved:
         problems.append(Problem("", "red_flag_open", "A red flag waits for a clinician to close it."))
-    if cleared_at is None or (urgent_at is not None and cleared_at <= urgent_at):
+    if urgent_at is not None and (unlocked_at is None or unlocked_at <= urgent_at):
         problems.append(
             Problem("", "unlock_screen_missing", "A newer screen with trigger unlock must be complete and clear.")
-            if suspended
-            else Problem("", "red_flag_screen_missing", "A complete and clear red-flag screen is needed first.")
         )
+    elif not ever_clear:
+        problems.append(Problem("", "red_flag_screen_missing", "A complete and clear red-flag screen is needed first."))
     return problems
 
 
@@ -199,13 +200,6 @@ async def _newest_version(session: AsyncSession, program: Program) -> ProgramVer
     )
     assert found is not None
     return found
-
-
-async def _end(
-    session: AsyncSession, program: Program, status: ProgramStatus, patient: Patient, *, at: datetime
-) -> None:
-    await end_pause(session, program, local_date(at, patient.zone), at=at)
-    program.status, program.ended_at, program.suspended_by_id = status, at, None
 
 
 async def _done(

@@ -79,6 +79,7 @@ async def read(
             "versions": [_summary(version) for version in versions],
             "shown": shown,
             "advice": advice,
+            "halted_by": None if actor.role is Role.PATIENT else program.halted_by,
         }
     )
 

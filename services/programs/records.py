@@ -67,8 +67,11 @@ async def open_pause(session: AsyncSession, program: Program, reason: str, on: d
     await session.flush()
 
 
-async def end_pause(session: AsyncSession, program: Program, on: date, *, at: datetime) -> None:
-    """Plan again from `on`; nothing happens when no pause is open."""
+async def end_pause(session: AsyncSession, program: Program, on: date, *, at: datetime | None) -> None:
+    """Plan again from `on`; nothing happens when no pause is open.
+
+    at: the moment from which sessions count again; None when they never do, because the program ends suspended.
+    """
     pause = await session.scalar(
         select(ProgramPause).where(
             ProgramPause.clinic_id == program.clinic_id,

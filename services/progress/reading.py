@@ -32,7 +32,7 @@ ANSWERED_WITHIN = timedelta(days=16)
 # Answers of the days before the period, too: they may have come late, and a flare-up may have begun.
 _CHECK_INS = """
 SELECT c.local_date, c.status, c.question_set, c.plan_id IS NOT NULL AS planned, a.late,
-       (a.answered_at AT TIME ZONE c.zone)::date AS answered_on, a.pain_now::float8 AS pain_now,
+       local_day(a.answered_at, c.zone) AS answered_on, a.pain_now::float8 AS pain_now,
        (a.answers ->> 'pain_worst_24h')::float8 AS pain_worst_24h,
        (a.answers ->> 'function_limit')::float8 AS function_limit,
        (a.answers ->> 'sleep_hours')::float8 AS sleep_hours,

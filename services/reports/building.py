@@ -56,6 +56,7 @@ TITLES = {
     "ES10": "Fewer than half of the sessions done in two weeks",
     "ES11": "Outcome worse by an important amount",
     "ES12": "New opioid use or emergency care",
+    "ES13": "Program paused: nobody could treat",
     "PR-stop": "Exercise had to be stopped",
 }
 """What the rules are called on paper; rules of red-flag screens share one name."""

@@ -6,14 +6,13 @@ from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm.exc import StaleDataError
 
 from clinical.recurrence import local_date
 from core.crypto import new_id
-from core.errors import Conflict, Invalid, NotFound, Problem, Stale
+from core.errors import Conflict, Invalid, NotFound, Problem
 from models.assessments import DocumentStatus
 from models.clinics import Clinic
-from models.episodes import Episode, EpisodeStatus
+from models.episodes import Episode
 from models.identity import Role
 from models.patients import Patient
 from models.reports import Report, ReportKind
@@ -26,10 +25,9 @@ from schemas.reports import (
     ReportSummary,
     Signature,
 )
-from services import access, audit, licensing, signatures
+from services import access, audit, episode_gate, licensing, signatures
 from services.access import Action, Actor
 from services.documents import Paper
-from services.episodes import EpisodeClosed
 from services.progress import Period
 from services.reports.building import build
 
@@ -60,8 +58,8 @@ async def create(
     Raises NotFound, EpisodeClosed, ReportPeriodRefused.
     """
     episode = await access.subject(session, actor, Action.WRITE_REPORTS, Episode, episode_id, at=at)
-    if episode.status is EpisodeStatus.DISCHARGED and form.kind is not ReportKind.DISCHARGE:
-        raise EpisodeClosed
+    if form.kind is not ReportKind.DISCHARGE:
+        episode_gate.require_open(episode)
     patient = await session.get_one(Patient, (actor.clinic_id, episode.patient_id))
     period = Period(form.period_from, form.period_to, local_date(at, patient.zone))
     _check_period(period, episode)
@@ -115,7 +113,7 @@ async def update(
     """Change the narrative of a draft: parts that are sent replace those there are. Raises NotFound, ReportSigned, Stale."""
     row = await _draft(session, actor, report_id, version, at=at)
     row.narrative = row.narrative | change.model_dump(exclude_unset=True)
-    await _flush(session, row)
+    await signatures.save(session, row)
     await _record(session, actor, "report.update", row, at=at)
     return read(row)
 
@@ -132,7 +130,7 @@ async def sign(session: AsyncSession, actor: Actor, report_id: UUID, *, version:
     row.status, row.signed_at = DocumentStatus.SIGNED, at
     row.signed_as = await signatures.signed_as(session, actor, row.patient_id, at=at)
     row.content_sha256 = seal(row)
-    await _flush(session, row)
+    await signatures.save(session, row)
     await _record(session, actor, "report.sign", row, at=at)
     return read(row)
 
@@ -197,20 +195,7 @@ async def _seen(session: AsyncSession, actor: Actor, report_id: UUID, *, at: dat
 async def _draft(session: AsyncSession, actor: Actor, report_id: UUID, version: int, *, at: datetime) -> Report:
     """Give a draft to be changed. Raises NotFound, ReportSigned, Stale."""
     row = await access.subject(session, actor, Action.WRITE_REPORTS, Report, report_id, at=at)
-    if row.status is not DocumentStatus.DRAFT:
-        raise ReportSigned
-    if row.version != version:
-        raise Stale(row.version)
-    return row
-
-
-async def _flush(session: AsyncSession, row: Report) -> None:
-    """Write the row, unless somebody was faster (signed rows cannot be locked beforehand). Raises Stale."""
-    before = row.version
-    try:
-        await session.flush()
-    except StaleDataError as error:
-        raise Stale(before + 1) from error
+    return signatures.changeable(row, version, ReportSigned)
 
 
 async def _record(session: AsyncSession, actor: Actor, action: str, row: Report, *, at: datetime) -> None:

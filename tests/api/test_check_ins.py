@@ -102,6 +102,7 @@ async def test_a_double_submit_under_one_key_has_one_effect(client: AsyncClient,
     first = await client.post(f"{path}/answers", json={"answers": DAILY}, headers=headers)
     again = await client.post(f"{path}/answers", json={"answers": DAILY}, headers=headers)
     assert (again.status_code, again.json(), again.headers["Idempotent-Replay"]) == (201, first.json(), "true")
+    assert (await ward.actions()).count("answer_check_in.replay") == 1  # it was disclosed once more
 
 
 async def test_answers_that_do_not_fit_are_refused_without_an_echo(client: AsyncClient, ward: Care) -> None:

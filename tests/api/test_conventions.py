@@ -390,14 +390,6 @@ async def test_a_replay_is_refused_when_the_patient_has_gone_out_of_reach(
     problem(await client.post(pause, headers=mine), 404, "not_found")
 
 
-async def test_an_answer_with_a_secret_is_not_kept(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.idempotency.KEEPS_NO_ANSWER", frozenset({"pause_thing"}))
-    mine = as_("bob", Idempotency_Key=str(uuid4()))
-    pause = f"/v1/things/{uuid4()}/pause"
-    assert (await client.post(pause, headers=mine)).status_code == 204
-    problem(await client.post(pause, headers=mine), 409, "answer_not_kept")
-
-
 # ------------------------------------------------------------------ lists
 
 

@@ -50,7 +50,7 @@ async def test_headache_and_the_regions_of_library_and_screen_are_known(desk: De
         ({"onset_on": "1950-01-01"}, "episode_refused", "/onset_on", "before_birth"),
         ({"started_on": days(2)}, "episode_refused", "/started_on", "in_the_future"),
         ({"title": ""}, "invalid", "/title", "text_empty"),
-        ({"status": "active"}, "invalid", "/status", "extra_forbidden"),
+        ({"status": "active"}, "invalid", "/status", "literal_error"),
     ],
 )
 async def test_an_episode_that_cannot_be_is_refused(
@@ -84,6 +84,16 @@ async def test_it_is_held_reopened_and_discharged_for_reasons(desk: Desk) -> Non
     assert (again["status"], again["discharged_at"]) == ("active", None)
     for action, count in {"episode.hold": 1, "episode.discharge": 1, "episode.reopen": 2, "episode.update": 1}.items():
         assert await desk.audited(action) == count
+
+
+async def test_the_tag_changes_with_its_assessments(desk: Desk) -> None:
+    path = f"/v1/episodes/{(await desk.episode(started_on=days(0)))['id']}"
+    before = await desk.ask("bob", "GET", path)
+    await desk.post("alice", f"{desk.patient}/locations", {"country": "DE"})
+    await desk.post("bob", f"{path}/assessments", {"kind": "initial", "content": {}})
+    after = await desk.ask("bob", "GET", path)
+    assert after.json()["version"] == before.json()["version"]
+    assert after.headers["etag"] != before.headers["etag"]
 
 
 async def test_details_change_and_status_moves_on_only(desk: Desk) -> None:

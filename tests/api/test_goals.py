@@ -27,7 +27,11 @@ async def desk(client: httpx.AsyncClient, sessions: Sessions) -> Desk:
 
 @pytest.fixture
 async def path(desk: Desk) -> str:
-    return f"/v1/episodes/{(await desk.episode())['id']}/goals"
+    """Give where goals of an episode are set, in which alice has named one activity."""
+    episode = f"/v1/episodes/{(await desk.episode())['id']}"
+    answers = {"activities": [{"id": "stairs", "name": "Climb stairs", "rating": 3}]}
+    await desk.post("alice", f"{episode}/outcomes", {"instrument": "psfs", "answers": answers})
+    return f"{episode}/goals"
 
 
 async def test_goals_are_set_listed_and_seen_by_the_patient(desk: Desk, path: str) -> None:
@@ -50,6 +54,7 @@ async def test_goals_are_set_listed_and_seen_by_the_patient(desk: Desk, path: st
     [
         (STAIRS | {"measure": "magic"}, "/measure", "measure_unknown"),
         (STAIRS | {"activity_id": None}, "/activity_id", "activity_missing"),
+        (STAIRS | {"activity_id": "running"}, "/activity_id", "activity_unknown"),
         (STAIRS | {"measure": "rmdq24"}, "/activity_id", "activity_refused"),
         (STAIRS | {"target": None}, "/target", "target_missing"),
         (STAIRS | {"target": 11}, "/target", "out_of_range"),
@@ -68,6 +73,13 @@ async def test_a_goal_that_does_not_fit_its_measure_or_day_is_refused(
 ) -> None:
     body = refused(await desk.ask("bob", "POST", path, form), 422, "goal_refused", secret=str(form["statement"]))
     assert (pointer, code) in {(each["pointer"], each["code"]) for each in body["errors"]}
+    assert (await desk.get("bob", path))["items"] == []
+
+
+async def test_an_activity_named_in_another_episode_is_not_meant(desk: Desk, path: str) -> None:
+    other = f"/v1/episodes/{(await desk.episode())['id']}/goals"
+    answer = await desk.ask("bob", "POST", other, STAIRS)
+    refused(answer, 422, "goal_refused", ("/activity_id", "activity_unknown"))
     assert (await desk.get("bob", path))["items"] == []
 
 

@@ -3,22 +3,25 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from httpx import AsyncClient
-from sqlalchemy import func, select, update
+from sqlalchemy import Text, func, select, text, update
 
+from api.app import create_app
 from core import crypto
 from core.database import Sessions, as_identity, bind_clinic
+from core.settings import Settings
 from models.audit import AuditEvent
 from models.identity import Account, AccountStatus, Membership, Role
 from models.invitations import Invitation
 from models.notifications import Notification
 from models.patients import Patient
 from models.therapists import Profession, Therapist, TherapistStatus
-from services import throttling
+from services import invitations, throttling
 from tests import factories
+from tests.api.conftest import client_of
 from tests.factories import PASSWORD, World
 
 NEW = "a short sentence is good"
@@ -62,6 +65,12 @@ async def invite(client: AsyncClient, world: World, who: str = "bob", **person: 
     return await client.post("/v1/invitations", json=body, headers=world.headers[who])
 
 
+async def code_of(sessions: Sessions, world: World, answer: Any) -> str:
+    """Read the invited person's mail."""
+    assert answer.json()["code"] is None
+    return await factories.read_code(sessions, world.clinic.id, UUID(answer.json()["id"]))
+
+
 async def accept(client: AsyncClient, code: str, password: str = NEW, **more: Any) -> Any:
     return await client.post("/v1/invitations/accept", json={"code": code, "password": password, **more})
 
@@ -74,7 +83,8 @@ async def test_a_patient_is_invited_accepts_and_is_signed_in(
     assert invited.headers["cache-control"] == "no-store"
     told = invited.json()
     assert (told["role"], told["email"], told["subject_id"]) == ("patient", erin.email, str(erin.id))
-    answer = await accept(client, told["code"], language="de", zone="Europe/Vienna", device="Erin's phone")
+    code = await code_of(sessions, world, invited)
+    answer = await accept(client, code, language="de", zone="Europe/Vienna", device="Erin's phone")
     assert answer.status_code == 201
     signed = answer.json()
     assert signed["membership"]["patient_id"] == str(erin.id)
@@ -93,22 +103,65 @@ async def test_a_patient_is_invited_accepts_and_is_signed_in(
         )
         actions = await session.scalars(select(AuditEvent.action).where(AuditEvent.patient_id == erin.id))
         assert set(actions) == {"invitation.create", "invitation.accept"}
+
+
+async def test_who_invites_sees_no_code_and_nothing_stored_opens_the_door(
+    client: AsyncClient, sessions: Sessions, world: World, erin: Patient
+) -> None:
+    headers = world.headers["bob"] | {"Idempotency-Key": uuid4().hex}
+    invited = await client.post("/v1/invitations", json={"patient_id": str(erin.id)}, headers=headers)
+    assert invited.json()["code"] is None
+    assert "physio_in_" not in invited.text
+    code = await code_of(sessions, world, invited)
+    content = crypto.read_token("physio_in_", code, 64)
+    assert content is not None
+    async with sessions() as session:
+        await bind_clinic(session, world.clinic.id)
+        rows = [
+            *await session.scalars(select(func.to_jsonb(text("i")).cast(Text)).select_from(text("invitations i"))),
+            *await session.scalars(select(func.to_jsonb(text("n")).cast(Text)).select_from(text("notifications n"))),
+            *await session.scalars(select(func.to_jsonb(text("k")).cast(Text)).select_from(text("idempotency_keys k"))),
+        ]
         owed = (await session.scalars(select(Notification).where(Notification.address == erin.email))).one()
-        assert owed.template == "invitation"
-        assert told["code"] not in str(owed.parameters), "the code is told once, in the answer"
-        stored = (await session.scalars(select(Invitation).where(Invitation.subject_id == erin.id))).one()
-        assert stored.code_hash.hex() not in told["code"]
+    stored = " ".join(rows)
+    assert owed.parameters["seed"] in stored
+    assert "physio_in_" not in stored
+    assert content[32:].hex() not in stored
+    thief = crypto.derive_key("another server's secret", "tokens")
+    seed = bytes.fromhex(owed.parameters["seed"])
+    forged = invitations.code_of(thief, world.clinic.id, UUID(invited.json()["id"]), seed)
+    assert (await accept(client, forged)).status_code == 404
+    assert (await accept(client, code)).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({"environment": "development"}, True),
+        ({"environment": "test", "demo": True}, True),
+        ({"environment": "development", "host": "0.0.0.0"}, False),
+        ({"environment": "test"}, False),
+        ({"environment": "production"}, False),
+    ],
+)
+async def test_only_a_developers_own_server_and_a_demo_show_the_code_in_the_answer(
+    settings: Settings, sessions: Sessions, world: World, erin: Patient, changes: Any, shown: bool
+) -> None:
+    async with client_of(create_app(settings.model_copy(update=changes), sessions=sessions)) as client:
+        told = (await invite(client, world, patient_id=erin.id)).json()
+    mailed = await factories.read_code(sessions, world.clinic.id, UUID(told["id"]))
+    assert told["code"] == (mailed if shown else None)
 
 
 async def test_an_admin_invites_an_assistant_and_an_auditor(
-    client: AsyncClient, world: World, frank: Therapist
+    client: AsyncClient, sessions: Sessions, world: World, frank: Therapist
 ) -> None:
-    told = (await invite(client, world, "dana", therapist_id=frank.id)).json()
-    signed = (await accept(client, told["code"])).json()
+    code = await code_of(sessions, world, await invite(client, world, "dana", therapist_id=frank.id))
+    signed = (await accept(client, code)).json()
     assert signed["membership"]["role"] == "assistant"
     assert signed["membership"]["therapist_id"] == str(frank.id)
-    told = (await invite(client, world, "dana", email=_address("gina"), role="auditor")).json()
-    signed = (await accept(client, told["code"], PASSWORD)).json()
+    code = await code_of(sessions, world, await invite(client, world, "dana", email=_address("gina"), role="auditor"))
+    signed = (await accept(client, code, PASSWORD)).json()
     assert signed["membership"] | {"id": ""} == {
         "id": "",
         "clinic_id": str(world.clinic.id),
@@ -175,26 +228,28 @@ async def test_without_an_address_or_out_of_service_nobody_is_invited(
     assert (answer.status_code, answer.json()["code"]) == (409, "therapist_inactive")
 
 
-async def test_a_code_works_once(client: AsyncClient, world: World, erin: Patient) -> None:
-    code = (await invite(client, world, patient_id=erin.id)).json()["code"]
+async def test_a_code_works_once(client: AsyncClient, sessions: Sessions, world: World, erin: Patient) -> None:
+    code = await code_of(sessions, world, await invite(client, world, patient_id=erin.id))
     assert (await accept(client, code)).status_code == 201
     again = await accept(client, code)
     assert (again.status_code, again.json()["code"]) == (409, "invitation_not_open")
 
 
-async def test_of_two_who_accept_at_the_same_time_one_wins(client: AsyncClient, world: World, erin: Patient) -> None:
-    code = (await invite(client, world, patient_id=erin.id)).json()["code"]
+async def test_of_two_who_accept_at_the_same_time_one_wins(
+    client: AsyncClient, sessions: Sessions, world: World, erin: Patient
+) -> None:
+    code = await code_of(sessions, world, await invite(client, world, patient_id=erin.id))
     answers = await asyncio.gather(*(accept(client, code) for _ in range(6)))
     assert sorted(each.status_code for each in answers) == [201] + [409] * 5
 
 
 async def test_a_new_invitation_ends_the_earlier_one(
-    client: AsyncClient, world: World, erin: Patient, frank: Therapist
+    client: AsyncClient, sessions: Sessions, world: World, erin: Patient, frank: Therapist
 ) -> None:
     gina = _address("gina")
     for person in ({"patient_id": erin.id}, {"therapist_id": frank.id}, {"email": gina, "role": "auditor"}):
-        first = (await invite(client, world, "dana", **person)).json()["code"]
-        second = (await invite(client, world, "dana", **person)).json()["code"]
+        first = await code_of(sessions, world, await invite(client, world, "dana", **person))
+        second = await code_of(sessions, world, await invite(client, world, "dana", **person))
         assert (await accept(client, first)).json()["code"] == "invitation_not_open"
         assert (await accept(client, second)).status_code == 201
 
@@ -230,8 +285,10 @@ async def _aged(sessions: Sessions, world: World, erin: Patient, age: timedelta)
         return crypto.write_token("physio_in_", world.clinic.id.bytes + row.id.bytes + secret)
 
 
-async def test_what_is_no_code_of_ours_is_unknown(client: AsyncClient, world: World, erin: Patient) -> None:
-    code = (await invite(client, world, patient_id=erin.id)).json()["code"]
+async def test_what_is_no_code_of_ours_is_unknown(
+    client: AsyncClient, sessions: Sessions, world: World, erin: Patient
+) -> None:
+    code = await code_of(sessions, world, await invite(client, world, patient_id=erin.id))
     content = crypto.read_token("physio_in_", code, 64)
     assert content is not None
     for place in (0, 31, 63):  # another clinic, another invitation, another secret
@@ -246,7 +303,7 @@ async def test_what_is_no_code_of_ours_is_unknown(client: AsyncClient, world: Wo
 async def test_a_weak_password_makes_no_account_and_leaves_the_invitation_open(
     client: AsyncClient, sessions: Sessions, world: World, erin: Patient
 ) -> None:
-    code = (await invite(client, world, patient_id=erin.id)).json()["code"]
+    code = await code_of(sessions, world, await invite(client, world, patient_id=erin.id))
     answer = await accept(client, code, "too short")
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["code"] == "password_short"
@@ -283,7 +340,7 @@ async def test_a_known_account_is_tied_with_its_own_password(
     client: AsyncClient, sessions: Sessions, world: World, known: Account
 ) -> None:
     patient = await _patient_of(sessions, world, known.email)
-    code = (await invite(client, world, patient_id=patient.id)).json()["code"]
+    code = await code_of(sessions, world, await invite(client, world, patient_id=patient.id))
     wrong = await accept(client, code, NEW)
     assert (wrong.status_code, wrong.json()["code"]) == (401, "wrong_credentials")
     right = await accept(client, code, PASSWORD)
@@ -295,7 +352,7 @@ async def test_guessing_a_known_accounts_password_by_its_invitation_is_throttled
     client: AsyncClient, sessions: Sessions, world: World, known: Account
 ) -> None:
     patient = await _patient_of(sessions, world, known.email)
-    code = (await invite(client, world, patient_id=patient.id)).json()["code"]
+    code = await code_of(sessions, world, await invite(client, world, patient_id=patient.id))
     tries = [await accept(client, code, f"{NEW} {n}") for n in range(11)]
     assert [each.status_code for each in tries] == [401] * 10 + [429]
 
@@ -306,13 +363,13 @@ async def test_a_closed_account_accepts_nothing(
     async with sessions.begin() as session, as_identity(session):
         await session.execute(update(Account).where(Account.id == known.id).values(status=AccountStatus.DISABLED))
     patient = await _patient_of(sessions, world, known.email)
-    code = (await invite(client, world, patient_id=patient.id)).json()["code"]
+    code = await code_of(sessions, world, await invite(client, world, patient_id=patient.id))
     assert (await accept(client, code, PASSWORD)).status_code == 401
 
 
 async def test_who_left_the_clinic_can_join_again(client: AsyncClient, sessions: Sessions, world: World) -> None:
     gina = _address("gina")
-    code = (await invite(client, world, "dana", email=gina, role="auditor")).json()["code"]
+    code = await code_of(sessions, world, await invite(client, world, "dana", email=gina, role="auditor"))
     first = (await accept(client, code)).json()
     async with sessions.begin() as session, as_identity(session):
         await session.execute(
@@ -320,22 +377,27 @@ async def test_who_left_the_clinic_can_join_again(client: AsyncClient, sessions:
             .where(Membership.clinic_id == world.clinic.id, Membership.role == Role.AUDITOR)
             .values(ended_at=datetime.now(UTC))
         )
-    code = (await invite(client, world, "dana", email=gina, role="auditor")).json()["code"]
+    code = await code_of(sessions, world, await invite(client, world, "dana", email=gina, role="auditor"))
     second = await accept(client, code)
     assert second.status_code == 201
     assert second.json()["membership"] == first["membership"]
+    before, now = (factories.bearer(each["access_token"]) for each in (first, second.json()))
+    assert (await client.get("/v1/me", headers=before)).status_code == 401, "what was signed in before has ended"
+    refreshed = await client.post("/v1/auth/refresh", json={"refresh_token": first["refresh_token"]})
+    assert refreshed.json()["code"] == "sign_in_ended"
+    assert (await client.get("/v1/me", headers=now)).status_code == 200
 
 
 async def test_one_account_cannot_stand_for_two_records_of_one_role(
     client: AsyncClient, sessions: Sessions, world: World, known: Account
 ) -> None:
     first = await _patient_of(sessions, world, known.email)
-    code = (await invite(client, world, patient_id=first.id)).json()["code"]
+    code = await code_of(sessions, world, await invite(client, world, patient_id=first.id))
     assert (await accept(client, code, PASSWORD)).status_code == 201
     async with sessions.begin() as session:
         second = await factories.make_patient(session, world.clinic.id, "Jo Ray", email=known.email)
         await factories.link(session, second, world.bob)
-    code = (await invite(client, world, patient_id=second.id)).json()["code"]
+    code = await code_of(sessions, world, await invite(client, world, patient_id=second.id))
     answer = await accept(client, code, PASSWORD)
     assert (answer.status_code, answer.json()["code"]) == (409, "already_member")
 
@@ -343,7 +405,7 @@ async def test_one_account_cannot_stand_for_two_records_of_one_role(
 async def test_a_record_that_was_tied_in_the_meantime_is_not_tied_twice(
     client: AsyncClient, sessions: Sessions, world: World, erin: Patient
 ) -> None:
-    code = (await invite(client, world, patient_id=erin.id)).json()["code"]
+    code = await code_of(sessions, world, await invite(client, world, patient_id=erin.id))
     async with sessions.begin() as session:
         await bind_clinic(session, world.clinic.id)
         await session.execute(
@@ -353,24 +415,23 @@ async def test_a_record_that_was_tied_in_the_meantime_is_not_tied_twice(
     assert (answer.status_code, answer.json()["code"]) == (409, "already_member")
 
 
-async def test_the_same_request_again_invites_once_and_keeps_no_code(
+async def test_the_same_request_again_invites_once(
     client: AsyncClient, sessions: Sessions, world: World, erin: Patient
 ) -> None:
     headers = world.headers["bob"] | {"Idempotency-Key": uuid4().hex}
     body = {"patient_id": str(erin.id)}
     first = await client.post("/v1/invitations", json=body, headers=headers)
     again = await client.post("/v1/invitations", json=body, headers=headers)
-    assert first.status_code == 201
-    assert (again.status_code, again.json()["code"]) == (409, "answer_not_kept")
-    assert (await accept(client, first.json()["code"])).status_code == 201
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert (await accept(client, await code_of(sessions, world, first))).status_code == 201
 
 
 async def test_an_invitation_goes_with_the_address_and_the_job_it_was_made_for(
     client: AsyncClient, sessions: Sessions, world: World, erin: Patient, frank: Therapist
 ) -> None:
     codes = [
-        (await invite(client, world, "dana", patient_id=erin.id)).json()["code"],
-        (await invite(client, world, "dana", therapist_id=frank.id)).json()["code"],
+        await code_of(sessions, world, await invite(client, world, "dana", patient_id=erin.id)),
+        await code_of(sessions, world, await invite(client, world, "dana", therapist_id=frank.id)),
     ]
     async with sessions.begin() as session:
         await bind_clinic(session, world.clinic.id)
@@ -382,11 +443,11 @@ async def test_an_invitation_goes_with_the_address_and_the_job_it_was_made_for(
 
 
 async def test_inviting_and_accepting_at_the_same_time_do_not_block_each_other(
-    client: AsyncClient, world: World, erin: Patient
+    client: AsyncClient, sessions: Sessions, world: World, erin: Patient
 ) -> None:
     gina = {"email": _address("gina"), "role": "auditor"}
     for person in ({"patient_id": erin.id}, gina):
-        code = (await invite(client, world, "dana", **person)).json()["code"]
+        code = await code_of(sessions, world, await invite(client, world, "dana", **person))
         answers = await asyncio.gather(
             accept(client, code), *(invite(client, world, "dana", **person) for _ in range(3))
         )

@@ -1,19 +1,21 @@
 """Probes, pace and headers of the outermost layer."""
 
 import asyncio
+import secrets
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx import ASGITransport, AsyncClient
 from pydantic import SecretStr
 
 from api.app import NotWired, create_app
 from api.front import Limiter
 from api.state import of
-from core import revisions
+from core import crypto, revisions
 from core.database import Sessions, make_engine
 from core.settings import Settings
+from tests import factories
 from tests.api.conftest import client_of
 
 
@@ -123,15 +125,58 @@ def paced(sessions: Sessions, settings: Settings) -> FastAPI:
 
 async def test_who_asks_too_often_is_told_when_to_come_back(paced: FastAPI) -> None:
     async with client_of(paced) as client:
-        first = await client.get("/livez", headers={"Authorization": "Bearer a"})
+        first = await client.get("/livez")
         assert first.headers["ratelimit-policy"] == '"caller";q=2;w=2'
         assert first.headers["ratelimit"].startswith('"caller";r=1;t=')
-        await client.get("/livez", headers={"Authorization": "Bearer a"})
-        refused = await client.get("/livez", headers={"Authorization": "Bearer a"})
+        await client.get("/livez")
+        refused = await client.get("/livez")
         assert (refused.status_code, refused.json()["code"]) == (429, "too_many")
         assert refused.headers["retry-after"] == "1"
         assert refused.json()["request_id"] == refused.headers["x-request-id"]
-        assert (await client.get("/livez", headers={"Authorization": "Bearer b"})).status_code == 200
+
+
+async def test_made_up_tokens_share_the_pace_of_their_address_and_cost_no_database_work(
+    sessions: Sessions, settings: Settings, count_statements: Any
+) -> None:
+    world = await factories.make_world(sessions)
+    slow = {"rate_per_second": 0.01, "rate_burst": 4}
+    async with client_of(create_app(settings.model_copy(update=slow), sessions=sessions)) as client:
+
+        async def status(headers: dict[str, str]) -> int:
+            return (await client.get("/v1/me", headers=headers)).status_code
+
+        def made_up() -> dict[str, str]:
+            return factories.bearer(crypto.write_token("physio_at_", secrets.token_bytes(48)))
+
+        assert await status(world.headers["bob"]) == 200, "an address may show a token for the first time"
+        assert [await status(made_up()) for _ in range(3)] == [401, 401, 401]
+        with count_statements() as statements:
+            assert [await status(made_up()) for _ in range(5)] == [429] * 5
+        assert len(statements) == 0
+        assert [await status(world.headers["bob"]) for _ in range(5)] == [200, 200, 200, 200, 429], "a pace of his own"
+        assert await status(world.headers["dana"]) == 429, "not known yet: one of the address's for now"
+
+
+async def test_a_token_that_reads_like_an_address_uses_up_nothing_of_that_address(paced: FastAPI) -> None:
+    elsewhere = ASGITransport(paced, client=("192.0.2.7", 1))
+    async with client_of(paced) as client:
+        assert (await client.get("/livez")).status_code == 200
+        async with AsyncClient(transport=elsewhere, base_url="http://physio.test") as stranger:
+            pretending = {"Authorization": "127.0.0.1"}
+            assert [(await stranger.get("/livez", headers=pretending)).status_code for _ in range(3)] == [200, 200, 429]
+        assert (await client.get("/livez")).status_code == 200
+
+
+def test_a_token_that_is_known_has_a_bucket_of_its_own() -> None:
+    limiter = Limiter(per_second=1, burst=2, callers=2)
+    limiter.admit(1, 0.0)
+    assert limiter.knows(1)
+    assert limiter.take(1, 0.0) == 1
+    limiter.admit(1, 0.0)
+    assert limiter.take(1, 0.0) == 0, "admitting again fills nothing up"
+    limiter.admit(2, 0.0)
+    limiter.admit(3, 0.0)
+    assert not limiter.knows(1), "old ones make room"
 
 
 async def test_foreign_pages_may_ask_only_where_the_settings_say_so(paced: FastAPI, client: AsyncClient) -> None:

@@ -173,7 +173,7 @@ async def test_the_record_names_the_newest_place_and_every_look_is_on_record(des
     answer = await desk.ask("alice", "GET", desk.patient)
     read = answer.json()
     assert (read["given_name"], read["place"]["country"], read["signed_up"]) == ("Alice", "DE", True)
-    assert answer.headers["etag"] == f'"{read["version"]}"'
+    assert answer.headers["etag"].startswith(f'"{read["version"]}-')
     assert await desk.get("bob", desk.patient) == read
     assert await desk.audited("patient.read") == 2
 

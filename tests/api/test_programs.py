@@ -8,14 +8,16 @@ import pytest
 from httpx import AsyncClient, Response
 from sqlalchemy import func, select
 
+from api.app import create_app
 from core.crypto import new_id
 from core.database import Sessions
+from core.settings import Settings
 from models.patients import Patient
 from models.red_flag_screens import RedFlagScreen
 from models.sessions import ExerciseSession
 from schemas import programs as forms
 from schemas.red_flag_screens import EXAMPLE, QUESTIONS
-from tests.api.conftest import Statements
+from tests.api.conftest import Statements, client_of
 from tests.services.caring import MOBILITY, STRENGTH, Care, care
 
 Counting = Callable[[], AbstractContextManager[Statements]]
@@ -324,3 +326,59 @@ async def test_a_form_with_a_mistake_in_it_still_says_what_to_do(
     assert (refused.status_code, refused.json()["advice"]["level"]) == (422, "emergency_now")
     silent = await client.post(path, json={"trigger": "intake", "answers": []}, headers=alice)
     assert (silent.status_code, "advice" in silent.json()) == (422, False)
+
+
+async def test_every_refusal_of_a_screen_says_what_to_do(
+    client: AsyncClient, world: Care, alice: dict[str, str], bob: dict[str, str]
+) -> None:
+    path = f"/v1/patients/{world.world.alice.id}/red-flag-screens"
+    body = {"trigger": "new_symptom", "answers": {"saddle": "yes"}}
+    nobody = f"/v1/patients/{uuid4()}/red-flag-screens"
+    refusals = {
+        401: await client.post(path, json=body, headers={"Authorization": "Bearer gone"}),
+        403: await client.post(path, json=body, headers=world.world.headers["dana"]),
+        404: await client.post(nobody, json=body, headers=bob),
+        422: await client.post(path, json=body | {"episode_id": str(uuid4())}, headers=alice),
+    }
+    away = create_app(Settings(environment="test", rate_per_second=0, _env_file=None))  # its database never came
+    async with client_of(away) as unserved:
+        refusals[503] = await unserved.post(path, json=body, headers=alice)
+    for status, answer in refusals.items():
+        assert (answer.status_code, answer.json()["advice"]["level"]) == (status, "emergency_now"), status
+    assert refusals[422].json()["advice"]["emergency_number"] == "112", "where he is is known by then"
+    other = await client.post(f"/v1/episodes/{uuid4()}/programs", json=BODY, headers=bob)
+    assert (other.status_code, "advice" in other.json()) == (404, False)
+
+
+async def test_the_tag_of_a_program_changes_with_what_is_shown_and_names_its_version(
+    client: AsyncClient, world: Care, bob: dict[str, str], alice: dict[str, str]
+) -> None:
+    active = await _running(client, world, bob)
+    path = f"/v1/programs/{active.json()['id']}"
+    done = await client.post(f"{path}/complete", json={"reason": "Over"}, headers=_match(bob, active))
+    read = await client.get(path, headers=alice)
+    held = alice | {"If-None-Match": read.headers["etag"]}
+    assert read.headers["etag"].startswith(f'"{done.json()["version"]}-')
+    assert (await client.get(path, headers=held)).status_code == 304
+    assert (await client.get(f"{path}?version=1", headers=bob)).headers["etag"] == read.headers["etag"]
+    await _screen(client, world, alice, "saddle", trigger="new_symptom")  # changes no program that is over
+    again = await client.get(path, headers=held)
+    assert (again.status_code, again.json()["shown"]) == (200, None)
+    assert again.json()["version"] == read.json()["version"]
+
+
+async def test_if_match_takes_the_tag_of_a_read_as_well_as_the_plain_version(
+    client: AsyncClient, world: Care, bob: dict[str, str]
+) -> None:
+    active = await _running(client, world, bob)
+    path = f"/v1/programs/{active.json()['id']}"
+    read = await client.get(path, headers=bob)
+    paused = await client.post(f"{path}/pause", json={"reason": "Away"}, headers=_match(bob, read))
+    assert paused.status_code == 200
+    stale = await client.post(f"{path}/resume", json={"reason": "Back"}, headers=_match(bob, read))
+    assert stale.status_code == 412
+    plain = bob | {"If-Match": f'"{paused.json()["version"]}"'}
+    assert (await client.post(f"{path}/resume", json={"reason": "Back"}, headers=plain)).status_code == 200
+    for wrong in ('"3-xyz"', '"3-"', '"-0123456789abcdef"'):
+        answer = await client.post(f"{path}/pause", json={"reason": "Away"}, headers=bob | {"If-Match": wrong})
+        assert answer.status_code == 422

@@ -1,5 +1,6 @@
 """Therapists and their licenses over HTTP."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -8,8 +9,9 @@ import pytest
 from httpx import AsyncClient
 from sqlalchemy import func, select
 
-from core.database import Sessions, bind_clinic
+from core.database import Sessions, as_identity, bind_clinic
 from models.audit import AuditEvent
+from models.identity import Account, Role
 from models.therapists import LicenseVerification
 from tests import factories
 from tests.factories import World
@@ -133,8 +135,12 @@ async def test_foreign_and_absent_ids_are_the_same_404(client: AsyncClient, worl
         assert (await verify(client, world, license_id)).status_code == 404
 
 
-async def test_a_therapist_who_leaves_is_out_at_once_and_may_come_back(client: AsyncClient, world: World) -> None:
+async def test_a_therapist_who_leaves_is_out_at_once_and_may_come_back(
+    client: AsyncClient, sessions: Sessions, world: World
+) -> None:
     path = f"/v1/therapists/{world.bob.id}"
+    async with sessions.begin() as session:
+        before = await factories.open_sign_in(session, world.actors["bob"])
     version = (await client.get(path, headers=world.headers["dana"])).headers["etag"]
     headers = world.headers["dana"] | {"If-Match": version}
     answer = await client.patch(path, json={"status": "inactive", "phone": None, "credentials": "PT"}, headers=headers)
@@ -142,9 +148,36 @@ async def test_a_therapist_who_leaves_is_out_at_once_and_may_come_back(client: A
     assert (await client.get("/v1/me", headers=world.headers["bob"])).status_code == 401
     stale = await client.patch(path, json={"status": "active"}, headers=headers)
     assert (stale.status_code, stale.json()["current_version"]) == (412, answer.json()["version"])
+    async with sessions.begin() as session:  # as if it had been opened in the very moment of the end
+        between = await factories.open_sign_in(session, world.actors["bob"])
     headers["If-Match"] = answer.headers["etag"]
     assert (await client.patch(path, json={"status": "active"}, headers=headers)).status_code == 200
-    assert (await client.get("/v1/me", headers=world.headers["bob"])).status_code == 200
+    for old in (before, between):
+        assert (await client.get("/v1/me", headers=factories.bearer(old.access_token))).status_code == 401
+        refreshed = await client.post("/v1/auth/refresh", json={"refresh_token": old.refresh_token})
+        assert (refreshed.status_code, refreshed.json()["code"]) == (401, "sign_in_ended")
+    async with sessions.begin() as session:
+        after = await factories.open_sign_in(session, world.actors["bob"])
+    assert (await client.get("/v1/me", headers=factories.bearer(after.access_token))).status_code == 200
+
+
+async def test_who_leaves_one_clinic_stays_signed_in_to_another(
+    client: AsyncClient, sessions: Sessions, world: World
+) -> None:
+    async with sessions.begin() as session:
+        other = await factories.make_clinic(session, "Hillside Clinic")
+        async with as_identity(session):
+            account = await session.get_one(Account, world.actors["bob"].account_id)
+        membership = await factories.make_membership(session, account, other.id, Role.CLINIC_ADMIN)
+        elsewhere = replace(
+            world.actors["bob"], clinic_id=other.id, role=Role.CLINIC_ADMIN, membership_id=membership.id
+        )
+        signed = await factories.sign_in(session, elsewhere)
+    path = f"/v1/therapists/{world.bob.id}"
+    version = (await client.get(path, headers=world.headers["dana"])).headers["etag"]
+    headers = world.headers["dana"] | {"If-Match": version}
+    assert (await client.patch(path, json={"status": "inactive"}, headers=headers)).status_code == 200
+    assert (await client.get("/v1/me", headers=factories.bearer(signed))).status_code == 200
 
 
 # ------------------------------------------------------------------ licenses

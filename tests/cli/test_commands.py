@@ -218,3 +218,14 @@ def test_the_demo_clinic_does_not_listen_to_the_world() -> None:
 
 def test_a_safe_database_has_nothing_to_complain_of(fresh_database: Any) -> None:
     assert asyncio.run(unsafe(fresh_database.api, durable=False)) == []
+
+
+def test_old_time_zone_rules_are_a_warning_that_says_what_to_do(fresh_database: Any) -> None:
+    addresses = {"api_database_url": fresh_database.api, "database_url": fresh_database.owner}
+    assert "time zone" not in physio("db", "check", **addresses).stderr
+    spoil(fresh_database, "UPDATE time_zones SET release = '2001.1'")
+    warned = " ".join(physio("db", "check", **addresses).stderr.split())
+    assert "warning: the database has the time zone rules of 2001.1" in warned
+    assert "run `physio db migrate`" in warned
+    assert physio("db", "migrate", database_url=fresh_database.owner).returncode == 0
+    assert "time zone" not in physio("db", "check", **addresses).stderr

@@ -1,16 +1,20 @@
 """`physio up`, which is `make run`: everything starts, everything stops, nothing is left."""
 
+import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,6 +106,7 @@ def test_a_second_one_is_told_what_is_taken(home: Path) -> None:
     process = start(home, port)
     try:
         same_port = physio("up", "--no-demo", home=home, port=str(port))
+        other = physio("up", "--no-demo", home=home.with_name(f"{home.name}-other"), port=str(port))
         same_data = physio("up", "--no-demo", home=home, port=str(free_port()))
         guest = physio("users", "create-clinic", "Sunrise", "--email", "dana@example.org",
                        "--password", "correct-horse-9 of mine", home=home)  # fmt: skip
@@ -110,5 +115,46 @@ def test_a_second_one_is_told_what_is_taken(home: Path) -> None:
         process.wait(30)
     assert (same_port.returncode, same_data.returncode) == (1, 1)
     assert guest.returncode == 0, guest.stderr  # a clinic can be opened while everything runs
-    assert "PHYSIO_PORT=8001 make run" in same_port.stderr
+    said = same_port.stderr
+    assert f"Physio runs here already: process {process.pid} has the database in {home}" in said
+    assert f"http://127.0.0.1:{port}/docs" in said
+    assert "PHYSIO_DATA_DIR=.physio-2 PHYSIO_PORT=8001 make run" in said
+    assert f"cannot listen on 127.0.0.1:{port} (another Physio, with a data folder of its own" in other.stderr
     assert f"Process {process.pid} already runs the database in {home}" in same_data.stderr
+
+
+@pytest.mark.parametrize("greeting", [b"", b"220 mail.example ESMTP\r\n"])
+def test_a_port_that_something_else_has_is_named(tmp_path: Path, greeting: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+
+        def greet() -> None:
+            with contextlib.suppress(OSError):
+                connection, _ = listening.accept()
+                connection.sendall(greeting)
+                connection.close()
+
+        answering = threading.Thread(target=greet)
+        answering.start()
+        refused = physio("up", "--no-demo", home=tmp_path / "home", port=str(port))
+        answering.join()
+    assert refused.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port} (Address already in use)" in refused.stderr
+    assert "PHYSIO_PORT=8001 make run" in refused.stderr
+    assert not (tmp_path / "home").exists()
+
+
+def test_make_says_whose_folder_it_is() -> None:
+    """As somebody who may not write there; root becomes `nobody` for that."""
+    clone = Path("/tmp") / f"physio-clone-{os.getpid()}"
+    clone.mkdir(mode=0o755)
+    for name in ("Makefile", "requirements.txt"):
+        shutil.copy(ROOT / name, clone)
+    clone.chmod(0o555)
+    nobody: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    made = subprocess.run(["make", "run"], cwd=clone, check=False, capture_output=True, text=True, **nobody)
+    clone.chmod(0o755)
+    shutil.rmtree(clone)
+    assert made.returncode == 2
+    assert re.search(rf"Physio: \w+ may not use {clone} as it is: it belongs to \w+\. Work as that user", made.stderr)
+    assert "Error:" not in made.stderr.replace("Error 1", "")

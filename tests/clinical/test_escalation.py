@@ -23,6 +23,7 @@ from clinical.escalation import (
     missed,
     outcome_worse,
     response,
+    untreated,
 )
 from clinical.levels import AlertLevel, Level
 from clinical.library import load
@@ -65,6 +66,7 @@ def test_every_rule_of_the_file_can_fire() -> None:
             + missed(5)
             + low_adherence(adherence([PlannedSession(1, 0)] * 4))
             + outcome_worse("rmdq24", change(load().instruments["rmdq24"], Value(8), Value(13)))
+            + untreated("license_expired")
         )
     )
     assert fired == {rule.id for rule in load().escalation.rules}
@@ -77,7 +79,7 @@ def test_every_rule_of_the_file_can_fire() -> None:
 def test_a_red_flag_keeps_its_level(level: Level, alert: AlertLevel) -> None:
     (raised,) = evaluate(context(red_flag_level=level))
     assert (raised.rule_id, raised.level, raised.inputs) == ("ES01", alert, {"red_flag_level": level.value})
-    assert raised.rule_version == "escalation-2026-1"
+    assert raised.rule_version == "escalation-2026-2"
 
 
 def test_a_lower_red_flag_is_left_to_the_screen_itself() -> None:

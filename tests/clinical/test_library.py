@@ -45,7 +45,7 @@ def test_the_shelf_holds_what_it_promises() -> None:
     assert set(shelf.question_sets) == {"daily", "weekly", "after_session"}
     assert len(shelf.red_flags.rules) == 29
     assert len(shelf.red_flags.questions) == 26
-    assert [rule.id for rule in shelf.escalation.rules] == [f"ES{number:02}" for number in range(1, 13)]
+    assert [rule.id for rule in shelf.escalation.rules] == [f"ES{number:02}" for number in range(1, 14)]
     assert len(shelf.contraindications) == 27
 
 

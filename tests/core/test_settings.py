@@ -95,6 +95,32 @@ def test_origins_are_read_as_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     assert make().cors_origins == ("https://a.example", "https://b.example")
 
 
+def test_proxies_are_addresses_or_networks_and_none_is_trusted_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert make().trusted_proxies == ()
+    monkeypatch.setenv("PHYSIO_TRUSTED_PROXIES", "10.0.0.5, 2001:db8::/32,")
+    assert make().trusted_proxies == ("10.0.0.5", "2001:db8::/32")
+
+
+@pytest.mark.parametrize("wrong", ["*", "proxy.example", "10.0.0.5/24", "10.0.0"])
+def test_what_is_no_address_of_a_proxy_is_refused(wrong: str) -> None:
+    with pytest.raises(ValidationError, match=r"write addresses \(10.0.0.5\) or networks"):
+        make(trusted_proxies=wrong)
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({}, True),
+        ({"environment": "test", "demo": True}, True),
+        ({"host": "0.0.0.0"}, False),
+        ({"environment": "test"}, False),
+        (PRODUCTION | {"host": "127.0.0.1"}, False),
+    ],
+)
+def test_codes_of_invitations_show_on_a_developers_own_machine_only(changes: dict[str, Any], shown: bool) -> None:
+    assert make(**changes).shows_codes is shown
+
+
 def test_a_misspelled_name_in_the_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("PHYSIO_PROT=9000\n")
     with pytest.raises(ValidationError, match="Extra inputs"):

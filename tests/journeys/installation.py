@@ -1,8 +1,10 @@
 """One installation of real processes whose clock can be moved ahead."""
 
+import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
 from pathlib import Path
 
 import psycopg
@@ -50,3 +52,21 @@ class Installation:
             while connection.execute(RUNS, [began]).fetchone() != (2,):
                 assert time.monotonic() < deadline, worker.said
                 time.sleep(0.05)
+
+    def code_for(self, address: str) -> str:
+        """Let the real worker send what is owed, and read the code of an invitation in the mail to this address."""
+        with working(self.database, self.folder, clock_file=self.clock) as worker:
+            deadline = time.monotonic() + WORKER_SECONDS
+            while not (codes := self._codes_for(address)):
+                assert time.monotonic() < deadline, worker.said
+                time.sleep(0.05)
+        (code,) = codes
+        return code
+
+    def _codes_for(self, address: str) -> list[str]:
+        letters = [
+            message_from_bytes(file.read_bytes(), policy=policy.default)
+            for file in (self.folder / "mail").glob("*.eml")
+        ]
+        texts = [str(each.get_content()) for each in letters if each["To"] == address]
+        return [code for text in texts for code in re.findall(r"physio_in_\S+", text)]

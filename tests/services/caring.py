@@ -10,13 +10,14 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.database import Sessions, bind_clinic
+from models.alerts import Alert, AlertOutcome, AlertStatus
 from models.audit import AuditEvent
 from models.consents import Consent, ConsentMethod, ConsentPurpose, ConsentStatus
 from models.episodes import Episode, EpisodeStatus
 from models.red_flag_screens import RedFlagScreen
 from schemas.programs import ProgramCreate, ProgramRead
 from schemas.red_flag_screens import QUESTIONS, RedFlagScreenCreate
-from services import library, programs, red_flag_screens
+from services import alerts, library, programs, red_flag_screens
 from services.access import Actor
 from tests.factories import NOW, World, make_world
 
@@ -126,6 +127,15 @@ async def care(sessions: Sessions, *, now: datetime = NOW, consent: bool = True,
             )
         await session.flush()
     return Care(world, episode.id, sessions)
+
+
+async def settle(session: AsyncSession, world: Care, *, at: datetime = NOW) -> None:
+    """Let bob resolve every alert of the clinic; red flags must be closed before."""
+    waiting = select(Alert).where(Alert.clinic_id == world.clinic_id, Alert.status != AlertStatus.RESOLVED)
+    for alert in (await session.scalars(waiting)).all():
+        seen = await alerts.acknowledge(session, world.bob, alert.id, version=alert.version, at=at)
+        outcome = AlertOutcome.NO_ACTION_NEEDED
+        await alerts.resolve(session, world.bob, alert.id, outcome, None, version=seen.version, at=at)
 
 
 def codes(problems: Any) -> set[str]:

@@ -218,7 +218,7 @@ async def test_an_alert_that_nobody_saw_in_time_is_marked_once_and_reminded_of(w
     await do(ward, alerts.acknowledge, await raise_(ward, rule_id="ES02", level="urgent_same_day"))
     async with ward.sessions.begin() as session:
         await bind_clinic(session, ward.clinic_id)
-        assert await alerts.unresolved(session, at=NOW + timedelta(hours=30)) == 1
+        assert await alerts.unresolved(session, ward.clinic_id, at=NOW + timedelta(hours=30)) == 1
         marked = [await alerts.mark_overdue(session, at=NOW + timedelta(hours=hours)) for hours in (0.5, 30, 31)]
     assert marked == [0, 1, 0]
     assert (await events(ward, alert.id))[-1] == "overdue"

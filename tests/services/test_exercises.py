@@ -4,10 +4,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.database import Sessions, bind_clinic
 from core.errors import Forbidden, NotFound, Stale
+from models.audit import AuditEvent
 from models.exercises import Exercise
 from models.identity import Role
 from schemas.exercises import ExerciseCreate, ExerciseFilter, ExerciseUpdate, retired_at
@@ -48,7 +50,7 @@ async def here(session: AsyncSession, world: World) -> AsyncSession:
 
 
 async def add(session: AsyncSession, actor: Actor, **changes: Any) -> Exercise:
-    return await exercises.create(session, actor, ExerciseCreate.model_validate(SLIDE | changes))
+    return await exercises.create(session, actor, ExerciseCreate.model_validate(SLIDE | changes), at=NOW)
 
 
 async def found(session: AsyncSession, actor: Actor, **wanted: Any) -> set[str]:
@@ -220,3 +222,14 @@ async def test_an_exercise_may_follow_one_that_the_caller_sees(here: AsyncSessio
     assert row.progression_of == "hp_bridge"
     with pytest.raises(ExerciseRefused):
         await add(here, world.actors["carol"], code="after_bobs", progression_of="wall_slide")
+
+
+async def test_whoever_adds_or_changes_an_exercise_is_on_record(here: AsyncSession, world: World) -> None:
+    row = await add(here, world.actors["bob"])
+    await exercises.update(here, world.actors["bob"], row.id, ExerciseUpdate(name="Slide"), expected=1, at=NOW)
+    traces = select(AuditEvent).where(AuditEvent.clinic_id == world.clinic.id, AuditEvent.resource_id == row.id)
+    found = (await here.scalars(traces.order_by(AuditEvent.id))).all()
+    assert [(each.action, each.account_id) for each in found] == [
+        ("exercise.create", world.actors["bob"].account_id),
+        ("exercise.update", world.actors["bob"].account_id),
+    ]

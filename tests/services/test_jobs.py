@@ -1,3 +1,6 @@
+import asyncio
+import itertools
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,6 +15,7 @@ from core.errors import Forbidden, NotFound
 from integrations.email import DeliveryFailed, DeliveryRefused, Letter
 from models.care_team import CareLink
 from models.consents import Consent, ConsentStatus
+from models.idempotency import IdempotencyKey
 from models.identity import Role, Throttle
 from models.jobs import JobRun
 from models.notifications import Notification, NotificationStatus
@@ -19,7 +23,7 @@ from models.therapists import License, LicenseStatus
 from services import jobs, letters, notifications, throttling
 from services.timetable import TIMETABLE
 from tests.conftest import Database
-from tests.factories import NOW, make_actor
+from tests.factories import NOW, TOKENS, make_actor, sign_in
 from tests.services.caring import Care, care
 
 
@@ -49,7 +53,7 @@ async def ward(sessions: Sessions) -> Care:
 @pytest.fixture
 def reach(ward: Care, sessions: Sessions, post: Post) -> jobs.Reach:
     """What a service account's run works with: everything as the API, bound to the clinic."""
-    return jobs.Reach(sessions, sessions, post, "https://app.example", ward.clinic_id)
+    return jobs.Reach(sessions, sessions, post, "https://app.example", ward.clinic_id, key=TOKENS.key)
 
 
 async def owe(ward: Care, key: str = "one", **changes: Any) -> None:
@@ -76,7 +80,8 @@ async def test_a_letter_is_sent_once_to_the_accounts_address_and_says_nothing(
     ward: Care, reach: jobs.Reach, post: Post
 ) -> None:
     await owe(ward)
-    await owe(ward, "two", account_id=None, address="new@patients.example", template="invitation")
+    invited: dict[str, Any] = {"account_id": None, "address": "new@patients.example", "template": "invitation"}
+    await owe(ward, "two", **invited, parameters={"invitation_id": str(ward.clinic_id), "seed": "00" * 32})
     await owe(ward, "later", due_at=NOW + timedelta(hours=1))
     assert (await jobs.run("notifications.deliver", reach, at=NOW, dry_run=True)).counts == {"owed": 2}
     done = await jobs.run("notifications.deliver", reach, at=NOW)
@@ -127,8 +132,9 @@ async def test_a_letter_of_a_process_that_died_is_sent_when_its_lease_runs_out(
 ) -> None:
     await owe(ward)
     async with reach.work(ward.clinic_id) as session:
-        (lost,) = await notifications.lease(session, ward.clinic_id, at=NOW)
-        assert await notifications.lease(session, ward.clinic_id, at=NOW) == []
+        lost = await notifications.lease(session, ward.clinic_id, at=NOW)
+        assert lost is not None
+        assert await notifications.lease(session, ward.clinic_id, at=NOW) is None
     at = NOW + notifications.LEASE
     assert (await jobs.run("notifications.deliver", reach, at=at)).counts["sent"] == 1
     async with reach.work(ward.clinic_id) as session:
@@ -137,18 +143,127 @@ async def test_a_letter_of_a_process_that_died_is_sent_when_its_lease_runs_out(
     assert post.taken[0].key == str(lost.id)
 
 
+async def test_however_slow_the_mail_server_a_letter_on_its_way_is_leased_until_it_is_there(
+    ward: Care, reach: jobs.Reach
+) -> None:
+    for number in range(5):
+        await owe(ward, str(number))
+    passed = 0.0
+
+    class SlowPost(Post):
+        async def deliver(self, letter: Letter) -> None:
+            nonlocal passed
+            passed += 120  # the last is sent when the first one's lease would have run out
+            (row,) = [each for each in await owed(ward) if str(each.id) == letter.key]
+            assert row.due_at > NOW + timedelta(seconds=passed)
+            await super().deliver(letter)
+
+    slow = SlowPost()
+    first = replace(reach, sender=slow, stopwatch=lambda: passed)
+    assert (await jobs.run("notifications.deliver", first, at=NOW)).counts == {"sent": 5, "failed": 0, "refused": 0}
+    assert len({letter.key for letter in slow.taken}) == len(slow.taken) == 5
+    assert all(one.attempts == 1 for one in await owed(ward))
+
+
+async def test_while_one_worker_sends_a_letter_another_takes_only_the_rest(
+    ward: Care, reach: jobs.Reach, post: Post
+) -> None:
+    await owe(ward, "one")
+    await owe(ward, "two", due_at=NOW + timedelta(seconds=1))
+
+    class SlowPost(Post):
+        async def deliver(self, letter: Letter) -> None:
+            at = NOW + timedelta(seconds=jobs.SENDING_SECONDS)
+            assert (await jobs.run("notifications.deliver", replace(reach, sender=post), at=at)).counts["sent"] == 1
+            await super().deliver(letter)
+
+    slow = SlowPost()
+    assert timedelta(seconds=jobs.SENDING_SECONDS) < notifications.LEASE
+    first = replace(reach, sender=slow)
+    assert (await jobs.run("notifications.deliver", first, at=NOW)).counts["sent"] == 1
+    assert {letter.key for letter in slow.taken}.isdisjoint(letter.key for letter in post.taken)
+
+
+async def test_a_mail_server_that_never_answers_costs_one_attempt_and_a_minute_at_most(
+    ward: Care, reach: jobs.Reach, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Silence(Post):
+        async def deliver(self, _letter: Letter) -> None:
+            await asyncio.Event().wait()
+
+    await owe(ward)
+    monkeypatch.setattr(jobs, "SENDING_SECONDS", 0.01)
+    done = await jobs.run("notifications.deliver", replace(reach, sender=Silence()), at=NOW)
+    assert done.counts == {"sent": 0, "failed": 1, "refused": 0}
+    assert [(one.status, one.last_error) for one in await owed(ward)] == [(NotificationStatus.FAILED, "timeout")]
+
+
+async def test_who_has_little_patience_leaves_the_rest_owed(ward: Care, reach: jobs.Reach, post: Post) -> None:
+    for number in range(3):
+        await owe(ward, str(number))
+    hurried = replace(reach, patience=15.0, stopwatch=itertools.count(step=10).__next__)
+    assert (await jobs.run("notifications.deliver", hurried, at=NOW)).counts["sent"] == 1
+    assert [one.attempts for one in await owed(ward)] == [1, 0, 0]
+    assert (await jobs.run("notifications.deliver", reach, at=NOW)).counts["sent"] == 2
+
+
+async def test_what_is_kept_for_a_time_is_forgotten_also_by_a_run_for_one_clinic(
+    ward: Care, reach: jobs.Reach, sessions: Sessions
+) -> None:
+    neighbor = await care(sessions)
+    days = {"young": timedelta(days=29), "old": timedelta(days=31)}
+    now = datetime.now(UTC)
+    async with sessions.begin() as session:
+        for each in (ward, neighbor):
+            await bind_clinic(session, each.clinic_id)
+            for key, age in days.items():
+                session.add(
+                    IdempotencyKey(
+                        clinic_id=each.clinic_id,
+                        account_id=each.alice.account_id,
+                        route="answer_check_in",
+                        key=key,
+                        body_sha256=b"",
+                        created_at=now - age,
+                    )
+                )
+                session.add(JobRun(job="check-ins.close", clinic_id=each.clinic_id, started_at=now - 3 * age))
+            await session.flush()
+        stale = await make_actor(session, ward.clinic_id, Role.SERVICE)
+        await sign_in(session, stale, at=now - timedelta(days=500))
+    assert (await jobs.run("housekeeping", reach, at=now, dry_run=True)).counts == {"keys": 1, "runs": 1, "sign_ins": 0}
+    done = (await jobs.run("housekeeping", reach, at=now)).counts
+    assert (done["keys"], done["runs"]) == (1, 1)
+    assert done["sign_ins"] >= 1
+    assert (await jobs.run("housekeeping", reach, at=now)).counts == {"keys": 0, "runs": 0, "sign_ins": 0}
+    async with sessions() as session:
+        for each, keys in ((ward, {"young"}), (neighbor, {"young", "old"})):
+            await bind_clinic(session, each.clinic_id)
+            assert set(await session.scalars(select(IdempotencyKey.key))) == keys
+
+
+async def test_an_answer_that_is_still_kept_cannot_be_removed_by_anybody(ward: Care, sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        await ward.open(session)
+        values = {"clinic_id": ward.clinic_id, "account_id": ward.alice.account_id, "route": "r", "body_sha256": b""}
+        session.add(IdempotencyKey(**values, key="k", created_at=datetime.now(UTC) - timedelta(days=29)))
+        await session.flush()
+        await session.execute(text("DELETE FROM idempotency_keys"))
+        assert await session.scalar(select(IdempotencyKey.key)) == "k"
+
+
 def test_every_template_can_be_written() -> None:
     for template in letters.TEMPLATES:
         leased = notifications.Leased(
             id=UUID(int=1),
             clinic_id=UUID(int=2),
             template=template,
-            parameters={},
+            parameters={"invitation_id": str(UUID(int=3)), "seed": "00" * 32},
             address="a@b.example",
             clinic_name="Riverside\nPhysiotherapy",
             attempts=1,
         )
-        letter = letters.write(leased, "a@b.example", url="https://app.example")
+        letter = letters.write(leased, "a@b.example", url="https://app.example", key=TOKENS.key)
         assert "\n" not in letter.subject
         assert "$" not in letter.subject + letter.text
 
@@ -246,12 +361,12 @@ async def test_the_worker_does_it_for_all_clinics_with_its_own_roles(fresh_datab
             )
     async with api.begin() as session:
         await throttling.begin(session, derive_key("k", "tokens"), account="a", address="b", at=NOW)
-    reach = jobs.Reach(sweeper, worker, post, "https://app.example")
+    reach = jobs.Reach(sweeper, worker, post, "https://app.example", key=TOKENS.key)
     at = datetime(2026, 3, 16, 9, tzinfo=UTC)
     counts = {entry.job: (await jobs.run(entry.job, reach, at=at)).counts for entry in TIMETABLE}
     assert counts["notifications.deliver"]["sent"] >= 2
     assert counts["adherence.review"] == {"clinics": 2, "alerts": 2}
-    assert counts["housekeeping"] == {"keys": 2}
+    assert counts["housekeeping"] == {"keys": 2, "runs": 0, "sign_ins": 0}
     async with api() as session, as_identity(session):
         assert await session.scalar(select(Throttle.key)) is None
     for engine in engines.values():

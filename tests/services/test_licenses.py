@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.database import Sessions, bind_clinic, make_engine, make_sessions
+from models.audit import AuditEvent
 from models.therapists import License, LicenseStatus
 from services import licenses
 from tests import factories
@@ -83,6 +84,8 @@ async def test_bound_to_one_clinic_it_moves_that_ones_licenses(session: AsyncSes
     bob = await factories.make_therapist(session, clinic.id, licensed=None)
     await factories.make_license(session, bob, expires_on=date(2026, 1, 1))
     assert await licenses.expire(session, at=AT) == {"expiring": 0, "expired": 1}
+    trace = (await session.scalars(select(AuditEvent).where(AuditEvent.clinic_id == clinic.id))).one()
+    assert (trace.action, trace.role, trace.account_id) == ("license.expire", "system", None)
     await bind_clinic(session, other.id)
     await session.refresh(theirs)
     assert theirs.status is LicenseStatus.VERIFIED

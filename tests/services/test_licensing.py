@@ -8,8 +8,11 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.errors import Refusal
+from models.care_team import CareRole
 from models.clinics import Clinic
+from models.episodes import Episode
 from models.patients import Patient
+from models.programs import Program, ProgramStatus
 from models.therapists import LicenseKind, LicenseStatus, Profession, Therapist, TherapistStatus
 from services import licensing
 from services.licensing import MayNotTreat
@@ -165,6 +168,110 @@ async def test_who_is_not_in_this_clinic_may_not(session: AsyncSession, alice: P
     assert await missing(session, stranger, alice) == ["therapist_inactive"]
     with pytest.raises(Refusal):
         await licensing.may_treat(session, alice.clinic_id, None, alice.id, at=NOW)
+
+
+# ------------------------------------------------------------------ all running programs at once
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "in order": {},
+    "no license": {"licenses": []},
+    "of another place": {"licenses": [{"jurisdiction": "FR"}]},
+    "unverified": {"licenses": [{"status": LicenseStatus.UNVERIFIED}]},
+    "expiring": {"licenses": [{"status": LicenseStatus.EXPIRING}]},
+    "expired by status": {"licenses": [{"status": LicenseStatus.EXPIRED}]},
+    "restricted": {"licenses": [{"status": LicenseStatus.RESTRICTED}]},
+    "revoked": {"licenses": [{"status": LicenseStatus.REVOKED}]},
+    "revoked beside a good one": {"licenses": [{"status": LicenseStatus.REVOKED}, {}]},
+    "not yet": {"licenses": [{"issued_on": date(2026, 3, 3)}]},
+    "last day": {"licenses": [{"expires_on": date(2026, 3, 2)}]},
+    "day after": {"licenses": [{"expires_on": date(2026, 3, 1)}]},
+    "another profession's": {"licenses": [{"profession": Profession.PTA}]},
+    "assistant": {"therapist": {"profession": Profession.PTA}},
+    "inactive": {"therapist": {"status": TherapistStatus.INACTIVE}},
+    "nowhere": {"place": None},
+    "country without its state": {"place": ("US", None)},
+    "state": {"place": ("US", "CA"), "licenses": [{"jurisdiction": "US-CA"}]},
+    "another state": {"place": ("US", "NY"), "licenses": [{"jurisdiction": "US-CA"}]},
+    "compact alone": {
+        "place": ("US", "TX"),
+        "licenses": [{"jurisdiction": "US-TX", "kind": LicenseKind.COMPACT_PRIVILEGE}],
+    },
+    "compact and home": {
+        "place": ("US", "TX"),
+        "licenses": [
+            {"jurisdiction": "US-TX", "kind": LicenseKind.COMPACT_PRIVILEGE},
+            {"jurisdiction": "US-CO"},
+        ],
+    },
+    "compact and home expired": {
+        "place": ("US", "TX"),
+        "licenses": [
+            {"jurisdiction": "US-TX", "kind": LicenseKind.COMPACT_PRIVILEGE},
+            {"jurisdiction": "US-CO", "status": LicenseStatus.EXPIRED},
+        ],
+    },
+    "link over": {"until": NOW},
+    "link to come": {"since": NOW + timedelta(hours=1)},
+}
+
+
+async def test_the_sweep_and_the_gate_agree_in_every_case(session: AsyncSession, clinic: Clinic) -> None:
+    expected = {}
+    for number, (name, case) in enumerate(CASES.items()):
+        patient = await factories.make_patient(session, clinic.id)
+        place = case.get("place", ("DE", None))
+        if place is not None:
+            await factories.locate(session, patient, *place)
+        await _running(session, patient)
+        therapist = await factories.make_therapist(
+            session, clinic.id, email=f"{number}@riverside.example", licensed=None, **case.get("therapist", {})
+        )
+        for place_, each in enumerate(case.get("licenses", [{}])):
+            await factories.make_license(session, therapist, number=f"N{number}-{place_}", **each)
+        since, until = case.get("since", NOW - timedelta(days=9)), case.get("until")
+        await factories.link(session, patient, therapist, since=since, until=until)
+        codes = await missing(session, therapist, patient)
+        if codes:
+            linked = "care_link_missing" not in codes
+            expected[patient.id] = (name, codes[0] if linked else "care_link_missing")
+    found = await licensing.untreated(session, clinic.id, at=NOW)
+    assert found == {patient: code for patient, (_, code) in expected.items()}
+    assert {name for name, _ in expected.values()} == set(CASES) - {
+        "in order",
+        "expiring",
+        "revoked beside a good one",
+        "last day",
+        "state",
+        "compact and home",
+    }
+
+
+async def test_one_who_may_treat_is_enough_and_the_nearest_says_what_is_missing(
+    session: AsyncSession, clinic: Clinic, alice: Patient, bob: Therapist
+) -> None:
+    await factories.locate(session, alice)
+    await _running(session, alice)
+    assert await licensing.untreated(session, clinic.id, at=NOW) == {alice.id: "license_missing"}
+    carol = await factories.make_therapist(session, clinic.id, "Carol Brandt")
+    await factories.link(session, alice, carol, CareRole.MEMBER)
+    assert await licensing.untreated(session, clinic.id, at=NOW) == {}
+    carol.status, carol.profession = TherapistStatus.INACTIVE, Profession.PTA
+    await session.flush()
+    assert await licensing.untreated(session, clinic.id, therapist_id=carol.id, at=NOW) == {alice.id: "license_missing"}
+    dora = await factories.make_therapist(session, clinic.id, "Dora Lenz")
+    assert await licensing.untreated(session, clinic.id, therapist_id=dora.id, at=NOW) == {}
+    assert await licensing.untreated(session, clinic.id, patients=[bob.id], at=NOW) == {}
+
+
+async def _running(session: AsyncSession, patient: Patient) -> None:
+    """Give the patient a program in use, without all that it takes to put one there."""
+    episode = Episode(clinic_id=patient.clinic_id, patient_id=patient.id, title="Low back", body_region="low_back")
+    session.add(episode)
+    await session.flush()
+    values = {"clinic_id": patient.clinic_id, "patient_id": patient.id, "episode_id": episode.id}
+    session.add(Program(**values, title="At home", status=ProgramStatus.ACTIVE))
+    await session.flush()
 
 
 # ------------------------------------------------------------------ linking

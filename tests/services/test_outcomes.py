@@ -15,7 +15,7 @@ from models.outcomes import Outcome
 from schemas.outcomes import OutcomeCreate, OutcomeScored
 from schemas.pages import Page
 from services import outcomes
-from services.episodes import EpisodeClosed
+from services.episode_gate import EpisodeClosed
 from services.instruments import UnknownInstrument
 from services.outcomes import AdministeredAtRefused, SupersedesRefused
 from tests.factories import NOW, locate

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -29,11 +30,12 @@ from schemas.programs import (
 from schemas.red_flag_screens import RedFlagScreenClose
 from services import episodes, programs, red_flag_screens
 from services.access import Actor
-from services.programs.authoring import Contraindicated, EpisodeDischarged, ProgramRefused
+from services.episode_gate import EpisodeClosed
+from services.programs.authoring import Contraindicated, ProgramRefused
 from services.programs.lifecycle import ProgramNotReady
 from services.programs.records import ProgramNotInState
 from tests.factories import NOW, make_actor, make_patient
-from tests.services.caring import DAY, MOBILITY, STRENGTH, Care, care, codes, pointers
+from tests.services.caring import DAY, MOBILITY, STRENGTH, Care, care, codes, pointers, settle
 
 TODAY = NOW.date()
 REASON = ProgramReason(reason="As agreed")
@@ -216,11 +218,11 @@ async def test_no_program_is_written_for_a_discharged_episode(sessions: Sessions
             .where(Episode.id == world.episode_id)
             .values(status=EpisodeStatus.DISCHARGED, discharged_at=NOW)
         )
-    with pytest.raises(EpisodeDischarged):
+    with pytest.raises(EpisodeClosed):
         await world.draft()
     with pytest.raises(ProgramNotReady) as refused:
         await world.activate(program)
-    assert "episode_discharged" in codes(refused.value.problems)
+    assert "episode_closed" in codes(refused.value.problems)
 
 
 async def test_only_a_therapist_of_the_patient_prescribes(sessions: Sessions) -> None:
@@ -248,7 +250,7 @@ async def test_activation_lists_everything_that_is_missing(sessions: Sessions) -
     await world.screen(yes=["saddle"])
     with pytest.raises(ProgramNotReady) as refused:
         await world.activate(program)
-    assert {"telehealth_consent_missing", "red_flag_open", "red_flag_screen_missing"} <= codes(refused.value.problems)
+    assert {"telehealth_consent_missing", "red_flag_open", "unlock_screen_missing"} <= codes(refused.value.problems)
     assert (await _get(world, program.id)).status is ProgramStatus.DRAFT
 
 
@@ -510,7 +512,7 @@ async def test_a_paused_program_is_suspended_too_and_only_once(sessions: Session
     assert (suspended.status, suspended.suspended_by_id) == (ProgramStatus.SUSPENDED_RED_FLAG, first.id)
     async with sessions.begin() as session:
         await world.open(session)
-        again = await programs.suspend(session, world.clinic_id, world.world.alice.id, first.id, at=NOW + 2 * DAY)
+        again = await programs.suspend(session, world.alice, world.world.alice.id, first.id, at=NOW + 2 * DAY)
     assert again == 0
 
 
@@ -545,9 +547,34 @@ async def test_a_new_program_is_no_way_around_a_closed_flag(sessions: Sessions) 
     world = await care(sessions)
     await world.running()
     await _close(world, await world.screen(yes=["saddle"], at=NOW + DAY), at=NOW + DAY)
+    draft = await world.draft(at=NOW + 2 * DAY)
+    await world.screen(at=NOW + 2 * DAY, trigger="weekly")  # clear, but nobody meant to unlock anything
     with pytest.raises(ProgramNotReady) as refused:
-        await world.activate(await world.draft(), at=NOW + 2 * DAY)
-    assert codes(refused.value.problems) == {"red_flag_screen_missing"}
+        await world.activate(draft, at=NOW + 3 * DAY)
+    assert codes(refused.value.problems) == {"unlock_screen_missing"}
+    await world.screen(at=NOW + 3 * DAY, trigger="unlock")
+    assert (await world.activate(draft, at=NOW + 3 * DAY)).status is ProgramStatus.ACTIVE
+
+
+async def test_neither_another_episode_nor_a_discharge_is_a_way_around_a_closed_flag(sessions: Sessions) -> None:
+    world = await care(sessions)
+    await world.running()
+    await _close(world, await world.screen(yes=["saddle"], at=NOW + DAY), at=NOW + DAY)
+    async with sessions.begin() as session:
+        await world.open(session)
+        await settle(session, world, at=NOW + DAY)
+        knee = EpisodeCreate(title="Knee pain", body_region="knee")
+        other = await episodes.create(session, world.bob, world.world.alice.id, knee, at=NOW + DAY)
+        row = await session.get_one(Episode, (world.clinic_id, world.episode_id))
+        gone = EpisodeReason(reason="For now")
+        row = await episodes.discharge(session, world.bob, row.id, gone, version=row.version, at=NOW + DAY)
+        await episodes.reopen(session, world.bob, row.id, gone, version=row.version, at=NOW + DAY)
+    await world.screen(at=NOW + 2 * DAY, trigger="weekly")
+    for episode_id in (other.id, world.episode_id):
+        draft = await replace(world, episode_id=episode_id).draft(at=NOW + 2 * DAY)
+        with pytest.raises(ProgramNotReady) as refused:
+            await world.activate(draft, at=NOW + 2 * DAY)
+        assert codes(refused.value.problems) == {"unlock_screen_missing"}
 
 
 async def test_a_screen_about_another_region_does_not_open_the_way(sessions: Sessions) -> None:
@@ -573,11 +600,6 @@ async def test_a_red_flag_hides_the_exercises_of_programs_that_have_ended_too(se
     before = await world.running()
     program = await world.activate(await world.draft(), at=NOW)
     screen = await world.screen(yes=["saddle"], at=NOW + DAY)
-    async with sessions.begin() as session:
-        await world.open(session)
-        episode = await session.get_one(Episode, (world.clinic_id, world.episode_id))
-        gone = EpisodeReason(reason="In hospital")
-        await episodes.discharge(session, world.bob, episode.id, gone, version=episode.version, at=NOW + DAY)
     for ended in (before, program):
         shown = await _get(world, ended.id, by="alice", at=NOW + DAY)
         assert shown.shown is None
@@ -585,6 +607,12 @@ async def test_a_red_flag_hides_the_exercises_of_programs_that_have_ended_too(se
         assert shown.advice.level == "emergency_now"
         assert (await _get(world, ended.id)).shown is not None  # the therapist's record is whole
     await _close(world, screen, at=NOW + 2 * DAY)
+    async with sessions.begin() as session:
+        await world.open(session)
+        await settle(session, world, at=NOW + 2 * DAY)
+        episode = await session.get_one(Episode, (world.clinic_id, world.episode_id))
+        gone = EpisodeReason(reason="In hospital")
+        await episodes.discharge(session, world.bob, episode.id, gone, version=episode.version, at=NOW + 2 * DAY)
     assert (await _get(world, program.id, by="alice", at=NOW + 2 * DAY)).shown is not None
 
 
@@ -662,4 +690,4 @@ async def test_suspending_a_patient_nobody_knows_is_refused(sessions: Sessions) 
     async with sessions() as session:
         await world.open(session)
         with pytest.raises(Refusal):
-            await programs.suspend(session, world.clinic_id, uuid4(), uuid4(), at=NOW)
+            await programs.suspend(session, world.alice, uuid4(), uuid4(), at=NOW)

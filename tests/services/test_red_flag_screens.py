@@ -3,6 +3,7 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import ProgrammingError
 
 from clinical.red_flags import InvalidAnswers
 from core.database import Sessions
@@ -166,8 +167,14 @@ async def test_a_human_contacts_the_patient_and_then_closes(sessions: Sessions) 
         with pytest.raises(Stale):
             await red_flag_screens.close(session, world.bob, screen.id, CLOSE, version=1, at=NOW)
         row = await red_flag_screens.close(session, world.bob, screen.id, CLOSE, version=2, at=NOW)
-        assert (row.status, row.closed_by, row.closed_at) == (ScreenStatus.CLOSED, world.bob.account_id, NOW)
+        assert (row.status, row.closed_at) == (ScreenStatus.CLOSED, NOW)
         assert row.outcome_note == "Reached by phone, on the way to hospital.\n\nSeen today."
+        assert [(note.note, note.by) for note in row.notes] == [
+            ("Reached by phone, on the way to hospital.", world.bob.account_id),
+            ("Seen today.", world.bob.account_id),
+        ]
+        stored = await session.get_one(RedFlagScreen, (world.clinic_id, screen.id))
+        assert (stored.closed_by, stored.outcome_note) == (world.bob.account_id, None)
     async with sessions.begin() as session:
         await world.open(session)
         with pytest.raises(red_flag_screens.ScreenClosed):
@@ -185,6 +192,31 @@ async def test_only_a_therapist_of_the_patient_closes(sessions: Sessions) -> Non
         carol = world.world.actors["carol"]
         with pytest.raises(NotFound):
             await red_flag_screens.close(session, carol, screen.id, CLOSE, version=1, at=NOW)
+
+
+async def test_what_was_noted_before_notes_had_rows_is_still_shown_and_cannot_be_changed(sessions: Sessions) -> None:
+    world = await care(sessions)
+    screen = await world.screen(yes=["saddle"])
+    async with sessions.begin() as session:
+        await world.open(session)
+        await session.execute(
+            text(
+                "INSERT INTO red_flag_screens (clinic_id, id, patient_id, trigger, answers, facts, rule_version, level,"
+                " complete, advice, status, screened_at, screened_by, outcome_note) SELECT clinic_id, uuidv7(),"
+                " patient_id, trigger, answers, facts, rule_version, level, complete, advice, status, screened_at,"
+                " screened_by, 'Rang twice.' FROM red_flag_screens WHERE id = :id"
+            ),
+            {"id": screen.id},
+        )
+        page = await red_flag_screens.browse(session, world.bob, world.world.alice.id, Page(), at=NOW)
+        (old,) = [each for each in page.items if each.outcome_note]
+        assert (old.outcome_note, old.notes) == ("Rang twice.", [])
+        read = await red_flag_screens.close(session, world.bob, old.id, CLOSE, version=1, at=NOW)
+        assert read.outcome_note == "Rang twice.\n\nSeen today."
+        for change in ("UPDATE red_flag_screens SET outcome_note = ''", "UPDATE red_flag_notes SET note = ''"):
+            with pytest.raises(ProgrammingError, match="permission denied"):
+                async with session.begin_nested():
+                    await session.execute(text(change))
 
 
 async def test_screens_are_listed_newest_first(sessions: Sessions) -> None:

@@ -28,7 +28,7 @@ from schemas.progress import ChangeRule
 from schemas.red_flag_screens import RedFlagScreenClose
 from schemas.reports import NarrativeUpdate, ReportCreate, ReportRead
 from services import alerts, documents, programs, red_flag_screens, reports
-from services.episodes import EpisodeClosed
+from services.episode_gate import EpisodeClosed
 from services.licensing import MayNotTreat
 from services.reports import ReportIncomplete, ReportPeriodRefused, ReportSigned
 from tests.factories import NOW, link, make_actor, make_therapist

@@ -14,15 +14,17 @@ from models.check_ins import CheckIn
 from models.identity import Role
 from models.sessions import ExerciseSession, SessionItem
 from schemas.check_ins import PlanIn
+from schemas.episodes import EpisodeReason
 from schemas.pages import Page
 from schemas.programs import ProgramPauseIn, ProgramRead, ProgramReason, ProgramVersionCreate
+from schemas.red_flag_screens import RedFlagScreenClose
 from schemas.sessions import SessionLog
-from services import programs
+from services import episodes, programs, red_flag_screens
 from services import sessions as sessions_module
 from services.access import Actor
 from services.check_ins import plans
 from tests.factories import NOW, make_actor, make_patient
-from tests.services.caring import DAY, MOBILITY, STRENGTH, Care, care, pointers
+from tests.services.caring import DAY, MOBILITY, STRENGTH, Care, care, pointers, settle
 
 LATER = NOW + timedelta(hours=3)
 
@@ -304,6 +306,25 @@ async def test_a_session_during_a_suspension_is_refused_and_one_before_it_is_kep
     with pytest.raises(sessions_module.ProgramSuspended):
         await _log(world, after)
     assert (await _log(world, _form(program), at=LATER + 5 * DAY)).created
+
+
+async def test_of_a_program_that_ends_suspended_no_later_session_is_kept(sessions: Sessions) -> None:
+    world = await care(sessions)
+    program = await world.running()
+    screen = await world.screen(yes=["saddle"], at=NOW + timedelta(hours=2))
+    at = NOW + timedelta(hours=3)
+    async with sessions.begin() as session:
+        await world.open(session)
+        seen = RedFlagScreenClose.model_validate({"outcome": "sent_to_emergency", "note": "Gone"})
+        await red_flag_screens.close(session, world.bob, screen.id, seen, version=1, at=at)
+        await settle(session, world, at=at)
+        over = EpisodeReason(reason="In hospital")
+        await episodes.discharge(session, world.bob, world.episode_id, over, version=1, at=at)
+    for hours in (2.5, 4):  # a phone may not know of the end for three days: of the red flag it was told
+        form = _form(program, performed_at=(NOW + timedelta(hours=hours)).isoformat())
+        with pytest.raises(sessions_module.ProgramSuspended):
+            await _log(world, form, at=NOW + DAY)
+    assert (await _log(world, _form(program), at=NOW + DAY)).created
 
 
 async def test_a_session_during_a_pause_is_refused_and_one_around_it_is_kept(sessions: Sessions) -> None:

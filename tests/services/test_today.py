@@ -96,7 +96,7 @@ async def program_of(here: Care) -> TodayProgram:
 async def test_a_day_without_anything_still_says_whom_to_call(alices: Care) -> None:
     seen = await day(alices)
     assert (seen.on, seen.zone) == (NOW.date(), "Europe/Berlin")
-    assert (seen.check_ins, seen.program, seen.screen_due) == ([], None, True)
+    assert (seen.check_ins, seen.program, seen.programs, seen.screen_due) == ([], None, [], True)
     assert seen.emergency.actions
     assert "today.read" in await alices.actions()
 
@@ -222,6 +222,34 @@ async def test_a_paused_program_of_another_episode_hides_none_that_is_active(ali
     assert program is not None
     assert (program.program_id, program.status) == (back.id, "active")
     assert program.sessions
+
+
+async def test_programs_of_all_problems_in_treatment_are_shown_active_ones_first(alices: Care) -> None:
+    back = await alices.running()
+    async with alices.sessions.begin() as session:
+        await alices.open(session)
+        hip_pain = EpisodeCreate(title="Hip pain", body_region="hip")
+        hip = await episodes.create(session, alices.bob, alices.world.alice.id, hip_pain, at=NOW)
+    second = await alices.activate(await replace(alices, episode_id=hip.id).draft(phases=[STRENGTH], pain_ceiling=3))
+    await log(alices, back)
+    tuesday = await day(alices, at=NOW + DAY)
+    assert [each.program_id for each in tuesday.programs] == [second.id, back.id]
+    assert tuesday.program == tuesday.programs[0]
+    hips, backs = tuesday.programs
+    assert ([item.exercise_code for item in hips.sessions[0].items], hips.pain_ceiling) == (["hp_bridge"], 3)
+    assert ([item.exercise_code for item in backs.sessions[0].items], backs.phase) == (
+        ["lb_pelvic_tilt"],
+        MOBILITY["name"],
+    )
+    monday = await day(alices)
+    assert [[each.done for each in one.sessions] for one in monday.programs] == [[], [True, False]]
+    async with alices.sessions.begin() as session:
+        await alices.open(session)
+        away = ProgramPauseIn(reason="Holiday", kind="holiday_agreed")
+        await programs.pause(session, alices.bob, second.id, away, version=second.version, at=NOW)
+    assert [each.status for each in (await day(alices)).programs] == ["active", "paused"]
+    await alices.screen(at=NOW + HOUR, trigger="new_symptom", yes=["saddle"])
+    assert all(each.advice and not each.sessions for each in (await day(alices, at=NOW + HOUR)).programs)
 
 
 async def test_a_suspended_program_shows_no_exercise_but_what_to_do_instead(alices: Care) -> None:

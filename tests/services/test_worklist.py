@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from core.database import Sessions
 from core.errors import Forbidden
@@ -229,6 +229,19 @@ async def test_half_of_last_weeks_sessions_is_a_reason(alices: Care) -> None:
     assert (await alice(alices)).reasons == []
 
 
+async def test_a_corrected_session_counts_once(alices: Care) -> None:
+    program = await alices.running(at=NOW - 20 * DAY)
+    assert program.shown is not None
+    done = [NOW - days * DAY for days in (8, 9, 10, 13)]
+    await add(alices, *(session(alices, program.id, program.shown.id, at) for at in done))
+    wrong = session(alices, program.id, program.shown.id, NOW - DAY)
+    corrected = session(alices, program.id, program.shown.id, NOW - DAY)
+    wrong.id = corrected.supersedes_id = uuid4()
+    await add(alices, wrong, corrected)
+    entry = await alice(alices)
+    assert (reasons(entry), entry.sessions_7_days) == ([Reason.FALLING_ADHERENCE], 1)
+
+
 def session(here: Care, program_id: UUID, version_id: UUID, at: Any) -> ExerciseSession:
     return ExerciseSession(
         clinic_id=here.clinic_id,
@@ -257,6 +270,28 @@ async def test_without_consent_to_telehealth_somebody_must_ask(alices: Care) -> 
         )
     entry = await alice(alices)
     assert (reasons(entry), entry.urgency) == ([Reason.CONSENT_MISSING], WEIGHTS[Reason.CONSENT_MISSING])
+
+
+async def test_a_consent_that_has_run_out_is_asked_for_before_the_nightly_job_has_seen_it(alices: Care) -> None:
+    async with alices.sessions.begin() as session:
+        await alices.open(session)
+        given = (await session.scalars(select(Consent).where(Consent.patient_id == alices.world.alice.id))).one()
+        given.status = ConsentStatus.SUPERSEDED
+        await session.flush()
+        again = {"text_version": "1", "method": given.method, "given_at": NOW - DAY, "given_by": given.given_by}
+        session.add(
+            Consent(
+                clinic_id=alices.clinic_id,
+                patient_id=given.patient_id,
+                purpose=given.purpose,
+                status=ConsentStatus.GIVEN,
+                expires_on=NOW.date(),
+                **again,
+            )
+        )
+    assert reasons(await alice(alices)) == []  # its last day counts, on the patient's calendar
+    assert reasons(await alice(alices, at=NOW + 13 * HOUR)) == []
+    assert reasons(await alice(alices, at=NOW + 14 * HOUR)) == [Reason.CONSENT_MISSING]
 
 
 async def test_a_review_is_due_four_weeks_after_the_last_signature(alices: Care) -> None:

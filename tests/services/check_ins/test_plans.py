@@ -14,6 +14,7 @@ from schemas.check_ins import PlanChange, PlanIn
 from schemas.pages import Page
 from services import check_ins
 from services.check_ins import plans
+from services.episode_gate import EpisodeClosed, EpisodeOnHold
 from tests.services.caring import pointers
 from tests.services.check_ins.scene import DAY, MONDAY, Scene, berlin
 
@@ -88,7 +89,11 @@ async def test_only_the_therapist_in_charge_plans_and_only_for_an_open_episode(s
             .where(Episode.id == stage.care.episode_id)
             .values(status=EpisodeStatus.DISCHARGED, discharged_at=MONDAY)
         )
-        with pytest.raises(plans.EpisodeNotOpen):
+        with pytest.raises(EpisodeClosed):
+            await plans.create(session, actors["bob"], stage.care.episode_id, form, at=MONDAY)
+        held = {"status": EpisodeStatus.ON_HOLD, "discharged_at": None}
+        await session.execute(update(Episode).where(Episode.id == stage.care.episode_id).values(held))
+        with pytest.raises(EpisodeOnHold):
             await plans.create(session, actors["bob"], stage.care.episode_id, form, at=MONDAY)
 
 
@@ -119,7 +124,9 @@ async def test_a_plan_follows_the_patient_to_his_new_zone_unless_it_has_its_own(
         await bind_clinic(session, stage.clinic_id)
         alice = stage.care.world.alice.id
         for moved in (1, 0):
-            done = await check_ins.follow_zone(session, stage.clinic_id, alice, "America/New_York", at=berlin(2, 10))
+            done = await check_ins.follow_zone(
+                session, stage.clinic_id, alice, "America/New_York", actor=stage.care.alice, at=berlin(2, 10)
+            )
             assert done == moved
     await stage.dispatch(berlin(2, 11))
     following = [row for row in await stage.rows() if row.plan_id != fixed.id]
@@ -189,7 +196,9 @@ async def test_plans_rest_and_end_with_their_episode(stage: Scene) -> None:
     async with stage.sessions.begin() as session:
         await bind_clinic(session, stage.clinic_id)
         held = [
-            await check_ins.follow_episode(session, stage.clinic_id, stage.care.episode_id, ended=False, at=MONDAY)
+            await check_ins.follow_episode(
+                session, stage.clinic_id, stage.care.episode_id, actor=stage.care.bob, ended=False, at=MONDAY
+            )
             for _ in range(2)
         ]
         await session.execute(
@@ -201,12 +210,19 @@ async def test_plans_rest_and_end_with_their_episode(stage: Scene) -> None:
         paged = await plans.browse(session, stage.care.bob, stage.care.episode_id, Page(), at=MONDAY)
         (plan,) = paged.items
         assert (plan.status, plan.status_reason) == (PlanStatus.PAUSED, plans.ON_HOLD)
-    with pytest.raises(plans.EpisodeNotOpen):
+    with pytest.raises(EpisodeOnHold):
         await stage.resume(plan, at=MONDAY + timedelta(hours=1))
     async with stage.sessions.begin() as session:
         await bind_clinic(session, stage.clinic_id)
-        ended = await check_ins.follow_episode(session, stage.clinic_id, stage.care.episode_id, ended=True, at=MONDAY)
+        ended = await check_ins.follow_episode(
+            session, stage.clinic_id, stage.care.episode_id, actor=stage.care.bob, ended=True, at=MONDAY
+        )
     assert ended == 1
+    assert [each for each in await stage.care.actions() if each.startswith("check_in_plan.")] == [
+        "check_in_plan.create",
+        "check_in_plan.pause",
+        "check_in_plan.end",
+    ]
     async with stage.sessions() as session:
         await bind_clinic(session, stage.clinic_id)
         with pytest.raises(plans.PlanNotActive):

@@ -1,7 +1,10 @@
-"""The database's clock arithmetic is `clinical.recurrence`'s: over zones, dates and every change of clocks."""
+"""The database's clock arithmetic is `clinical.recurrence`'s, in every zone, whatever tz files PostgreSQL has."""
 
+import re
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo, available_timezones
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
@@ -9,44 +12,72 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clinical import recurrence
+from clinical.zones import ZoneRules, every_zone
 from tests.conftest import Database
 
-ZONES = sorted(available_timezones() - recurrence.ABBREVIATIONS)
+ROOT = Path(__file__).parents[3]
+ZONES = sorted(recurrence.zones())
+RULES = {each.name: each for each in every_zone()}
+YEARS = range(2025, 2038)
+
+Local = tuple[date, time, str]
 
 
-async def _instants(database: Database, asked: list[tuple[date, time, str]]) -> list[datetime]:
+async def _instants(database: Database, asked: list[Local]) -> list[datetime]:
+    return await _ask(
+        database,
+        "SELECT local_instant(d, t, z) AS answer FROM unnest($1::date[], $2::time[], $3::text[]) WITH ORDINALITY"
+        " AS a(d, t, z, n) ORDER BY n",
+        *(list(column) for column in zip(*asked, strict=True)),
+    )
+
+
+async def _days(database: Database, asked: list[tuple[datetime, str]]) -> list[date]:
+    return await _ask(
+        database,
+        "SELECT local_day(i, z) AS answer FROM unnest($1::timestamptz[], $2::text[]) WITH ORDINALITY AS a(i, z, n)"
+        " ORDER BY n",
+        *(list(column) for column in zip(*asked, strict=True)),
+    )
+
+
+async def _ask(database: Database, sql: str, *columns: list[Any]) -> list[Any]:
     connection = await asyncpg.connect(database.api.replace("+asyncpg", ""))
     try:
-        rows = await connection.fetch(
-            "SELECT local_instant(d, t, z) AS at FROM unnest($1::date[], $2::time[], $3::text[]) WITH ORDINALITY"
-            " AS a(d, t, z, n) ORDER BY n",
-            *(list(column) for column in zip(*asked, strict=True)),
-        )
+        return [row["answer"] for row in await connection.fetch(sql, *columns)]
     finally:
         await connection.close()
-    return [row["at"] for row in rows]
 
 
-@pytest.fixture(scope="module")
-async def agreeing(database: Database) -> frozenset[str]:
-    """Zones of which PostgreSQL and the tzdata package know the same rules; one of the two may be a release behind."""
-    asked = [
-        (date(year, month, 15), time(12), zone)
-        for zone in ZONES
-        for year in range(2024, 2038)
-        for month in range(1, 13)
-    ]
+def _changes(rules: ZoneRules) -> list[datetime]:
+    return [at for at in rules.changes if at.year in YEARS]
+
+
+async def test_every_zone_agrees_in_the_middle_of_every_month(database: Database) -> None:
+    asked = [(date(year, month, 15), time(12), zone) for zone in ZONES for year in YEARS for month in range(1, 13)]
     found = await _instants(database, asked)
-    differing = {one[2] for one, at in zip(asked, found, strict=True) if recurrence.instant(*one) != at}
-    assert len(differing) < 20
-    return frozenset(ZONES) - differing
+    assert {one[2] for one, at in zip(asked, found, strict=True) if recurrence.instant(*one) != at} == set()
+
+
+@pytest.mark.parametrize("minute", [-61, -31, -1, 0, 1, 29, 30, 31, 59, 60, 61, 119, 120])
+async def test_every_zone_agrees_around_every_change_of_its_clocks(database: Database, minute: int) -> None:
+    asked: list[Local] = []
+    instants: list[tuple[datetime, str]] = []
+    for zone in ZONES:
+        for change in _changes(RULES[zone]):
+            shown = (change - timedelta(seconds=1)).astimezone(ZoneInfo(zone)) + timedelta(seconds=1)
+            wall = shown.replace(tzinfo=None) + timedelta(minutes=minute)
+            asked.append((wall.date(), wall.time(), zone))
+            instants.append((change + timedelta(minutes=minute), zone))
+    assert await _instants(database, asked) == [recurrence.instant(*one) for one in asked]
+    assert await _days(database, instants) == [recurrence.local_date(*one) for one in instants]
 
 
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(
-            st.dates(date(2024, 1, 1), date(2037, 12, 31)),
+            st.dates(date(2000, 1, 2), date(2069, 12, 30)),
             st.times().map(lambda wall: wall.replace(microsecond=0)),
             st.sampled_from(ZONES),
         ),
@@ -54,46 +85,13 @@ async def agreeing(database: Database) -> frozenset[str]:
         max_size=25,
     )
 )
-async def test_any_wall_time_means_the_same_instant(
-    database: Database, agreeing: frozenset[str], asked: list[tuple[date, time, str]]
+async def test_any_wall_time_means_the_same_instant_and_any_instant_the_same_day(
+    database: Database, asked: list[Local]
 ) -> None:
-    asked = [one for one in asked if one[2] in agreeing]
     found = await _instants(database, asked)
     assert found == [recurrence.instant(*one) for one in asked]
-
-
-def _changes(zone: str, first: datetime, last: datetime) -> list[datetime]:
-    """Find the instants at which the zone's offset changes, to the quarter of an hour."""
-    there = ZoneInfo(zone)
-    found = []
-    at = first
-    while at < last:
-        if (at + timedelta(days=7)).astimezone(there).utcoffset() != at.astimezone(there).utcoffset():
-            low, high = at, at + timedelta(days=7)
-            while high - low > timedelta(minutes=15):
-                middle = low + (high - low) / 2
-                if middle.astimezone(there).utcoffset() == low.astimezone(there).utcoffset():
-                    low = middle
-                else:
-                    high = middle
-            found.append(high)
-        at += timedelta(days=7)
-    return found
-
-
-@pytest.mark.parametrize("year", [2026, 2027])
-async def test_every_zone_agrees_around_every_change_of_its_clocks(
-    database: Database, agreeing: frozenset[str], year: int
-) -> None:
-    asked = []
-    for zone in sorted(agreeing):
-        for change in _changes(zone, datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)):
-            local = change.astimezone(ZoneInfo(zone)).replace(tzinfo=None, second=0, microsecond=0)
-            for quarter in range(-12, 13):
-                wall = local + timedelta(minutes=15 * quarter)
-                asked.append((wall.date(), wall.time(), zone))
-    found = await _instants(database, asked)
-    assert found == [recurrence.instant(*one) for one in asked]
+    days = [(at, zone) for at, (_, _, zone) in zip(found, asked, strict=True)]
+    assert await _days(database, days) == [recurrence.local_date(*one) for one in days]
 
 
 async def test_gap_and_fold_have_the_known_answers(database: Database) -> None:
@@ -107,3 +105,14 @@ async def test_gap_and_fold_have_the_known_answers(database: Database) -> None:
         datetime(2026, 11, 1, 5, 30, tzinfo=UTC),
         datetime(2026, 3, 8, 9, 30, tzinfo=UTC),
     ]
+
+
+def test_no_statement_of_ours_asks_postgresql_for_a_zone() -> None:
+    asks = re.compile(r"AT\s+TIME\s+ZONE(?!\s+'UTC')|func\.timezone", re.IGNORECASE)
+    wrong = [
+        f"{file.relative_to(ROOT)}: {found.group()}"
+        for room in ("services", "api", "jobs", "dev", "cli", "models", "benchmarks")
+        for file in (ROOT / room).rglob("*.py")
+        for found in asks.finditer(file.read_text(encoding="utf-8"))
+    ]
+    assert wrong == []

@@ -147,12 +147,12 @@ async def test_the_sweeper_does_for_all_clinics_what_a_clinic_does_for_itself(ro
         await each.plan(at=berlin(2, 7))
     at = berlin(9, 9)
     async with roles["sweeper"].begin() as session:
-        waiting, oldest = await check_ins.backlog(session, at=at)
-        assert (waiting, oldest) == (2, berlin(2, 8))
+        for each in scenes:
+            assert await check_ins.backlog(session, each.clinic_id, at=at) == (1, berlin(2, 8))
         assert await check_ins.dispatch(session, at=at) == Dispatched(materialized=18, opened=0)
     async with roles["sweeper"].begin() as session:
         assert await check_ins.close_due(session, at=at) == Closed(missed=14, excused=0, reminders=2, alerts=4)
-        assert await check_ins.backlog(session, at=at) == (0, None)
+        assert await check_ins.backlog(session, scenes[0].clinic_id, at=at) == (0, None)
     for each in scenes:
         assert [one.rule_id for one in await each.alerts()] == ["ES08", "ES09"]
         assert (await each.dispatch(at)) == Dispatched(0, 0)
