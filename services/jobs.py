@@ -19,7 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.crypto import new_id
 from core.database import CLINIC, Sessions
 from core.errors import Forbidden, NotFound
-from integrations.email import DeliveryFailed, DeliveryRefused, EmailSender
+from integrations.delivery import Accepted, Failed, Refused
+from integrations.email import EmailSender
 from models.idempotency import IdempotencyKey
 from models.jobs import JobRun
 from schemas.jobs import JobOut, JobRunOut
@@ -117,13 +118,13 @@ async def _deliver(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
 async def _send(reach: Reach, leased: notifications.Leased) -> tuple[str | None, bool]:
     if leased.address is None:
         return "no_address", True
-    try:
-        await reach.sender.deliver(letters.write(leased, leased.address, url=reach.public_url))
-    except DeliveryRefused as refused:
-        return refused.code, True
-    except DeliveryFailed as failed:
-        return failed.code, False
-    return None, False
+    match await reach.sender.deliver(letters.write(leased, leased.address, url=reach.public_url)):
+        case Accepted():
+            return None, False
+        case Refused(code=code):
+            return code, True
+        case Failed(code=code):
+            return code, False
 
 
 async def _expire_licenses(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:

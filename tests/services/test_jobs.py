@@ -9,7 +9,8 @@ from sqlalchemy.dialects.postgresql import Range
 from core.crypto import derive_key
 from core.database import Sessions, as_identity, bind_clinic, make_engine, make_sessions
 from core.errors import Forbidden, NotFound
-from integrations.email import DeliveryFailed, DeliveryRefused, Letter
+from integrations.delivery import Accepted, Failed, Outcome, Reason, Refused
+from integrations.email import Letter
 from models.care_team import CareLink
 from models.consents import Consent, ConsentStatus
 from models.identity import Role, Throttle
@@ -29,11 +30,14 @@ class Post:
     def __init__(self) -> None:
         self.taken: list[Letter] = []
         self.error: Exception | None = None
+        self.answer: Outcome = Accepted()
 
-    async def deliver(self, letter: Letter) -> None:
+    async def deliver(self, letter: Letter) -> Outcome:
         if self.error is not None:
             raise self.error
-        self.taken.append(letter)
+        if isinstance(self.answer, Accepted):
+            self.taken.append(letter)
+        return self.answer
 
 
 @pytest.fixture
@@ -98,7 +102,7 @@ async def test_a_failed_letter_is_tried_again_later_and_later_and_dropped_in_the
     ward: Care, reach: jobs.Reach, post: Post
 ) -> None:
     await owe(ward)
-    post.error = DeliveryFailed("451")
+    post.answer = Failed("451")
     at = NOW
     for attempt in range(1, notifications.ATTEMPTS + 1):
         assert (await jobs.run("notifications.deliver", reach, at=at)).counts["failed"] == 1
@@ -114,7 +118,7 @@ async def test_a_refused_letter_and_one_to_nobody_are_never_tried_again(
 ) -> None:
     await owe(ward)
     await owe(ward, "two", account_id=None)
-    post.error = DeliveryRefused("550")
+    post.answer = Refused(Reason.ADDRESS_DEAD, "550")
     assert (await jobs.run("notifications.deliver", reach, at=NOW)).counts == {"sent": 0, "failed": 0, "refused": 2}
     assert [(one.status, one.last_error) for one in await owed(ward)] == [
         (NotificationStatus.REFUSED, "550"),
