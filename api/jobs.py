@@ -4,6 +4,7 @@ A scheduler wants to know whether it was done: so a run is over when its answer 
 is done in transactions of its own, and the request holds no connection meanwhile.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -62,7 +63,7 @@ async def _apart(request: Request, session: AsyncSession, actor: Actor, now: dat
     try:
         yield
     finally:
-        await gate.acquire()
+        await asyncio.shield(gate.acquire())  # also for a request that is cut off: its place is given back once more
     operation = request.scope["route"].unique_id
     kept["claim"] = await idempotency.claim(session, actor, request, operation, kept["body"], at=now)
 

@@ -118,7 +118,7 @@ def configure(level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for quiet in ("uvicorn.access", "sqlalchemy.engine", "httpx", "procrastinate"):
+    for quiet in ("uvicorn.access", "sqlalchemy.engine", "httpx", "httpcore", "procrastinate"):
         logging.getLogger(quiet).setLevel(logging.WARNING)
     for name in ("uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)

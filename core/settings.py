@@ -76,6 +76,23 @@ class Settings(BaseSettings):
     )
     mail_from: str = Field("clinic@physio.example", description="sender of e-mail")
     public_url: str = Field("http://127.0.0.1:8000", description="what links in e-mail begin with")
+    twilio_account_sid: str | None = Field(None, description="account at Twilio; without the three, no SMS is sent")
+    twilio_auth_token: SecretStr | None = Field(None, description="its primary auth token; signs receipts, too")
+    twilio_sender: str | None = Field(None, description="our number (+15005550006) or messaging service (MG…)")
+    twilio_url: str = Field("https://api.twilio.com", description="where Twilio is")
+    fcm_credentials: SecretStr | None = Field(
+        None, description="a Firebase service account, the JSON itself; without it no push to phones"
+    )
+    fcm_url: str = Field("https://fcm.googleapis.com", description="where Firebase Cloud Messaging is")
+    vapid_key: SecretStr | None = Field(
+        None, description="32 bytes in base64url, by which push services know us; without it no push to browsers"
+    )
+    vapid_contact: str | None = Field(
+        None, description="mailto:… or https://…, whom a push service may ask; without it, the sender of e-mail"
+    )
+    web_push_loopback: bool = Field(
+        default=False, description="a browser's push service may be on this machine; not for production"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     clock_file: Path | None = Field(
         None, description="seconds the clock runs ahead, in a file; for tests of long stories"
@@ -134,6 +151,18 @@ class Settings(BaseSettings):
             public = urlsplit(self.public_url)
             if public.scheme != "https" and public.hostname not in LOOPBACK:
                 raise ValueError("PHYSIO_PUBLIC_URL must begin with https://")
+        return self
+
+    @model_validator(mode="after")
+    def _channels_fit(self) -> Self:
+        if len({each is None for each in (self.twilio_account_sid, self.twilio_auth_token, self.twilio_sender)}) > 1:
+            raise ValueError("PHYSIO_TWILIO_ACCOUNT_SID, PHYSIO_TWILIO_AUTH_TOKEN and PHYSIO_TWILIO_SENDER go together")
+        if self.environment == "production":
+            if self.web_push_loopback:
+                raise ValueError("PHYSIO_WEB_PUSH_LOOPBACK is not for production")
+            for name in ("twilio_url", "fcm_url"):
+                if not getattr(self, name).startswith("https://"):
+                    raise ValueError(f"PHYSIO_{name.upper()} must begin with https://")
         return self
 
 

@@ -1,11 +1,11 @@
 """E-mail: SMTP, and a folder that stands for a mail server on one machine.
 
-`deliver` raises DeliveryRefused when trying again is pointless, DeliveryFailed when it may help. The key becomes the
-Message-ID, so a message that is sent twice can be known as one.
+The key becomes the Message-ID, so a message that is sent twice can be known as one.
 """
 
 import asyncio
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import format_datetime
 from pathlib import Path
@@ -15,58 +15,58 @@ from urllib.parse import unquote, urlsplit
 import aiosmtplib
 
 from core import clock
+from integrations.delivery import Accepted, Failed, Outcome, Reason, Refused
 
 PERMANENT = 500
 """From this SMTP reply code on, a server will not take the message however often it is asked (RFC 5321, 4.2.1)."""
 
 IMPLICIT_TLS_PORT = 465
 
+TOTAL_SECONDS = 30.0
+"""For a whole letter; a single step of the conversation has a shorter limit."""
 
-class DeliveryRefused(Exception):  # noqa: N818 - the provider's answer
-    """The provider will never deliver this; do not retry."""
+NO_MAILBOX = frozenset({550, 551, 553})
+"""Reply codes to a recipient that nobody reads mail at, where the server gives no finer code (RFC 5321, 4.2.3)."""
 
-    def __init__(self, code: str) -> None:
-        """code: a word or a number of the provider's, never its text: that may quote the message."""
-        super().__init__(code)
-        self.code = code
+DEAD = re.compile(r"5\.(1\.[1-6]|1\.10|2\.1)$")
+"""Enhanced codes (RFC 3463, RFC 7505): no such mailbox or host, it moved away, it is disabled, the host takes no mail."""
+
+TOO_LARGE = re.compile(r"5\.(2\.3|3\.4)$")
+
+_ENHANCED = re.compile(r"\s*(5\.\d{1,3}\.\d{1,3})\b")
 
 
-class DeliveryFailed(Exception):  # noqa: N818 - the provider's answer
-    """The provider could not deliver now; retry later."""
-
-    def __init__(self, code: str) -> None:
-        """code: a word or a number of the provider's, never its text: that may quote the message."""
-        super().__init__(code)
-        self.code = code
+class HeaderRefused(ValueError):  # noqa: N818 - it is refused
+    """The address or the subject does not fit into a header."""
 
 
 @dataclass(frozen=True)
 class Letter:
     """An e-mail in plain text. key: id of what causes it, the same at every attempt."""
 
-    to: str
-    subject: str
-    text: str
+    to: str = field(repr=False)
+    subject: str = field(repr=False)
+    text: str = field(repr=False)
     key: str
 
 
 class EmailSender(Protocol):
     """Whatever takes letters."""
 
-    async def deliver(self, letter: Letter) -> None:
-        """Hand a letter over. Raises DeliveryRefused, DeliveryFailed."""
+    async def deliver(self, letter: Letter) -> Outcome:
+        """Hand a letter over, once."""
         ...
 
 
 def compose(letter: Letter, sender: str) -> EmailMessage:
-    """Make the message. Raises DeliveryRefused for an address or subject that does not fit into a header."""
+    """Make the message. Raises HeaderRefused for an address or subject that does not fit into a header."""
     message = EmailMessage()
     try:
         message["From"] = sender
         message["To"] = letter.to
         message["Subject"] = letter.subject
     except (ValueError, IndexError) as error:  # the header parser's ways of saying that this is no address
-        raise DeliveryRefused("header") from error
+        raise HeaderRefused from error
     message["Date"] = format_datetime(clock.now())
     message["Message-ID"] = f"<{letter.key}@{sender.rpartition('@')[2].rstrip('>')}>"
     message["Auto-Submitted"] = "auto-generated"
@@ -82,38 +82,52 @@ class SmtpSender:
     host: str
     port: int
     username: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     use_tls: bool = False
     start_tls: bool | None = None
     timeout: float = 10.0
 
-    async def deliver(self, letter: Letter) -> None:
-        """Hand a letter to the server. Raises DeliveryRefused, DeliveryFailed."""
+    async def deliver(self, letter: Letter) -> Outcome:
+        """Hand a letter to the server."""
         try:
-            await aiosmtplib.send(
-                compose(letter, self.sender),
-                hostname=self.host,
-                port=self.port,
-                username=self.username,
-                password=self.password,
-                use_tls=self.use_tls,
-                start_tls=self.start_tls,
-                timeout=self.timeout,
-            )
+            message = compose(letter, self.sender)
+            async with asyncio.timeout(TOTAL_SECONDS):
+                await aiosmtplib.send(
+                    message,
+                    hostname=self.host,
+                    port=self.port,
+                    username=self.username,
+                    password=self.password,
+                    use_tls=self.use_tls,
+                    start_tls=self.start_tls,
+                    timeout=self.timeout,
+                )
+        except HeaderRefused:
+            return Refused(Reason.UNFIT, "header")
         except aiosmtplib.SMTPRecipientsRefused as error:
-            _answer(max(each.code for each in error.recipients), error)
-        except aiosmtplib.SMTPAuthenticationError as error:  # our own settings: mend them, and it goes out
-            raise DeliveryFailed("authentication") from error
+            (worst,) = error.recipients  # a letter has one
+            return classify(worst.code, worst.message, recipient=True)
+        except aiosmtplib.SMTPAuthenticationError:  # our own settings: mend them, and it goes out
+            return Failed("authentication")
         except aiosmtplib.SMTPResponseException as error:
-            _answer(error.code, error)
+            return classify(error.code, error.message, recipient=False)
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            raise DeliveryFailed(type(error).__name__) from error
+            return Failed(type(error).__name__)
+        return Accepted(message["Message-ID"])
 
 
-def _answer(code: int, error: Exception) -> None:
-    if code >= PERMANENT:
-        raise DeliveryRefused(str(code)) from error
-    raise DeliveryFailed(str(code)) from error
+def classify(code: int, said: str, *, recipient: bool) -> Outcome:
+    """Tell what a server's refusal means. recipient: whether it was said of the recipient, not of sender or letter.
+
+    said: the server's text; only an enhanced status code at its beginning is read.
+    """
+    if code < PERMANENT:
+        return Failed(str(code))
+    finer = _ENHANCED.match(said)
+    if finer and TOO_LARGE.match(finer[1]):
+        return Refused(Reason.UNFIT, str(code))
+    dead = DEAD.match(finer[1]) is not None if finer else recipient and code in NO_MAILBOX
+    return Refused(Reason.ADDRESS_DEAD if dead else Reason.BLOCKED, str(code))
 
 
 @dataclass(frozen=True)
@@ -123,13 +137,16 @@ class FolderSender:
     sender: str
     folder: Path
 
-    async def deliver(self, letter: Letter) -> None:
-        """Write a letter as `<key>.eml`. Raises DeliveryFailed when the folder cannot be written."""
-        message = compose(letter, self.sender)
+    async def deliver(self, letter: Letter) -> Outcome:
+        """Write a letter as `<key>.eml`; it fails when the folder cannot be written."""
         try:
+            message = compose(letter, self.sender)
             await asyncio.to_thread(self._write, letter.key, message.as_bytes())
-        except OSError as error:
-            raise DeliveryFailed("folder") from error
+        except HeaderRefused:
+            return Refused(Reason.UNFIT, "header")
+        except OSError:
+            return Failed("folder")
+        return Accepted(message["Message-ID"])
 
     def _write(self, key: str, content: bytes) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -21,7 +21,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.crypto import Key, new_id
 from core.database import CLINIC, Sessions, fetchrow
 from core.errors import Forbidden, NotFound
-from integrations.email import DeliveryFailed, DeliveryRefused, EmailSender
+from integrations.delivery import Accepted, Failed, Refused
+from integrations.email import EmailSender
 from models.jobs import JobRun
 from schemas.jobs import JobOut, JobRunOut
 from services import (
@@ -136,16 +137,21 @@ async def _send(reach: Reach, leased: notifications.Leased) -> tuple[str | None,
     """Send a letter; give the code of what went wrong, and whether trying again is pointless."""
     if leased.address is None:
         return "no_address", True
+    letter = letters.write(leased, leased.address, url=reach.public_url, key=reach.key)
+    if isinstance(letter, Refused):
+        return letter.code, True
     try:
         async with asyncio.timeout(SENDING_SECONDS):
-            await reach.sender.deliver(letters.write(leased, leased.address, url=reach.public_url, key=reach.key))
+            outcome = await reach.sender.deliver(letter)
     except TimeoutError:
         return "timeout", False
-    except DeliveryRefused as refused:
-        return refused.code, True
-    except DeliveryFailed as failed:
-        return failed.code, False
-    return None, False
+    match outcome:
+        case Accepted():
+            return None, False
+        case Refused(code=code):
+            return code, True
+        case Failed(code=code):
+            return code, False
 
 
 async def _expire_licenses(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:

@@ -9,7 +9,8 @@ from string import Template
 from uuid import UUID
 
 from core.crypto import Key
-from integrations.email import DeliveryRefused, Letter
+from integrations.delivery import Reason, Refused
+from integrations.email import Letter
 from services import invitations
 from services.notifications import Leased
 
@@ -55,14 +56,16 @@ an entry on your worklist is past its time and nobody has looked at it yet. Plea
 """Subject and text of each kind of message; `$clinic` and `$url` are all that is filled in, and one `$code`."""
 
 
-def write(leased: Leased, address: str, *, url: str, key: Key) -> Letter:
-    """Write a letter. url: where the app is. key: the tokens' key, for codes.
+def write(leased: Leased, address: str, *, url: str, key: Key) -> Letter | Refused:
+    """Write a letter, or tell why it cannot be. url: where the app is. key: the tokens' key, for codes.
 
-    Raises KeyError for a template that does not exist, DeliveryRefused for an invitation whose code nobody can make.
+    Raises KeyError for a template that does not exist.
     """
     subject, text = TEMPLATES[leased.template]
     filled = {"clinic": " ".join(leased.clinic_name.split()), "url": url}
     if leased.template == "invitation":
+        if "seed" not in leased.parameters:  # owed by a version that gave the code to whoever invited
+            return Refused(Reason.UNFIT, "no_code")
         filled["code"] = _code(leased, key)
     return Letter(
         to=address,
@@ -74,6 +77,4 @@ def write(leased: Leased, address: str, *, url: str, key: Key) -> Letter:
 
 def _code(leased: Leased, key: Key) -> str:
     known = leased.parameters
-    if "seed" not in known:  # owed by a version that gave the code to whoever invited
-        raise DeliveryRefused("no_code")
     return invitations.code_of(key, leased.clinic_id, UUID(known["invitation_id"]), bytes.fromhex(known["seed"]))

@@ -14,7 +14,8 @@ from api import jobs as door
 from api.app import create_app
 from core.database import Sessions, bind_clinic, make_engine, make_sessions
 from core.settings import Settings
-from integrations.email import DeliveryFailed, Letter
+from integrations.delivery import Accepted, Failed, Outcome
+from integrations.email import Letter
 from models.identity import Role
 from services import notifications
 from services.timetable import TIMETABLE
@@ -30,9 +31,10 @@ class Post:
     taken: list[Letter]
     before: Callable[[], Any]
 
-    async def deliver(self, letter: Letter) -> None:
-        await self.before()
+    async def deliver(self, letter: Letter) -> Outcome:
+        outcome = await self.before()
         self.taken.append(letter)
+        return outcome or Accepted()
 
 
 @dataclass
@@ -118,8 +120,8 @@ async def test_what_fails_is_no_success_and_stands_in_the_timetable(scheduler: S
 
 
 async def test_a_letter_that_fails_is_counted_and_the_run_goes_on(scheduler: Scheduler) -> None:
-    async def refuse() -> None:
-        raise DeliveryFailed("451")
+    async def refuse() -> Outcome:
+        return Failed("451")
 
     scheduler.post.before = refuse
     ran = await scheduler.run("notifications.deliver")

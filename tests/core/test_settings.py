@@ -66,6 +66,10 @@ def test_a_complete_production_starts() -> None:
         ({"public_url": "http://physio.example"}, "https"),
         ({"demo": True, "host": "0.0.0.0", "environment": "development"}, "loopback only"),
         ({"port": 0}, "greater than or equal to 1"),
+        ({"twilio_account_sid": "AC1"}, "go together"),
+        ({"twilio_url": "http://127.0.0.1:9"}, "PHYSIO_TWILIO_URL must begin with https"),
+        ({"fcm_url": "http://127.0.0.1:9"}, "PHYSIO_FCM_URL must begin with https"),
+        ({"web_push_loopback": True}, "PHYSIO_WEB_PUSH_LOOPBACK"),
     ],
 )
 def test_what_is_unsafe_does_not_start(changes: dict[str, Any], said: str) -> None:

@@ -9,14 +9,8 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
-from integrations.email import (
-    DeliveryFailed,
-    DeliveryRefused,
-    FolderSender,
-    Letter,
-    SmtpSender,
-    make_sender,
-)
+from integrations.delivery import Accepted, Failed, Outcome, Reason, Refused
+from integrations.email import FolderSender, Letter, SmtpSender, classify, make_sender
 
 LETTER = Letter("alice@patients.example", "A short reminder", "Something is waiting for you.\n", "0198-key")
 FROM = "Riverside <clinic@physio.example>"
@@ -65,7 +59,8 @@ def desk(port: int) -> Iterator[Desk]:
 
 
 async def test_a_letter_reaches_the_server_with_its_key_as_message_id(desk: Desk, port: int) -> None:
-    await SmtpSender(FROM, "127.0.0.1", port, "clinic", "right").deliver(LETTER)
+    outcome = await SmtpSender(FROM, "127.0.0.1", port, "clinic", "right").deliver(LETTER)
+    assert outcome == Accepted("<0198-key@physio.example>")
     message = message_from_bytes(desk.taken[0], policy=default)
     assert message["Message-ID"] == "<0198-key@physio.example>"
     assert message["To"] == "alice@patients.example"
@@ -74,35 +69,60 @@ async def test_a_letter_reaches_the_server_with_its_key_as_message_id(desk: Desk
 
 
 @pytest.mark.parametrize(
-    ("reply", "after_data", "error", "code"),
+    ("reply", "after_data", "outcome"),
     [
-        ("550 no such user alice", "250 taken", DeliveryRefused, "550"),
-        ("451 come back later", "250 taken", DeliveryFailed, "451"),
-        ("250 OK", "554 spam", DeliveryRefused, "554"),
-        ("250 OK", "452 disk full", DeliveryFailed, "452"),
+        ("550 no such user alice", "250 taken", Refused(Reason.ADDRESS_DEAD, "550")),
+        ("550 5.1.1 alice is unknown", "250 taken", Refused(Reason.ADDRESS_DEAD, "550")),
+        ("550 5.7.1 policy", "250 taken", Refused(Reason.BLOCKED, "550")),
+        ("552 5.2.2 alice's mailbox is full", "250 taken", Refused(Reason.BLOCKED, "552")),
+        ("451 come back later", "250 taken", Failed("451")),
+        ("250 OK", "554 spam", Refused(Reason.BLOCKED, "554")),
+        ("250 OK", "550 we do not like it", Refused(Reason.BLOCKED, "550")),
+        ("250 OK", "552 5.3.4 too large", Refused(Reason.UNFIT, "552")),
+        ("250 OK", "452 disk full", Failed("452")),
     ],
 )
 async def test_the_servers_answer_decides_whether_to_try_again(
-    desk: Desk, port: int, reply: str, after_data: str, error: type[DeliveryRefused], code: str
+    desk: Desk, port: int, reply: str, after_data: str, outcome: Outcome
 ) -> None:
     desk.reply, desk.after_data = reply, after_data
-    with pytest.raises(error) as raised:
-        await SmtpSender(FROM, "127.0.0.1", port).deliver(LETTER)
-    assert raised.value.code == code
-    assert "alice" not in str(raised.value)
+    assert await SmtpSender(FROM, "127.0.0.1", port).deliver(LETTER) == outcome
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("5.1.1 unknown", Reason.ADDRESS_DEAD),
+        ("5.1.10 takes no mail", Reason.ADDRESS_DEAD),
+        ("5.2.1 disabled", Reason.ADDRESS_DEAD),
+        ("5.1.8 bad sender", Reason.BLOCKED),
+        ("5.1.100 ours alone", Reason.BLOCKED),
+        ("no code, and 5.1.1 in the middle", Reason.BLOCKED),
+    ],
+)
+def test_the_finer_code_counts_more_than_the_reply(said: str, reason: Reason) -> None:
+    assert classify(554, said, recipient=True) == Refused(reason, "554")
 
 
 async def test_a_wrong_password_or_a_server_that_is_away_is_worth_another_try(desk: Desk, port: int) -> None:
-    with pytest.raises(DeliveryFailed, match="authentication"):
-        await SmtpSender(FROM, "127.0.0.1", port, "clinic", "wrong").deliver(LETTER)
-    with pytest.raises(DeliveryFailed):
-        await SmtpSender(FROM, "127.0.0.1", 1).deliver(LETTER)
+    wrong = SmtpSender(FROM, "127.0.0.1", port, "clinic", "canary-word")
+    assert await wrong.deliver(LETTER) == Failed("authentication")
+    assert isinstance(await SmtpSender(FROM, "127.0.0.1", 1).deliver(LETTER), Failed)
+    for canary in ("canary", "alice", "waiting", "reminder"):
+        assert canary not in repr(wrong) + repr(LETTER)
 
 
-async def test_a_header_cannot_be_smuggled_in(tmp_path: Path) -> None:
+async def test_a_server_that_says_nothing_is_left() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        sender = SmtpSender(FROM, "127.0.0.1", silent.getsockname()[1], timeout=0.2)
+        assert await sender.deliver(LETTER) == Failed("SMTPConnectTimeoutError")
+
+
+async def test_a_header_cannot_be_smuggled_in(tmp_path: Path, desk: Desk, port: int) -> None:
     letter = Letter("alice@patients.example\r\nBcc: carol@x.example", "A short reminder", "Hello", "k")
-    with pytest.raises(DeliveryRefused):
-        await FolderSender(FROM, tmp_path).deliver(letter)
+    assert await FolderSender(FROM, tmp_path).deliver(letter) == Refused(Reason.UNFIT, "header")
+    assert await SmtpSender(FROM, "127.0.0.1", port).deliver(letter) == Refused(Reason.UNFIT, "header")
+    assert desk.taken == []
 
 
 async def test_on_one_machine_letters_are_files_and_the_same_key_is_one(tmp_path: Path) -> None:
@@ -113,8 +133,7 @@ async def test_on_one_machine_letters_are_files_and_the_same_key_is_one(tmp_path
     assert file.name == "0198-key.eml"
     assert file.stat().st_mode & 0o777 == 0o600
     (tmp_path / "busy").write_text("a file, not a folder")
-    with pytest.raises(DeliveryFailed, match="folder"):
-        await FolderSender(FROM, tmp_path / "busy").deliver(LETTER)
+    assert await FolderSender(FROM, tmp_path / "busy").deliver(LETTER) == Failed("folder")
 
 
 def test_the_address_of_the_server_is_a_url() -> None:

@@ -12,7 +12,8 @@ from sqlalchemy.dialects.postgresql import Range
 from core.crypto import derive_key
 from core.database import Sessions, as_identity, bind_clinic, make_engine, make_sessions
 from core.errors import Forbidden, NotFound
-from integrations.email import DeliveryFailed, DeliveryRefused, Letter
+from integrations.delivery import Accepted, Failed, Outcome, Reason, Refused
+from integrations.email import Letter
 from models.care_team import CareLink
 from models.consents import Consent, ConsentStatus
 from models.idempotency import IdempotencyKey
@@ -33,11 +34,14 @@ class Post:
     def __init__(self) -> None:
         self.taken: list[Letter] = []
         self.error: Exception | None = None
+        self.answer: Outcome = Accepted()
 
-    async def deliver(self, letter: Letter) -> None:
+    async def deliver(self, letter: Letter) -> Outcome:
         if self.error is not None:
             raise self.error
-        self.taken.append(letter)
+        if isinstance(self.answer, Accepted):
+            self.taken.append(letter)
+        return self.answer
 
 
 @pytest.fixture
@@ -103,7 +107,7 @@ async def test_a_failed_letter_is_tried_again_later_and_later_and_dropped_in_the
     ward: Care, reach: jobs.Reach, post: Post
 ) -> None:
     await owe(ward)
-    post.error = DeliveryFailed("451")
+    post.answer = Failed("451")
     at = NOW
     for attempt in range(1, notifications.ATTEMPTS + 1):
         assert (await jobs.run("notifications.deliver", reach, at=at)).counts["failed"] == 1
@@ -119,7 +123,7 @@ async def test_a_refused_letter_and_one_to_nobody_are_never_tried_again(
 ) -> None:
     await owe(ward)
     await owe(ward, "two", account_id=None)
-    post.error = DeliveryRefused("550")
+    post.answer = Refused(Reason.ADDRESS_DEAD, "550")
     assert (await jobs.run("notifications.deliver", reach, at=NOW)).counts == {"sent": 0, "failed": 0, "refused": 2}
     assert [(one.status, one.last_error) for one in await owed(ward)] == [
         (NotificationStatus.REFUSED, "550"),
@@ -151,12 +155,12 @@ async def test_however_slow_the_mail_server_a_letter_on_its_way_is_leased_until_
     passed = 0.0
 
     class SlowPost(Post):
-        async def deliver(self, letter: Letter) -> None:
+        async def deliver(self, letter: Letter) -> Outcome:
             nonlocal passed
             passed += 120  # the last is sent when the first one's lease would have run out
             (row,) = [each for each in await owed(ward) if str(each.id) == letter.key]
             assert row.due_at > NOW + timedelta(seconds=passed)
-            await super().deliver(letter)
+            return await super().deliver(letter)
 
     slow = SlowPost()
     first = replace(reach, sender=slow, stopwatch=lambda: passed)
@@ -172,10 +176,10 @@ async def test_while_one_worker_sends_a_letter_another_takes_only_the_rest(
     await owe(ward, "two", due_at=NOW + timedelta(seconds=1))
 
     class SlowPost(Post):
-        async def deliver(self, letter: Letter) -> None:
+        async def deliver(self, letter: Letter) -> Outcome:
             at = NOW + timedelta(seconds=jobs.SENDING_SECONDS)
             assert (await jobs.run("notifications.deliver", replace(reach, sender=post), at=at)).counts["sent"] == 1
-            await super().deliver(letter)
+            return await super().deliver(letter)
 
     slow = SlowPost()
     assert timedelta(seconds=jobs.SENDING_SECONDS) < notifications.LEASE
@@ -188,8 +192,9 @@ async def test_a_mail_server_that_never_answers_costs_one_attempt_and_a_minute_a
     ward: Care, reach: jobs.Reach, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Silence(Post):
-        async def deliver(self, _letter: Letter) -> None:
+        async def deliver(self, _letter: Letter) -> Outcome:
             await asyncio.Event().wait()
+            raise AssertionError
 
     await owe(ward)
     monkeypatch.setattr(jobs, "SENDING_SECONDS", 0.01)
@@ -264,6 +269,7 @@ def test_every_template_can_be_written() -> None:
             attempts=1,
         )
         letter = letters.write(leased, "a@b.example", url="https://app.example", key=TOKENS.key)
+        assert isinstance(letter, Letter)
         assert "\n" not in letter.subject
         assert "$" not in letter.subject + letter.text
 
