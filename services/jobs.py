@@ -29,6 +29,7 @@ from services import (
     alerts,
     check_ins,
     consents,
+    events,
     letters,
     licenses,
     notifications,
@@ -162,12 +163,12 @@ async def _review_programs(reach: Reach, at: datetime, *, dry_run: bool) -> Coun
 
 
 async def _housekeeping(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
-    """Forget old Idempotency-Keys and throttles that hold nobody back.
+    """Forget old Idempotency-Keys, old events, and throttles that hold nobody back.
 
-    Only the sweeper may forget the keys, and throttles are of no clinic: a run for one clinic finds nothing to do.
+    Only the sweeper may forget keys and events, and throttles are of no clinic: a run for one clinic finds nothing to do.
     """
     if reach.clinic_id is not None:
-        return {"keys": 0}
+        return {"keys": 0, "events": 0}
     if not dry_run:
         async with reach.worker.begin() as session:
             await throttling.forget(session, at=at)
@@ -176,7 +177,7 @@ async def _housekeeping(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
         rows = await session.scalars(
             gone.returning(IdempotencyKey.clinic_id).execution_options(synchronize_session=False)
         )
-        return {"keys": len(rows.all())}
+        return {"keys": len(rows.all()), "events": await events.forget(session)}
 
 
 JOBS: Mapping[str, Callable[..., Awaitable[Counts]]] = {
