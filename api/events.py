@@ -95,7 +95,7 @@ MESSAGE: dict[str, Any] = {
         "data": {
             "type": "string",
             "contentMediaType": "application/json",
-            "contentSchema": LiveEvent.model_json_schema(),
+            "contentSchema": {"anyOf": [LiveEvent.model_json_schema(), {"type": "object", "maxProperties": 0}]},
         },
         "id": {"type": "string", "maxLength": CURSOR_LIMIT},
         "retry": {"type": "integer"},

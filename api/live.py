@@ -236,6 +236,7 @@ class Live:
                     self._horizons.clear()
                     for stream in self._streams:
                         stream.lose()
+                    await asyncio.sleep(AGAIN_SECONDS)
                 except _TROUBLE as error:
                     self._unsettle()
                     if not failing:
@@ -324,7 +325,7 @@ class Live:
 
     async def _keep_up(self, session: AsyncSession, clinic_id: UUID, streams: Sequence[Stream]) -> None:
         while streams and not await self._tell(session, clinic_id, streams):
-            streams = [stream for stream in streams if not stream.waiting]
+            streams = [stream for stream in streams if not stream.waiting and stream.bookmark is not None]
 
     async def _catch_up(self, session: AsyncSession, clinic_id: UUID, streams: Sequence[Stream]) -> None:
         done = await self._tell(session, clinic_id, streams)

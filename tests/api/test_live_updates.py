@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -158,8 +158,12 @@ async def test_two_hundred_clients_cost_the_server_no_connections(stage: Stage) 
     waiting = set(range(200))
     got: list[str] = []
 
+    line = asyncio.Semaphore(8)
+
     async def client(number: int) -> None:
-        async with listening(stage.client, headers[number % len(headers)]) as listener:
+        async with AsyncExitStack() as stack:
+            async with line:  # the server asks to come back later when all come at once
+                listener = await stack.enter_async_context(listening(stage.client, headers[number % len(headers)]))
             assert await listener.control() == "ready"
             waiting.discard(number)
             if not waiting:
