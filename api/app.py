@@ -66,6 +66,7 @@ def create_app(
             state.sessions = make_sessions(own)
         yield
         state.draining = True
+        await state.live.stop()
         await documents.close()
         if own is not None:
             await own.dispose()
@@ -108,6 +109,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
                 "If-Match",
                 "If-None-Match",
                 "Idempotency-Key",
+                "Last-Event-ID",
                 "X-Request-Id",
             ],
             expose_headers=["ETag", "Location", "Retry-After", "Idempotent-Replay", "X-Request-Id", "RateLimit"],

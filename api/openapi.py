@@ -57,6 +57,7 @@ TAGS: Mapping[str, str] = {
     "alerts": "What needs a clinician's eye.",
     "today": "All a patient's app needs, in one call.",
     "worklist": "A therapist's caseload, ranked, with reasons.",
+    "events": "What happens, as it happens: Server-Sent Events, ids only.",
     "progress": "Series and charts over time.",
     "reports": "Frozen snapshots of progress, signed.",
     "jobs": "What starts because time passed.",

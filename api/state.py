@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from fastapi import FastAPI, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.live import Live
 from core.database import Sessions
 from core.settings import Settings
 from services.authentication import Tokens
@@ -25,6 +26,8 @@ class State:
 
     The pool itself lets a newcomer pass those who wait, so under load some would wait until their time is up.
     """
+    live: Live = field(init=False)
+    """Who listens to live updates."""
     page_key: bytes = b""
     """Signs the cursors of lists."""
     head: str | None = None
@@ -33,6 +36,10 @@ class State:
     """Set before the process stops: `/readyz` then sends new work elsewhere."""
     readiness: tuple[str | None, float] = (None, float("-inf"))
     """What `/readyz` found last, and when on the monotonic clock."""
+
+    def __post_init__(self) -> None:
+        """Let nobody listen yet."""
+        self.live = Live(lambda: self.sessions, self.gate, self.tokens.key)
 
 
 def state_of(request: Request) -> State:

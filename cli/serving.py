@@ -2,7 +2,10 @@
 
 import asyncio
 import gc
+import signal
 import sys
+from types import FrameType
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -10,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.app import create_app
+from api.state import of as state_of_app
 from core import clock, logs
 from core.database import make_engine
 from core.settings import UNSAFE, Settings, load
@@ -74,6 +78,7 @@ def make_app() -> FastAPI:
     logs.configure(settings.log_level)
     clock.steer(settings.clock_file)
     app = create_app(settings)
+    _end_streams_first(app)
     _settle()
     return app
 
@@ -83,6 +88,19 @@ def _settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, 20, 50)
+
+
+def _end_streams_first(app: FastAPI) -> None:
+    """Let SIGINT and SIGTERM end the live streams: the server waits for open answers, and these never end."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before = signal.getsignal(number)
+
+        def stop(signum: int, frame: FrameType | None, before: Any = before) -> None:
+            loop.call_soon_threadsafe(state_of_app(app).live.close)
+            before(signum, frame)
+
+        signal.signal(number, stop)
 
 
 def serve(settings: Settings) -> None:

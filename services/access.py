@@ -5,7 +5,7 @@ reach (`patients`, the base set of every list)? Is this record among them (`pati
 yours" and "not there" are the same answer. `OPERATIONS` ties every route to its row; one without does not start.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -84,6 +84,7 @@ class Action(StrEnum):
     HANDLE_ALERTS = "handle_alerts"
     READ_TODAY = "read_today"
     READ_WORKLIST = "read_worklist"
+    FOLLOW_EVENTS = "follow_events"
     WRITE_REPORTS = "write_reports"
     READ_JOBS = "read_jobs"
     RUN_JOBS = "run_jobs"
@@ -128,6 +129,7 @@ GRANTS: Mapping[Action, Mapping[Role, Relation]] = {
     Action.HANDLE_ALERTS: {THERAPIST: LINKED},
     Action.READ_TODAY: {PATIENT: SELF},
     Action.READ_WORKLIST: {THERAPIST: LINKED, ASSISTANT: LINKED},
+    Action.FOLLOW_EVENTS: {PATIENT: SELF, THERAPIST: LINKED, ASSISTANT: LINKED, ADMIN: CLINIC},
     Action.WRITE_REPORTS: {THERAPIST: LINKED},
     Action.READ_JOBS: {SERVICE: CLINIC, ADMIN: CLINIC},
     Action.RUN_JOBS: {SERVICE: CLINIC},
@@ -214,6 +216,7 @@ OPERATIONS: Mapping[str, Action] = {
     # one call for the app, one for the dashboard
     "get_today": Action.READ_TODAY,
     "list_worklist": Action.READ_WORKLIST,
+    "follow_events": Action.FOLLOW_EVENTS,
     # progress and reports
     "get_progress": Action.READ_RECORD,
     "get_progress_chart": Action.READ_RECORD,
@@ -289,3 +292,35 @@ async def subject(
         raise NotFound
     session.info[SUBJECT] = found.patient_id
     return found  # type: ignore[no-any-return]
+
+
+# ------------------------------------------------------------------ for many callers at once: the live updates
+
+
+async def treated(
+    session: AsyncSession, clinic_id: UUID, therapists: Collection[UUID], patient_ids: Collection[UUID], *, at: datetime
+) -> Mapping[UUID | None, Collection[UUID]]:
+    """Give which of these patients each of these therapists has an active care link to at `at`."""
+    links = select(CareLink.therapist_id, CareLink.patient_id).where(
+        CareLink.clinic_id == clinic_id,
+        CareLink.therapist_id.in_(therapists),
+        CareLink.patient_id.in_(patient_ids),
+        CareLink.during.op("@>")(literal(at)),
+    )
+    found: dict[UUID | None, set[UUID]] = {}
+    for therapist_id, patient_id in await session.execute(links):
+        found.setdefault(therapist_id, set()).add(patient_id)
+    return found
+
+
+def reaches(actor: Actor, action: Action, patient_id: UUID | None, linked: Collection[UUID]) -> bool:
+    """Tell whether `actor` may do `action` to a patient's record, or (None) to the clinic's own.
+
+    linked: the patients to whom the actor has an active care link at this moment.
+    """
+    relation = GRANTS[action].get(actor.role)
+    if relation is None or relation is Relation.CLINIC:
+        return relation is not None
+    if patient_id is None:
+        return False
+    return patient_id == actor.patient_id if relation is Relation.SELF else patient_id in linked

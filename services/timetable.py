@@ -26,5 +26,7 @@ TIMETABLE: tuple[Entry, ...] = (
     Entry("adherence.review", "20 2 * * *", "look for too few sessions over 14 days (ES10)"),
     Entry("licenses.expire", "10 0 * * *", "mark licenses that run out soon, or have run out"),
     Entry("consents.expire", "15 0 * * *", "mark consents that have run out"),
-    Entry("housekeeping", "40 3 * * *", "forget Idempotency-Keys after 30 days, runs after 90, old sign-ins"),
+    Entry(
+        "housekeeping", "40 3 * * *", "forget Idempotency-Keys after 30 days, runs after 90, old events and sign-ins"
+    ),
 )

@@ -34,6 +34,7 @@ APPEND_ONLY = {
     "alert_events",
     "audit_events",
     "check_in_answers",
+    "events",
     "exercise_sessions",
     "license_verifications",
     "outcomes",

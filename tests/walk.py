@@ -162,7 +162,7 @@ class Walk:
         }
 
     def path(self, operation: Operation) -> str:
-        return operation.path.format_map(self.known)
+        return operation.path.format_map(self.known) + QUERY.get(operation.name, "")
 
     def body(self, operation: Operation, which: int = 0) -> Any:
         """Give the document's example, with ids of things that are there and moments of today."""
@@ -186,6 +186,9 @@ class Walk:
             await bind_clinic(session, self.cast.clinic_id)
             return await version_of(session, name, wanted)
 
+
+QUERY = {"follow_events": "?wait=0"}
+"""What a request needs in its address so that its answer ends."""
 
 TABLES = {
     "alert_id": "alerts",
@@ -445,6 +448,7 @@ STEPS: tuple[Step, ...] = (
     Step("create_red_flag_screen", "patient", {"screen_id": "id"}, change=_sudden),
     Step("list_alerts", keep={"alert_id": "items.0.id"}),
     Step("list_worklist"),
+    Step("follow_events"),
     Step("acknowledge_alert"),
     Step("assign_alert", change=lambda walk, _body: {"therapist_id": str(walk.cast.therapist.id)}),
     Step("close_red_flag_screen"),

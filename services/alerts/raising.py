@@ -94,6 +94,9 @@ WITH found AS (
   FROM found f
   LEFT JOIN put p ON (p.clinic_id, p.patient_id, p.rule_id) = (f.clinic_id, f.patient_id, f.rule_id)
   LEFT JOIN muted m ON (m.clinic_id, m.patient_id, m.rule_id) = (f.clinic_id, f.patient_id, f.rule_id)
+), told AS (
+  INSERT INTO events (clinic_id, action, resource_id, patient_id, at)
+  SELECT clinic_id, CASE repeats WHEN 0 THEN 'alert.raise' ELSE 'alert.repeat' END, id, patient_id, $12 FROM put
 )
 SELECT clinic_id, id, patient_id, rule_id, level::text AS level, repeats, false AS muted FROM put
 UNION ALL SELECT clinic_id, id, patient_id, rule_id, NULL, NULL, true FROM muted
@@ -234,6 +237,9 @@ async def mark_overdue(session: AsyncSession, *, at: datetime) -> int:
           RETURNING clinic_id, patient_id, id, level::text AS level
         ), events AS (
           INSERT INTO alert_events (clinic_id, alert_id, kind, at) SELECT clinic_id, id, 'overdue', $1 FROM late
+        ), told AS (
+          INSERT INTO events (clinic_id, action, resource_id, patient_id, at)
+          SELECT clinic_id, 'alert.overdue', id, patient_id, $1 FROM late
         )
         SELECT * FROM late
         """,

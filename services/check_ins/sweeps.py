@@ -64,7 +64,14 @@ Nothing would be doubled without them; but two sweeps over the same rows could m
 
 _WAITING = "SELECT EXISTS (SELECT FROM check_in_plans WHERE status = 'active' AND next_due_at <= $1) AS waiting"
 
-_OPEN = "UPDATE check_ins SET status = 'open' WHERE status = 'due' AND opens_at <= $1 AND closes_at > $1"
+_OPEN = """
+WITH opened AS (
+  UPDATE check_ins SET status = 'open' WHERE status = 'due' AND opens_at <= $1 AND closes_at > $1
+  RETURNING clinic_id, id, patient_id
+)
+INSERT INTO events (clinic_id, action, resource_id, patient_id, at)
+SELECT clinic_id, 'check_in.open', id, patient_id, $1 FROM opened
+"""
 
 # Why nobody was expected to answer: the plan rests, the episode rests or is over, or the program rested on that day.
 _CLOSE = """
@@ -82,11 +89,17 @@ WITH ending AS (
   LEFT JOIN check_in_plans p ON p.clinic_id = c.clinic_id AND p.id = c.plan_id
   JOIN episodes e ON e.clinic_id = c.clinic_id AND e.id = c.episode_id
   WHERE c.status IN ('due', 'open') AND c.closes_at <= $1
+), closed AS (
+  UPDATE check_ins c SET status = CASE WHEN n.excuse IS NULL THEN 'missed' ELSE 'excused' END, excused_reason = n.excuse
+  FROM ending n
+  WHERE c.clinic_id = n.clinic_id AND c.id = n.id AND c.status IN ('due', 'open')
+  RETURNING c.clinic_id, c.id, c.patient_id, c.episode_id, c.plan_id, c.local_date, c.slot,
+            c.status = 'missed' AS missed
+), told AS (
+  INSERT INTO events (clinic_id, action, resource_id, patient_id, at)
+  SELECT clinic_id, CASE WHEN missed THEN 'check_in.miss' ELSE 'check_in.excuse' END, id, patient_id, $1 FROM closed
 )
-UPDATE check_ins c SET status = CASE WHEN n.excuse IS NULL THEN 'missed' ELSE 'excused' END, excused_reason = n.excuse
-FROM ending n
-WHERE c.clinic_id = n.clinic_id AND c.id = n.id AND c.status IN ('due', 'open')
-RETURNING c.clinic_id, c.id, c.patient_id, c.episode_id, c.plan_id, c.local_date, c.slot, c.status = 'missed' AS missed
+SELECT * FROM closed
 """
 
 # How many check-ins of the plan were missed in a row, up to and with each of these; excused ones do not count.

@@ -236,11 +236,16 @@ async def test_what_is_kept_for_a_time_is_forgotten_also_by_a_run_for_one_clinic
             await session.flush()
         stale = await make_actor(session, ward.clinic_id, Role.SERVICE)
         await sign_in(session, stale, at=now - timedelta(days=500))
-    assert (await jobs.run("housekeeping", reach, at=now, dry_run=True)).counts == {"keys": 1, "runs": 1, "sign_ins": 0}
+    assert (await jobs.run("housekeeping", reach, at=now, dry_run=True)).counts == {
+        "keys": 1,
+        "runs": 1,
+        "events": 0,
+        "sign_ins": 0,
+    }
     done = (await jobs.run("housekeeping", reach, at=now)).counts
     assert (done["keys"], done["runs"]) == (1, 1)
     assert done["sign_ins"] >= 1
-    assert (await jobs.run("housekeeping", reach, at=now)).counts == {"keys": 0, "runs": 0, "sign_ins": 0}
+    assert (await jobs.run("housekeeping", reach, at=now)).counts == {"keys": 0, "runs": 0, "events": 0, "sign_ins": 0}
     async with sessions() as session:
         for each, keys in ((ward, {"young"}), (neighbor, {"young", "old"})):
             await bind_clinic(session, each.clinic_id)
@@ -372,7 +377,7 @@ async def test_the_worker_does_it_for_all_clinics_with_its_own_roles(fresh_datab
     counts = {entry.job: (await jobs.run(entry.job, reach, at=at)).counts for entry in TIMETABLE}
     assert counts["notifications.deliver"]["sent"] >= 2
     assert counts["adherence.review"] == {"clinics": 2, "alerts": 2}
-    assert counts["housekeeping"] == {"keys": 2, "runs": 0, "sign_ins": 0}
+    assert counts["housekeeping"] == {"keys": 2, "runs": 0, "events": 0, "sign_ins": 0}
     async with api() as session, as_identity(session):
         assert await session.scalar(select(Throttle.key)) is None
     for engine in engines.values():

@@ -2,13 +2,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import Range
 
 from core.database import Sessions, bind_clinic, make_engine, make_sessions
 from models.alerts import AlertLevel
 from models.check_ins import CheckInStatus
 from models.episodes import Episode, EpisodeStatus
+from models.events import Event
 from models.programs import Program, ProgramPause, ProgramStatus
 from services import check_ins
 from services.check_ins import Closed, Dispatched
@@ -28,6 +29,28 @@ async def test_a_check_in_is_made_a_day_ahead_opens_closes_and_is_missed(stage: 
     assert await stage.close(berlin(3, 4)) == Closed(missed=1, excused=0, reminders=0, alerts=0)
     assert await stage.close(berlin(3, 4)) == Closed(0, 0, 0, 0)
     assert [one.status for one in await stage.rows()] == [CheckInStatus.MISSED]
+
+
+async def test_what_a_sweep_does_is_left_for_the_live_updates(stage: Scene) -> None:
+    plan = await stage.plan(at=berlin(2, 7), opens_minutes=60)
+    await stage.dispatch(berlin(2, 6))
+    await stage.dispatch(berlin(2, 7))
+    await stage.dispatch(berlin(2, 9))
+    await stage.close(berlin(3, 4))
+    await stage.dispatch(berlin(3, 7))
+    await stage.pause(plan, at=berlin(3, 8))
+    await stage.close(berlin(4, 4))
+    missed, excused = await stage.rows()
+    async with stage.sessions() as session:
+        await bind_clinic(session, stage.clinic_id)
+        left = list(await session.scalars(select(Event).order_by(Event.xid, Event.id)))
+    assert [(each.action, each.resource_id, each.at) for each in left] == [
+        ("check_in.open", missed.id, berlin(2, 7)),
+        ("check_in.miss", missed.id, berlin(3, 4)),
+        ("check_in.open", excused.id, berlin(3, 7)),
+        ("check_in.excuse", excused.id, berlin(4, 4)),
+    ]
+    assert {each.patient_id for each in left} == {missed.patient_id}
 
 
 async def test_a_plan_ends_on_its_last_day(stage: Scene) -> None:
