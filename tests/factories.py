@@ -5,7 +5,8 @@ clinic of what it makes; commit yourself when another connection is to see it.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,18 +15,18 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.crypto import new_id
+from core.crypto import new_id, seed, write_token
 from core.database import Sessions, as_identity, bind_clinic
 from core.settings import DEVELOPMENT_KEY
 from integrations.email import Letter
 from models.care_team import CareLink, CareRole
 from models.clinics import Clinic
-from models.identity import Account, Membership, Role
+from models.identity import Account, Membership, Role, SignIn
 from models.notifications import Notification
 from models.patients import Patient, PatientLocation
 from models.therapists import License, LicenseKind, LicenseStatus, Profession, Therapist
 from schemas.authentication import SignedIn
-from services import authentication, letters
+from services import audit, authentication, letters
 from services.access import Actor
 from services.notifications import Leased
 
@@ -51,12 +52,15 @@ async def make_clinic(session: AsyncSession, name: str = "Riverside Physiotherap
 
 async def make_account(session: AsyncSession, email: str, **changes: Any) -> Account:
     """Make an account whose password is PASSWORD (the address gets a unique tail, as accounts outlive a clinic)."""
-    local, _, domain = email.partition("@")
-    address = f"{local}.{uuid4().hex[:8]}@{domain}"
-    account = Account(email=address, **{"password_hash": PASSWORD_HASH} | changes)
+    account = _account(email, **changes)
     async with as_identity(session):
         session.add(account)
     return account
+
+
+def _account(email: str, **changes: Any) -> Account:
+    local, _, domain = email.partition("@")
+    return Account(email=f"{local}.{uuid4().hex[:8]}@{domain}", **{"password_hash": PASSWORD_HASH} | changes)
 
 
 async def make_membership(
@@ -183,14 +187,72 @@ async def make_actor(
         if subject is not None:
             subject.account_id = account.id
             await session.flush()
+    return _actor(membership)
+
+
+def _actor(membership: Membership) -> Actor:
     return Actor(
         account_id=membership.account_id,
-        clinic_id=clinic_id,
-        role=role,
+        clinic_id=membership.clinic_id,
+        role=membership.role,
         membership_id=membership.id,
         scopes=frozenset(membership.scopes),
-        **authentication.subject_of(role, membership.subject_id),
+        **authentication.subject_of(membership.role, membership.subject_id),
     )
+
+
+async def _make_members(
+    session: AsyncSession, clinic_id: UUID, people: Mapping[str, tuple[Role, Patient | Therapist | None]]
+) -> dict[str, Membership]:
+    """Do what `make_actor` does, for new people and all at once: most tests begin with it."""
+    accounts = {
+        name: _account((subject.email if subject is not None else None) or f"{role.value}@riverside.example")
+        for name, (role, subject) in people.items()
+    }
+    async with as_identity(session):
+        session.add_all(accounts.values())
+        await session.flush()
+        made = {
+            name: Membership(
+                account_id=accounts[name].id,
+                clinic_id=clinic_id,
+                role=role,
+                subject_id=subject.id if subject is not None else None,
+            )
+            for name, (role, subject) in people.items()
+        }
+        session.add_all(made.values())
+    for name, (_, subject) in people.items():
+        if subject is not None:
+            subject.account_id = accounts[name].id
+    await session.flush()
+    return made
+
+
+async def _sign_in_all(
+    session: AsyncSession, memberships: Mapping[str, Membership], at: datetime
+) -> dict[str, dict[str, str]]:
+    """Do what `sign_in` does, for all at once."""
+    rows = {}
+    for name, membership in memberships.items():
+        life = authentication.PATIENT_LIFE if membership.role is Role.PATIENT else authentication.STAFF_LIFE
+        rows[name] = SignIn(
+            id=new_id(at),
+            account_id=membership.account_id,
+            membership_id=membership.id,
+            seed=seed(),
+            generation=1,
+            refresh_expires_at=at + life,
+            device="",
+        )
+        authentication._renew(rows[name], membership, TOKENS, at)
+    async with as_identity(session):
+        session.add_all(rows.values())
+    for name, row in rows.items():
+        actor = replace(_actor(memberships[name]), sign_in_id=row.id)
+        await audit.record(session, actor, "sign_in.create", at=at, subject=("sign_in", row.id))
+    contents = {name: authentication._content("access", row, TOKENS, row.generation) for name, row in rows.items()}
+    return {name: bearer(write_token(authentication.ACCESS, content)) for name, content in contents.items()}
 
 
 async def read_code(sessions: Sessions, clinic_id: UUID, invitation_id: UUID) -> str:
@@ -247,11 +309,13 @@ async def make_world(sessions: Sessions, *, now: datetime | None = None, **clini
         carol = await make_therapist(session, made.id, "Carol Brandt")
         await link(session, alice, bob, since=at - timedelta(days=365))
         await locate(session, alice, at=at - timedelta(days=30))
-        actors = {
-            "alice": await make_actor(session, made.id, Role.PATIENT, alice),
-            "bob": await make_actor(session, made.id, Role.THERAPIST, bob),
-            "carol": await make_actor(session, made.id, Role.THERAPIST, carol),
-            "dana": await make_actor(session, made.id, Role.CLINIC_ADMIN),
+        people: dict[str, tuple[Role, Patient | Therapist | None]] = {
+            "alice": (Role.PATIENT, alice),
+            "bob": (Role.THERAPIST, bob),
+            "carol": (Role.THERAPIST, carol),
+            "dana": (Role.CLINIC_ADMIN, None),
         }
-        headers = {name: bearer(await sign_in(session, actor, at=at)) for name, actor in actors.items()}
+        memberships = await _make_members(session, made.id, people)
+        actors = {name: _actor(membership) for name, membership in memberships.items()}
+        headers = await _sign_in_all(session, memberships, at)
     return World(made, alice, bob, carol, actors, headers)

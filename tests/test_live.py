@@ -1,15 +1,14 @@
 """The processes of the house start, answer, and stop when asked."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests import nursery
 from tests.conftest import Database
-from tests.live import ROOT, environment, serving
+from tests.live import environment, serving
 
 
 def test_a_server_process_answers_and_stops_cleanly(fresh_database: Database, tmp_path: Path) -> None:
@@ -41,15 +40,7 @@ def test_the_server_refuses_to_start(how: str, fresh_database: Database, tmp_pat
     if role is not None:
         changes["api_database_url"] = getattr(fresh_database, role)
     env = environment(fresh_database, tmp_path, **{"port": 1, **changes})
-    refused = subprocess.run(
-        [sys.executable, "-m", "cli", "serve"],
-        cwd=ROOT,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    refused = nursery.run("serve", env=env)
     assert refused.returncode != 0
     assert refused.stderr.strip()
     assert "Traceback" not in refused.stderr

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,19 +17,27 @@ from cli.serving import unsafe
 from dev.cluster import SUPERUSER
 from dev.ground import Runner, find_binaries
 from dev.postgres import EmbeddedPostgres
+from tests import nursery
 
 ROOT = Path(__file__).parents[2]
 
 
-def physio(*words: str, home: Path | str = "/nowhere", **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run a command with nothing but these settings."""
+def surroundings(home: Path | str, settings: Mapping[str, str]) -> dict[str, str]:
+    """Give the environment of a command with nothing but these settings."""
     keep = {key: value for key, value in os.environ.items() if not key.startswith("PHYSIO_")}
     given = {f"PHYSIO_{name.upper()}": value for name, value in settings.items()}
-    return subprocess.run(
-        [sys.executable, "-m", "cli", *words],
-        cwd=ROOT, env={**keep, "PHYSIO_DATA_DIR": str(home), "NO_COLOR": "1", "COLUMNS": "200", **given},
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+    return {**keep, "PHYSIO_DATA_DIR": str(home), "NO_COLOR": "1", "COLUMNS": "200", **given}
+
+
+def physio(*words: str, home: Path | str = "/nowhere", **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with nothing but these settings."""
+    return nursery.run(*words, env=surroundings(home, settings))
+
+
+def cold(*words: str, home: Path | str = "/nowhere", **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process that has loaded nothing yet, as a shell does."""
+    command, env = [sys.executable, "-m", "cli", *words], surroundings(home, settings)
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=120)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +50,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]
 
 
 def test_help_names_every_command() -> None:
-    said = physio("--help").stdout
+    said = cold("--help").stdout
     for word in ("up", "serve", "worker", "demo", "db", "users", "library"):
         assert re.search(rf"\b{word}\b", said), word
 
@@ -50,24 +58,24 @@ def test_help_names_every_command() -> None:
 def test_an_operators_own_server_gets_roles_then_a_schema_then_a_clinic(bare: EmbeddedPostgres) -> None:
     bare.create_database("brought")
     admin = bare.cluster.url(SUPERUSER, "brought")
-    made = physio("db", "roles", database_url=admin, secret_key="k" * 40)
+    made = cold("db", "roles", database_url=admin, secret_key="k" * 40)
     assert made.returncode == 0, made.stderr
     known = dict(line.removeprefix("PHYSIO_").split("=", 1) for line in made.stdout.splitlines())
     assert known.keys() == {"DATABASE_URL", "API_DATABASE_URL", "WORKER_DATABASE_URL", "SWEEPER_DATABASE_URL"}
     given: dict[str, str] = {name.lower(): url for name, url in known.items()}
 
-    migrated = physio("db", "migrate", **given)
+    migrated = cold("db", "migrate", **given)
     assert (migrated.returncode, migrated.stdout) == (0, "")
     assert "the schema is at" in migrated.stderr
 
-    clinic = physio(
+    clinic = cold(
         "users", "create-clinic", "Sunrise", "--email", "dana@example.org", "--password", "correct-horse-9", **given
     )
     assert clinic.returncode == 0, clinic.stderr
-    token = physio("users", "create-service", clinic.stdout.strip(), "scheduler", "--scope", "*", **given)
+    token = cold("users", "create-service", clinic.stdout.strip(), "scheduler", "--scope", "*", **given)
     assert token.returncode == 0, token.stderr
     assert len(token.stdout.strip()) > 20
-    assert "0 exercises" in physio("library", "sync", **given).stderr
+    assert "0 exercises" in cold("library", "sync", **given).stderr
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,14 @@ from core import clock, logs
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    root, out = logging.getLogger(), io.StringIO()
+    root, out, before = logging.getLogger(), io.StringIO(), structlog.get_config()
     handlers, level = root.handlers[:], root.level
     monkeypatch.setattr("sys.stderr", out)
     logs.configure("INFO")
     yield out
     root.handlers[:] = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 def lines(written: io.StringIO) -> list[dict[str, Any]]:

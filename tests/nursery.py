@@ -1,0 +1,154 @@
+"""The command line in processes of its own that need not load Python's libraries anew: that costs over a second each.
+
+One parent has loaded them and forks a child for every command. The child has a session, an environment, standard streams
+and an exit status of its own, as one started from a shell has. That a cold start works too is shown by
+`tests/cli/test_up.py`, the operator's way in `tests/cli/test_commands.py` and the journeys.
+"""
+
+import atexit
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryFile
+
+ROOT = Path(__file__).parents[1]
+LIBRARIES = ("cli.__main__", "cli.serving", "cli.people", "cli.migrations", "jobs.worker")
+ORDER_BYTES = 200_000
+PLAIN = {"NO_COLOR": "1", "COLUMNS": "200"}
+"""What Rich wants to know when it is loaded."""
+
+
+class Child:
+    """A running command; used as a `subprocess.Popen` is."""
+
+    def __init__(self, words: Sequence[str], env: Mapping[str, str], out: int, err: int) -> None:
+        """out, err: the file descriptors that it writes to."""
+        self.words = tuple(words)
+        self.returncode: int | None = None
+        self._report, told = os.pipe()
+        order = json.dumps({"words": self.words, "env": dict(env)}).encode()
+        with Path(os.devnull).open("rb") as nothing:
+            socket.send_fds(_parent(), [order], [nothing.fileno(), out, err, told])
+        os.close(told)
+        self.pid = int(os.read(self._report, 32))
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Give the exit status, as Popen does. Raises subprocess.TimeoutExpired."""
+        if self.returncode is None:
+            if not select.select([self._report], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.words, timeout or 0)
+            self.returncode = os.waitstatus_to_exitcode(int(os.read(self._report, 32)))
+            os.close(self._report)
+        return self.returncode
+
+    def poll(self) -> int | None:
+        """Give the exit status if it has ended."""
+        try:
+            return self.wait(0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+
+def run(*words: str, env: Mapping[str, str], timeout: float = 120) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end, and give its exit status and what it wrote."""
+    with TemporaryFile("w+", encoding="utf-8") as out, TemporaryFile("w+", encoding="utf-8") as err:
+        child = Child(words, env, out.fileno(), err.fileno())
+        try:
+            status = child.wait(timeout)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            raise
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(words, status, out.read(), err.read())
+
+
+@cache
+def _parent() -> socket.socket:
+    """Give the way to the parent, started at the first use; it goes when we go."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PHYSIO_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.nursery", str(theirs.fileno())],
+        cwd=ROOT,
+        env=env | PLAIN,
+        pass_fds=[theirs.fileno()],
+        stdin=subprocess.DEVNULL,
+    )
+    theirs.close()
+
+    def leave() -> None:
+        ours.close()
+        process.wait()
+
+    atexit.register(leave)
+    return ours
+
+
+# ------------------------------------------------------------------ in the parent
+
+
+def _serve(orders: socket.socket) -> None:
+    signal.signal(signal.SIGCHLD, _bury)
+    for name in LIBRARIES:
+        import_module(name)
+    while True:
+        order, streams, _, _ = socket.recv_fds(orders, ORDER_BYTES, 4)
+        if not order:
+            return
+        if os.fork() == 0:
+            orders.close()
+            _be_midwife(json.loads(order), streams)
+            return
+        for stream in streams:
+            os.close(stream)
+
+
+def _bury(*_: object) -> None:
+    """Take leave of the midwives that are done."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _be_midwife(order: Mapping[str, Mapping[str, str]], streams: Sequence[int]) -> None:
+    """Have the child, wait for it, and tell how it ended; only the child returns from here."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    *standard, report = streams
+    pid = os.fork()
+    if pid:
+        os.write(report, str(pid).encode())
+        _, status = os.waitpid(pid, 0)
+        os.write(report, str(status).encode())
+        os._exit(0)
+    os.close(report)
+    os.setsid()
+    for target, stream in enumerate(standard):
+        os.dup2(stream, target)
+        os.close(stream)
+    os.environ.clear()
+    os.environ.update(order["env"])
+    sys.argv = ["physio", *order["words"]]
+    import_module("cli.__main__").main()
+
+
+if __name__ == "__main__":
+    _serve(socket.socket(fileno=int(sys.argv[1])))
