@@ -24,6 +24,7 @@ from core.database import Sessions, make_engine, make_sessions
 from core.settings import Settings
 from services import access, documents
 from services.authentication import tokens_of
+from services.notifications import texts
 
 
 class NotWired(Exception):  # noqa: N818 - it says what the state is
@@ -53,6 +54,7 @@ def create_app(
         state.head = revisions.head()
         library.load()  # a broken file stops the start, with its name and line
         consents.load()
+        texts.load()
         own = None
         if state.sessions is None:
             if settings.api_database_url is None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 from fastapi import Request
@@ -13,6 +14,9 @@ from schemas.base import INTEGER_LIMIT
 
 BODY_LIMIT = 256 * 1024
 """Largest body in bytes; uploads have their own."""
+
+FIELDS_LIMIT = 100
+"""Most fields of a form."""
 
 DEPTH_LIMIT = 32
 """How deep lists and objects may lie within each other."""
@@ -42,6 +46,17 @@ async def read(request: Request, limit: int = BODY_LIMIT) -> Any:
     value = parse(raw)
     request._json = value  # noqa: SLF001 - as above: spares the second, laxer reading
     return value
+
+
+async def read_form(request: Request, limit: int = BODY_LIMIT) -> list[tuple[str, str]]:
+    """Read the body as a form. Raises UnsupportedMediaType, ContentTooLarge, MalformedRequest."""
+    raw = await _bytes(request, limit)
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+        raise UnsupportedMediaType
+    try:
+        return parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_LIMIT)
+    except ValueError as error:
+        raise MalformedRequest from error
 
 
 async def _bytes(request: Request, limit: int) -> bytes:

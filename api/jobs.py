@@ -18,7 +18,7 @@ from api import idempotency
 from api.dependencies import Caller, Now, Session, in_line
 from api.routes import Router
 from api.state import state_of
-from integrations.email import make_sender
+from integrations.channels import Channels, open_channels
 from schemas.jobs import JobList, JobRunOut, RunIn
 from services import jobs
 from services.access import Actor
@@ -39,8 +39,8 @@ async def run_job(
     job: JobName, request: Request, session: Session, actor: Caller, now: Now, form: Annotated[RunIn, Body()] = HOW
 ) -> JobRunOut:
     """Run a job for the caller's clinic, now, and answer when it is done; safe to repeat."""
-    async with _apart(request, session, actor, now):
-        return await jobs.start(actor, job, _reach(request, actor), at=now, dry_run=form.dry_run)
+    async with _apart(request, session, actor, now), open_channels(state_of(request).settings) as channels:
+        return await jobs.start(actor, job, _reach(request, actor, channels), at=now, dry_run=form.dry_run)
 
 
 @router.get("")
@@ -68,18 +68,17 @@ async def _apart(request: Request, session: AsyncSession, actor: Actor, now: dat
     kept["claim"] = await idempotency.claim(session, actor, request, operation, kept["body"], at=now)
 
 
-def _reach(request: Request, actor: Actor) -> jobs.Reach:
+def _reach(request: Request, actor: Actor, channels: Channels) -> jobs.Reach:
     state = state_of(request)
     assert state.sessions is not None, "the caller was read from the database"
     settings = state.settings
     return jobs.Reach(
         sweeper=state.sessions,
         worker=state.sessions,
-        sender=make_sender(
-            None if settings.smtp_url is None else settings.smtp_url.get_secret_value(),
-            sender=settings.mail_from,
-            folder=settings.data_dir / "mail",
-        ),
+        sender=channels.email,
+        sms=channels.sms,
+        push=channels.push,
+        web_push=channels.web_push,
         public_url=settings.public_url,
         clinic_id=actor.clinic_id,
         key=state.tokens.key,

@@ -56,6 +56,7 @@ TAGS: Mapping[str, str] = {
     "check-ins": "Short questions on a timetable, and their answers.",
     "alerts": "What needs a clinician's eye.",
     "today": "All a patient's app needs, in one call.",
+    "notifications": "What the caller is told, on which devices, and how he wants to be told.",
     "worklist": "A therapist's caseload, ranked, with reasons.",
     "events": "What happens, as it happens: Server-Sent Events, ids only.",
     "progress": "Series and charts over time.",

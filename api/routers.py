@@ -18,6 +18,7 @@ from api import (
     invitations,
     jobs,
     licenses,
+    notifications,
     operations,
     outcomes,
     patients,
@@ -28,6 +29,7 @@ from api import (
     sessions,
     therapists,
     today,
+    webhooks,
     worklist,
 )
 
@@ -55,6 +57,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     check_ins.router,
     alerts.router,
     today.router,
+    notifications.router,
+    webhooks.router,
     worklist.router,
     events.router,
     progress.router,

@@ -22,7 +22,10 @@ from core.errors import Invalid, Problem, Refusal, Unauthenticated
 _PARTS = "physio_path_parts"
 _NOT_MEANT: tuple[Match, Scope] = (Match.NONE, {})
 
-PUBLIC = frozenset({"log_in", "refresh_sign_in", "accept_invitation", "livez", "readyz"})
+FORMS = frozenset({"receive_sms", "receive_sms_receipt"})
+"""Operations that a provider calls: with a form, and signed by the secret we share with it instead of a token."""
+
+PUBLIC = frozenset({"log_in", "refresh_sign_in", "accept_invitation", "livez", "readyz"}) | FORMS
 """Operations that nobody needs to be signed in for. Every other one has a row in `access.OPERATIONS`."""
 
 
@@ -65,7 +68,9 @@ class Route(APIRoute):
                 raise Unauthenticated
             _check_query(request, known)
             safe = request.method == "GET"
-            if not safe:
+            if self.unique_id in FORMS:
+                kept["body"] = await bodies.read_form(request)
+            elif not safe:
                 kept["body"] = await bodies.read(request)
                 if not wants_body and kept["body"]:
                     raise Invalid(Problem("", "body_unexpected", "This operation takes no body"))

@@ -14,9 +14,9 @@ from integrations.push import FcmSender, PushSender, read_service_account
 from integrations.sms import SmsSender, TwilioSender
 from integrations.web_push import VapidSender, WebPushSender, read_key
 
-RECEIPTS_PATH = "/v1/providers/twilio/receipts"
+RECEIPTS_PATH = "/v1/webhooks/sms/receipts"
 """Where Twilio tells us how a text message is doing, below our public address; `?key=` names the message."""
-MESSAGES_PATH = "/v1/providers/twilio/messages"
+MESSAGES_PATH = "/v1/webhooks/sms"
 """Where Twilio hands over what people write to our number; set at Twilio for the number."""
 
 

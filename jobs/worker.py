@@ -18,9 +18,10 @@ from psycopg.conninfo import make_conninfo
 from core import clock, logs
 from core.database import libpq_url, make_engine, make_sessions
 from core.settings import Settings
-from integrations.email import make_sender
+from integrations.channels import open_channels
 from services import jobs, time_zones
 from services.authentication import tokens_of
+from services.notifications import texts
 from services.timetable import TIMETABLE, Entry
 
 GRACE_SECONDS = 8.0
@@ -94,7 +95,6 @@ async def serve(settings: Settings) -> None:
     assert settings.worker_database_url is not None, "PHYSIO_WORKER_DATABASE_URL"
     assert settings.sweeper_database_url is not None, "PHYSIO_SWEEPER_DATABASE_URL"
     worker_url = settings.worker_database_url.get_secret_value()
-    smtp = settings.smtp_url
     cache = settings.statement_cache
     sweeper = make_engine(
         settings.sweeper_database_url.get_secret_value(),
@@ -103,14 +103,15 @@ async def serve(settings: Settings) -> None:
         application_name="physio-sweeper",
     )
     worker = make_engine(worker_url, pool_size=CONCURRENCY, statement_cache=cache, application_name="physio-worker")
+    texts.load()  # a broken file stops the start, with its name and line
+    channels = open_channels(settings)
     reach = jobs.Reach(
         sweeper=make_sessions(sweeper),
         worker=make_sessions(worker),
-        sender=make_sender(
-            None if smtp is None else smtp.get_secret_value(),
-            sender=settings.mail_from,
-            folder=settings.data_dir / "mail",
-        ),
+        sender=channels.email,
+        sms=channels.sms,
+        push=channels.push,
+        web_push=channels.web_push,
         public_url=settings.public_url,
         key=tokens_of(settings.secret_key.get_secret_value()).key,
     )
@@ -130,6 +131,7 @@ async def serve(settings: Settings) -> None:
                 delete_jobs=DeleteJobCondition.SUCCESSFUL,
             )
     finally:
+        await channels.close()
         await sweeper.dispose()
         await worker.dispose()
 

@@ -85,6 +85,7 @@ class Action(StrEnum):
     READ_TODAY = "read_today"
     READ_WORKLIST = "read_worklist"
     FOLLOW_EVENTS = "follow_events"
+    RECEIVE_NOTIFICATIONS = "receive_notifications"
     WRITE_REPORTS = "write_reports"
     READ_JOBS = "read_jobs"
     RUN_JOBS = "run_jobs"
@@ -130,6 +131,7 @@ GRANTS: Mapping[Action, Mapping[Role, Relation]] = {
     Action.READ_TODAY: {PATIENT: SELF},
     Action.READ_WORKLIST: {THERAPIST: LINKED, ASSISTANT: LINKED},
     Action.FOLLOW_EVENTS: {PATIENT: SELF, THERAPIST: LINKED, ASSISTANT: LINKED, ADMIN: CLINIC},
+    Action.RECEIVE_NOTIFICATIONS: {PATIENT: SELF, THERAPIST: SELF, ASSISTANT: SELF, ADMIN: SELF},
     Action.WRITE_REPORTS: {THERAPIST: LINKED},
     Action.READ_JOBS: {SERVICE: CLINIC, ADMIN: CLINIC},
     Action.RUN_JOBS: {SERVICE: CLINIC},
@@ -217,6 +219,12 @@ OPERATIONS: Mapping[str, Action] = {
     "get_today": Action.READ_TODAY,
     "list_worklist": Action.READ_WORKLIST,
     "follow_events": Action.FOLLOW_EVENTS,
+    # what the caller is told
+    "list_notifications": Action.RECEIVE_NOTIFICATIONS,
+    "read_notification": Action.RECEIVE_NOTIFICATIONS,
+    "get_notification_preferences": Action.RECEIVE_NOTIFICATIONS,
+    "update_notification_preferences": Action.RECEIVE_NOTIFICATIONS,
+    "put_device": Action.RECEIVE_NOTIFICATIONS,
     # progress and reports
     "get_progress": Action.READ_RECORD,
     "get_progress_chart": Action.READ_RECORD,

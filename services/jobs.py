@@ -4,7 +4,6 @@ A job is given session factories, not a session: it opens its own transactions, 
 happens inside one. The worker sweeps all clinics as the sweeper; a service account's run is bound to its clinic.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -21,8 +20,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.crypto import Key, new_id
 from core.database import CLINIC, Sessions, fetchrow
 from core.errors import Forbidden, NotFound
-from integrations.delivery import Accepted, Failed, Refused
 from integrations.email import EmailSender
+from integrations.push import PushSender
+from integrations.sms import SmsSender
+from integrations.web_push import WebPushSender
 from models.jobs import JobRun
 from schemas.jobs import JobOut, JobRunOut
 from services import (
@@ -32,8 +33,8 @@ from services import (
     authentication,
     check_ins,
     consents,
+    delivery,
     events,
-    letters,
     licenses,
     notifications,
     programs,
@@ -48,8 +49,6 @@ KEYS_KEPT = timedelta(days=30)
 RUNS_KEPT = timedelta(days=90)
 ANY_JOB = "*"
 """The scope of a service that may run every job."""
-SENDING_SECONDS = 60.0
-"""After so long a letter counts as failed: well before its lease runs out and somebody else takes it."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Reach:
     sweeper: sessions for set-based sweeps. worker: sessions for the work of one clinic. clinic_id: the one clinic that
     the run is for, None for all. public_url: where the app is, for letters. key: the tokens' key, for codes in letters.
     turn: what to wait for before each transaction. patience: after so many seconds no further letter is begun.
-    stopwatch: seconds that pass, from any beginning.
+    stopwatch: seconds that pass, from any beginning. sms, push, web_push: None for a provider that is not set.
     """
 
     sweeper: Sessions
@@ -71,6 +70,9 @@ class Reach:
     turn: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
     patience: float = float("inf")
     stopwatch: Callable[[], float] = time.monotonic
+    sms: SmsSender | None = None
+    push: PushSender | None = None
+    web_push: WebPushSender | None = None
 
     @asynccontextmanager
     async def sweep(self, *, dry_run: bool = False) -> AsyncIterator[AsyncSession]:
@@ -106,53 +108,7 @@ async def _escalate(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
 
 
 async def _deliver(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
-    """Lease, send, record: three steps, and no transaction is open while a letter is on its way.
-
-    One letter at a time, leased at the moment it is taken: however slow the mail server is, nobody else takes a letter
-    that is on its way.
-    """
-    async with reach.sweep() as session:
-        if dry_run:
-            return {"owed": await notifications.owed(session, at=at, clinic_id=reach.clinic_id)}
-        clinics = await notifications.clinics_owing(session, at=at, clinic_id=reach.clinic_id)
-    counts = {"sent": 0, "failed": 0, "refused": 0}
-    began = reach.stopwatch()
-    for clinic_id in clinics:
-        one: notifications.Leased | None = None
-        outcome: tuple[str | None, bool] = (None, False)
-        while True:
-            passed = reach.stopwatch() - began
-            moment = at + timedelta(seconds=passed)
-            async with reach.work(clinic_id) as session:
-                if one is not None:
-                    await notifications.record(session, one, error=outcome[0], final=outcome[1], at=moment)
-                one = None if passed > reach.patience else await notifications.lease(session, clinic_id, at=moment)
-            if one is None:
-                break
-            outcome = await _send(reach, one)
-            counts["sent" if outcome[0] is None else "refused" if outcome[1] else "failed"] += 1
-    return counts
-
-
-async def _send(reach: Reach, leased: notifications.Leased) -> tuple[str | None, bool]:
-    """Send a letter; give the code of what went wrong, and whether trying again is pointless."""
-    if leased.address is None:
-        return "no_address", True
-    letter = letters.write(leased, leased.address, url=reach.public_url, key=reach.key)
-    if isinstance(letter, Refused):
-        return letter.code, True
-    try:
-        async with asyncio.timeout(SENDING_SECONDS):
-            outcome = await reach.sender.deliver(letter)
-    except TimeoutError:
-        return "timeout", False
-    match outcome:
-        case Accepted():
-            return None, False
-        case Refused(code=code):
-            return code, True
-        case Failed(code=code):
-            return code, False
+    return await delivery.deliver(reach, at, dry_run=dry_run)
 
 
 async def _expire_licenses(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:

@@ -1,80 +1,99 @@
-"""What our e-mails say: that there is something to see, and where. Never what it is, and never about whom.
+"""What our messages say on each channel: that there is something to see, and where. Never what it is, and never whom.
 
-A subject line shows on locked screens and a mailbox may be shared, so no letter names a patient, a complaint, an answer
-or a level. One of them opens a door: the invitation holds its code, which is made here and nowhere stored.
+A subject line and a push message show on locked screens and a mailbox may be shared, so none names a patient, a
+complaint, an answer or a level. One of them opens a door: the invitation holds its code, which is made here and nowhere
+stored.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from string import Template
 from uuid import UUID
 
+import orjson
+
 from core.crypto import Key
-from integrations.delivery import Reason, Refused
 from integrations.email import Letter
+from integrations.push import PushMessage
+from integrations.sms import TextMessage
+from integrations.web_push import Subscription, WebPushMessage
+from models.notifications import Platform
 from services import invitations
-from services.notifications import Leased
+from services.notifications import Leased, Target, policy, texts
 
-_FOOTER = """
+LONGEST_NAME = texts.ROOM[texts.CLINIC]
 
-$clinic
-$url
-
-This message was sent automatically. In an emergency call your local emergency number; nobody reads replies.
-"""
-
-TEMPLATES: Mapping[str, tuple[str, str]] = {
-    "invitation": (
-        "You are invited by $clinic",
-        """Hello,
-
-$clinic invites you to its online service. Open the app or the address below and enter this code:
-
-$code
-
-It is for you alone and can be used once, within seven days. Nobody at the clinic can see it, and nobody will ask you
-for it.""",
-    ),
-    "check_in_reminder": (
-        "A short reminder from $clinic",
-        """Hello,
-
-there is something waiting for you in the app. It takes about a minute.""",
-    ),
-    "alert_raised": (
-        "$clinic: something needs your attention",
-        """Hello,
-
-there is a new entry on your worklist. Please sign in to see it.""",
-    ),
-    "alert_overdue": (
-        "$clinic: something still waits for you",
-        """Hello,
-
-an entry on your worklist is past its time and nobody has looked at it yet. Please sign in now.""",
-    ),
-}
-"""Subject and text of each kind of message; `$clinic` and `$url` are all that is filled in, and one `$code`."""
+KEPT_SECONDS = 43_200
+"""How long a push service keeps a message for a phone that is off; what is urgent is kept as long."""
 
 
-def write(leased: Leased, address: str, *, url: str, key: Key) -> Letter | Refused:
-    """Write a letter, or tell why it cannot be. url: where the app is. key: the tokens' key, for codes.
+class Unwritable(Exception):  # noqa: N818 - it cannot be written
+    """The message has no such form, or its code cannot be made any more."""
 
-    Raises KeyError for a template that does not exist.
+    def __init__(self, code: str) -> None:
+        """code: a word for the record."""
+        super().__init__(code)
+        self.code = code
+
+
+def write(leased: Leased, address: str, *, url: str, key: Key) -> Letter:
+    """Write a letter. url: where the app is. key: the tokens' key, for codes.
+
+    Raises Unwritable for a template that does not exist, and for an invitation whose code nobody can make.
     """
-    subject, text = TEMPLATES[leased.template]
-    filled = {"clinic": " ".join(leased.clinic_name.split()), "url": url}
+    language, words = _wording(leased)
+    filled = {texts.CLINIC: _clinic(leased), texts.LINK: url}
     if leased.template == "invitation":
-        if "seed" not in leased.parameters:  # owed by a version that gave the code to whoever invited
-            return Refused(Reason.UNFIT, "no_code")
-        filled["code"] = _code(leased, key)
+        filled[texts.CODE] = _code(leased, key)
     return Letter(
         to=address,
-        subject=Template(subject).substitute(filled),
-        text=Template(text + _FOOTER).substitute(filled),
+        subject=Template(words.email.subject).substitute(filled),
+        text=Template(f"{words.email.text}\n{language.footer}").substitute(filled),
         key=str(leased.id),
     )
 
 
+def text_message(leased: Leased, address: str, *, url: str) -> TextMessage:
+    """Write a text message; its key names clinic and message, for the receipt. Raises Unwritable."""
+    _, words = _wording(leased)
+    if words.sms is None:
+        raise Unwritable("no_form")
+    name = texts.plain(_clinic(leased))[:LONGEST_NAME].strip()
+    text = Template(words.sms).substitute({texts.CLINIC: name, texts.LINK: url})
+    return TextMessage(to=address, text=text, key=f"{leased.clinic_id}.{leased.id}")
+
+
+def push_messages(leased: Leased) -> Iterator[tuple[Target, PushMessage | WebPushMessage]]:
+    """Write a push message for each device; to the app it gives the message's id and nothing else. Raises Unwritable."""
+    language, words = _wording(leased)
+    if words.push is None:
+        raise Unwritable("no_form")
+    title, text, key = words.push.title, words.push.text, str(leased.id)
+    urgent = policy.RULES[leased.category].urgent
+    for target in leased.targets:
+        if target.platform is not Platform.WEB:
+            token = target.token or ""
+            data = {"notification_id": key}
+            yield target, PushMessage(token, title, text, key, data, collapse=key, ttl=KEPT_SECONDS, urgent=urgent)
+        else:
+            shown = {"title": title, "body": text, "lang": language.language, "notification_id": key}
+            to = Subscription(target.endpoint or "", target.p256dh or "", target.auth or "")
+            content = orjson.dumps(shown)
+            yield target, WebPushMessage(to, content, key, key, KEPT_SECONDS, "high" if urgent else "normal")
+
+
+def _wording(leased: Leased) -> tuple[texts.LanguageFile, texts.Wording]:
+    try:
+        return texts.wording(leased.template, leased.language)
+    except KeyError:
+        raise Unwritable("no_template") from None
+
+
+def _clinic(leased: Leased) -> str:
+    return " ".join(leased.clinic_name.split())
+
+
 def _code(leased: Leased, key: Key) -> str:
     known = leased.parameters
+    if "seed" not in known:  # owed by a version that gave the code to whoever invited
+        raise Unwritable("no_code")
     return invitations.code_of(key, leased.clinic_id, UUID(known["invitation_id"]), bytes.fromhex(known["seed"]))

@@ -21,7 +21,7 @@ TIMETABLE: tuple[Entry, ...] = (
     Entry("check-ins.dispatch", "* * * * *", "make the check-ins of the next 24 hours, open those whose time has come"),
     Entry("check-ins.close", "* * * * *", "close what nobody answered, escalate misses in a row (ES07-ES09)"),
     Entry("alerts.escalate", "* * * * *", "mark alerts that nobody acknowledged in time, and remind"),
-    Entry("notifications.deliver", "* * * * *", "send the e-mail that is owed"),
+    Entry("notifications.deliver", "* * * * *", "send the messages that are owed"),
     Entry("programs.review", "*/5 * * * *", "pause programs of patients whom nobody may treat any more"),
     Entry("adherence.review", "20 2 * * *", "look for too few sessions over 14 days (ES10)"),
     Entry("licenses.expire", "10 0 * * *", "mark licenses that run out soon, or have run out"),

@@ -37,6 +37,7 @@ APPEND_ONLY = {
     "events",
     "exercise_sessions",
     "license_verifications",
+    "notification_receipts",
     "outcomes",
     "patient_locations",
     "program_items",

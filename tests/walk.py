@@ -19,6 +19,7 @@ from core.database import Sessions, as_identity, bind_clinic
 from models.care_team import CareRole
 from models.check_ins import CheckIn, CheckInStatus
 from models.identity import Account, Role
+from models.notifications import Notification, NotificationReceipt
 from models.patients import Patient
 from models.therapists import Profession, Therapist
 from services import library
@@ -196,10 +197,12 @@ TABLES = {
     "check_in_id": "check_ins",
     "clinic_id": "clinics",
     "consent_id": "consents",
+    "device_id": "devices",
     "episode_id": "episodes",
     "exercise_id": "exercises",
     "goal_id": "goals",
     "license_id": "licenses",
+    "notification_id": "notifications",
     "link_id": "care_links",
     "patient_id": "patients",
     "plan_id": "check_in_plans",
@@ -295,6 +298,30 @@ async def _due_check_in(walk: Walk) -> None:
         session.add(due)
         await session.flush()
         walk.known["check_in_id"] = str(due.id)
+
+
+async def _owed(walk: Walk) -> None:
+    """Let the patient be told something, which went wrong once."""
+    now = datetime.now(UTC)
+    async with walk.sessions.begin() as session:
+        await bind_clinic(session, walk.cast.clinic_id)
+        made = Notification(
+            clinic_id=walk.cast.clinic_id,
+            account_id=walk.cast.patient.account_id,
+            patient_id=walk.cast.patient.id,
+            channel="email",
+            category="check_in",
+            template="check_in_reminder",
+            dedupe_key=f"walk:{walk.cast.patient.id}",
+            due_at=now,
+        )
+        session.add(made)
+        await session.flush()
+        session.add(
+            NotificationReceipt(
+                clinic_id=walk.cast.clinic_id, notification_id=made.id, channel="email", status="failed", at=now
+            )
+        )
 
 
 async def _read_the_mail(walk: Walk) -> None:
@@ -443,6 +470,11 @@ STEPS: tuple[Step, ...] = (
     Step("put_check_in", "patient", before=_own_id("check_in_id")),
     Step("get_check_in"),
     Step("get_today", "patient"),
+    Step("put_device", "patient", before=_own_id("device_id")),
+    Step("get_notification_preferences", "patient"),
+    Step("update_notification_preferences", "patient"),
+    Step("list_notifications", "patient", {"notification_id": "items.0.id"}, before=_owed),
+    Step("read_notification", "patient"),
     Step("complete_program"),
     # something is wrong, and somebody looks
     Step("create_red_flag_screen", "patient", {"screen_id": "id"}, change=_sudden),

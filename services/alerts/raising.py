@@ -20,7 +20,7 @@ from clinical.library import load
 from core.database import fetch
 from models.alerts import Alert, AlertLevel, AlertStatus
 from models.clinics import Clinic
-from models.notifications import NotificationChannel
+from models.notifications import NotificationCategory, NotificationChannel
 from services import notifications
 
 ORDER: Sequence[AlertLevel] = tuple(AlertLevel)
@@ -30,7 +30,10 @@ NEVER_MUTED = ("ES13",)
 """Rules of which every finding is a new fact, however lately the last one was resolved."""
 
 TOLD_FROM = AlertLevel.HIGH
-"""From this level on the lead therapist is told by e-mail; below it the worklist is enough."""
+"""From this level on the lead therapist is told; below it the worklist is enough."""
+
+URGENT = frozenset({AlertLevel.URGENT_SAME_DAY, AlertLevel.EMERGENCY_NOW})
+"""Levels of which the therapist is told at any hour, by what rings."""
 
 
 @dataclass(frozen=True)
@@ -212,7 +215,7 @@ async def tell(
             {
                 "clinic_id": row["clinic_id"],
                 "template": template,
-                "channel": NotificationChannel.EMAIL,
+                **_loudness(AlertLevel(row["level"])),
                 "dedupe_key": f"{template}:{row['alert_id']}:{row['level']}",
                 "due_at": at,
                 "account_id": row["account_id"],
@@ -224,6 +227,13 @@ async def tell(
             if row["account_id"] is not None or row["address"] is not None
         ],
     )
+
+
+def _loudness(level: AlertLevel) -> Mapping[str, Any]:
+    """Begin with what rings where it is urgent, and by e-mail otherwise; the policy of the category goes on from there."""
+    if level in URGENT:
+        return {"category": NotificationCategory.RED_FLAG, "channel": NotificationChannel.PUSH}
+    return {"category": NotificationCategory.ALERT, "channel": NotificationChannel.EMAIL}
 
 
 async def mark_overdue(session: AsyncSession, *, at: datetime) -> int:

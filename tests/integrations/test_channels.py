@@ -51,7 +51,7 @@ async def test_every_channel_reaches_its_twin(written: io.StringIO) -> None:
             ]
             assert all(isinstance(each, Accepted) for each in outcomes)
             said = repr(channels) + repr(made) + written.getvalue()
-    assert twins.twilio.taken[0]["StatusCallback"] == "http://127.0.0.1:8000/v1/providers/twilio/receipts?key=k"
+    assert twins.twilio.taken[0]["StatusCallback"] == "http://127.0.0.1:8000/v1/webhooks/sms/receipts?key=k"
     assert twins.browsers.taken[0]["contact"] == "mailto:clinic@physio.example"
     for canary in ("canary", key, "PRIVATE KEY"):
         assert canary not in said

@@ -23,7 +23,7 @@ from integrations.twins.twilio import TwilioTwin
 SID, TOKEN = "AC" + "1" * 32, "canary-of-the-auth-token"
 TO, TEXT = "+14155550123", "Canary words of a message"
 MESSAGE = TextMessage(TO, TEXT, "0198-key")
-RECEIPTS = "https://physio.example/v1/providers/twilio/receipts"
+RECEIPTS = "https://physio.example/v1/webhooks/sms/receipts"
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ def test_a_word_that_stands_alone_is_heeded(text: str, keyword: Keyword | None) 
 
 
 async def test_what_somebody_writes_back_is_read(twin: TwilioTwin) -> None:
-    url = "https://physio.example/v1/providers/twilio/messages"
+    url = "https://physio.example/v1/webhooks/sms"
     form, headers = twin.incoming(url, TO, "Stop")
     assert is_from_twilio(url, form.items(), headers["x-twilio-signature"], auth_token=TOKEN)
     inbound = read_inbound(form)

@@ -1,0 +1,79 @@
+"""Numbers and mailboxes to which nothing is sent: who said STOP, and where nobody is reached."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.database import as_identity
+from models.notifications import ClosedAddress, ClosedReason, NotificationChannel
+
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+
+
+def number(phone: str | None) -> str | None:
+    """Give a phone number as providers want it (E.164); None for one that does not say its country."""
+    bare = re.sub(r"[ ()./-]", "", phone or "")
+    return bare if _E164.fullmatch(bare) else None
+
+
+async def close(
+    session: AsyncSession,
+    channel: NotificationChannel,
+    address: str,
+    reason: ClosedReason,
+    *,
+    code: str | None,
+    at: datetime,
+) -> None:
+    """Send nothing there any more. Who opted out stays so, whatever else is found."""
+    kept = insert(ClosedAddress).values(
+        channel=channel, address=address, reason=reason, code=code, closed_at=at, opened_at=None
+    )
+    fresh = {"reason": kept.excluded.reason, "code": kept.excluded.code, "closed_at": at, "opened_at": None}
+    is_open = ClosedAddress.opened_at.is_not(None)
+    stronger = kept.excluded.reason == ClosedReason.OPTED_OUT
+    async with as_identity(session):
+        await session.execute(
+            kept.on_conflict_do_update(index_elements=["channel", "address"], set_=fresh, where=is_open | stronger)
+        )
+
+
+async def reopen(
+    session: AsyncSession, channel: NotificationChannel, address: str, reason: ClosedReason, *, at: datetime
+) -> None:
+    """Let an address count again that was closed for this reason."""
+    async with as_identity(session):
+        await session.execute(
+            update(ClosedAddress)
+            .where(
+                ClosedAddress.channel == channel,
+                ClosedAddress.address == address,
+                ClosedAddress.reason == reason,
+                ClosedAddress.opened_at.is_(None),
+            )
+            .values(opened_at=func.greatest(ClosedAddress.closed_at, at))
+        )
+
+
+async def closed(
+    session: AsyncSession, pairs: Sequence[tuple[NotificationChannel, str]]
+) -> set[tuple[NotificationChannel, str]]:
+    """Give those of the addresses that are closed. The session has stepped into the identity's role."""
+    if not pairs:
+        return set()
+    query = select(ClosedAddress.channel, ClosedAddress.address).where(
+        tuple_(ClosedAddress.channel, ClosedAddress.address).in_(pairs), ClosedAddress.opened_at.is_(None)
+    )
+    return {(row.channel, row.address) for row in await session.execute(query)}
+
+
+async def heed(session: AsyncSession, phone: str, *, stop: bool, at: datetime) -> None:
+    """Do as somebody told us by text message: STOP closes the number for text messages in every clinic, START opens it."""
+    if stop:
+        await close(session, NotificationChannel.SMS, phone, ClosedReason.OPTED_OUT, code="stop", at=at)
+    else:
+        await reopen(session, NotificationChannel.SMS, phone, ClosedReason.OPTED_OUT, at=at)

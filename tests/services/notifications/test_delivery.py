@@ -1,0 +1,570 @@
+"""Delivery on every channel, to the providers' twins on real sockets."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+import pytest
+from sqlalchemy import select, update
+
+from core.database import Sessions, as_identity
+from core.settings import Settings
+from integrations.channels import open_channels
+from integrations.delivery import Accepted, Failed, Reason, Refused
+from integrations.sms import TwilioSender
+from integrations.twins import Twins, open_twins
+from integrations.twins.server import Fault, Reply
+from integrations.web_push import Subscription
+from models.check_ins import CheckIn, CheckInStatus
+from models.consents import Consent, ConsentMethod, ConsentPurpose, ConsentStatus
+from models.identity import Account, AccountStatus, SignIn
+from models.notifications import (
+    ClosedAddress,
+    Device,
+    Notification,
+    NotificationCategory,
+    NotificationChannel,
+    NotificationPreference,
+    NotificationReceipt,
+    NotificationStatus,
+    Platform,
+)
+from models.patients import Patient
+from models.therapists import Therapist
+from services import jobs, notifications
+from tests.factories import NOW, TOKENS
+from tests.services.caring import Care, care
+
+MINUTE = timedelta(minutes=1)
+URL = "https://app.example"
+
+
+@dataclass
+class Ward:
+    """A clinic whose messages go to the twins. `phone` is alice's, nobody else has it."""
+
+    care: Care
+    twins: Twins
+    reach: jobs.Reach
+    mail: Path
+    key: str
+    phone: str
+
+    async def deliver(self, at: datetime = NOW) -> dict[str, int]:
+        counts = (await jobs.run("notifications.deliver", self.reach, at=at)).counts
+        return {name: count for name, count in counts.items() if count}
+
+    async def owe(self, template: str = "check_in_open", channel: str = "push", **changes: Any) -> None:
+        values: dict[str, Any] = {
+            "dedupe_key": uuid4().hex,
+            "due_at": NOW,
+            "account_id": self.care.alice.account_id,
+            "patient_id": self.care.world.alice.id,
+        }
+        async with self.care.sessions.begin() as session:
+            await self.care.open(session)
+            assert await notifications.owe(
+                session,
+                clinic_id=self.care.clinic_id,
+                template=template,
+                channel=channel,
+                **values | changes,
+            )
+
+    async def add(self, row: Any) -> None:
+        async with self.care.sessions.begin() as session:
+            await self.care.open(session)
+            session.add(row)
+
+    async def device(self, token: str | None = None, account_id: UUID | None = None, **changes: Any) -> UUID:
+        device = Device(
+            clinic_id=self.care.clinic_id,
+            id=uuid4(),
+            account_id=account_id or self.care.alice.account_id,
+            **{"platform": Platform.ANDROID, "token": token, "zone": "Europe/Berlin", "last_seen_at": NOW} | changes,
+        )
+        await self.add(device)
+        return device.id
+
+    async def browser(self) -> tuple[UUID, Subscription]:
+        subscription = self.twins.browsers.subscribe(self.key)
+        keys: dict[str, Any] = {
+            "endpoint": subscription.endpoint,
+            "p256dh": subscription.p256dh,
+            "auth": subscription.auth,
+        }
+        return await self.device(None, platform=Platform.WEB, **keys), subscription
+
+    async def prefer(self, account_id: UUID | None = None, **values: Any) -> None:
+        account = account_id or self.care.alice.account_id
+        await self.add(NotificationPreference(clinic_id=self.care.clinic_id, account_id=account, **values))
+
+    async def agree(self, status: ConsentStatus = ConsentStatus.GIVEN) -> None:
+        """Let alice agree to reminders, which text messages need."""
+        await self.add(
+            Consent(
+                clinic_id=self.care.clinic_id,
+                patient_id=self.care.world.alice.id,
+                purpose=ConsentPurpose.REMINDERS,
+                status=status,
+                text_version="1",
+                method=ConsentMethod.ELECTRONIC,
+                given_at=NOW - timedelta(days=3),
+                withdrawn_at=NOW - timedelta(days=1) if status is ConsentStatus.WITHDRAWN else None,
+            )
+        )
+
+    async def rows(self, model: Any = Notification) -> list[Any]:
+        async with self.care.sessions() as session:
+            await self.care.open(session)
+            query = select(model).where(model.clinic_id == self.care.clinic_id)
+            return list(await session.scalars(query.order_by(model.id)))
+
+    async def row(self) -> Notification:
+        (found,) = await self.rows()
+        assert isinstance(found, Notification)
+        return found
+
+    async def receipts(self) -> list[tuple[str, str, str | None]]:
+        rows = sorted(await self.rows(NotificationReceipt), key=lambda one: (one.at, one.id))
+        return [(one.channel.value, one.status.value, one.code) for one in rows]
+
+    async def closed(self, address: str) -> ClosedAddress | None:
+        async with self.care.sessions() as session, as_identity(session):
+            query = select(ClosedAddress).where(ClosedAddress.address == address, ClosedAddress.opened_at.is_(None))
+            found = await session.scalar(query)
+            assert found is None or isinstance(found, ClosedAddress)
+            return found
+
+    def letters(self) -> list[str]:
+        return [file.read_text(encoding="utf-8") for file in sorted(self.mail.glob("*.eml"))]
+
+    async def receive(self, row: Notification, reference: str, outcome: Any, at: datetime) -> bool:
+        async with self.care.sessions.begin() as session:
+            await self.care.open(session)
+            return await notifications.take_receipt(
+                session,
+                self.care.clinic_id,
+                row.id,
+                address=self.phone,
+                reference=reference,
+                outcome=outcome,
+                at=at,
+            )
+
+
+@pytest.fixture
+async def ward(sessions: Sessions, tmp_path: Path) -> AsyncIterator[Ward]:
+    alices = await care(sessions)
+    phone = f"+49151{uuid4().int % 10**8:08d}"
+    async with sessions.begin() as session:
+        await alices.open(session)
+        alice = await session.get_one(Patient, (alices.clinic_id, alices.world.alice.id))
+        alice.phone, alice.language = f"{phone[:3]} ({phone[3:6]}) {phone[6:]}", "de"
+    async with open_twins() as twins:
+        settings = Settings(environment="test", data_dir=tmp_path, _env_file=None, **twins.settings)  # type: ignore[arg-type]
+        async with open_channels(settings) as channels:
+            reach = jobs.Reach(
+                sessions,
+                sessions,
+                channels.email,
+                URL,
+                alices.clinic_id,
+                key=TOKENS.key,
+                sms=channels.sms,
+                push=channels.push,
+                web_push=channels.web_push,
+                stopwatch=lambda: 0.0,
+            )
+            assert channels.web_push_key is not None
+            yield Ward(alices, twins, reach, tmp_path / "mail", channels.web_push_key, phone)
+
+
+# ------------------------------------------------------------------ the ways
+
+
+async def test_a_push_message_rings_on_every_phone_and_browser_in_the_patients_language(ward: Ward) -> None:
+    await ward.device("phone-of-alice")
+    _, subscription = await ward.browser()
+    await ward.owe()
+    assert await ward.deliver() == {"sent": 1}
+    row = await ward.row()
+    (phone,) = ward.twins.fcm.taken
+    assert phone["notification"] == {"title": "Ein neuer Check-in wartet", "body": "Er dauert etwa eine Minute."}
+    assert phone["data"] == {"notification_id": str(row.id), "key": str(row.id)}
+    assert phone["android"]["collapse_key"] == str(row.id)
+    (browser,) = ward.twins.browsers.taken
+    assert browser["path"] in subscription.endpoint
+    assert orjson.loads(browser["content"])["title"] == "Ein neuer Check-in wartet"
+    assert (row.status, row.channel, row.attempts) == (NotificationStatus.SENT, NotificationChannel.PUSH, 1)
+    assert await ward.receipts() == [("push", "accepted", None)] * 2
+    assert (ward.letters(), ward.twins.twilio.taken) == ([], [])
+    assert await ward.deliver() == {}
+
+
+async def test_a_text_message_goes_to_the_number_of_a_patient_who_agreed_and_to_nobody_else(ward: Ward) -> None:
+    await ward.owe(channel="sms", template="check_in_reminder")
+    assert await ward.deliver() == {"sent": 1}
+    assert len(ward.letters()) == 1, "without the consent it is a letter"
+    await ward.agree()
+    await ward.owe(channel="sms")
+    assert await ward.deliver() == {"sent": 1}
+    (text,) = ward.twins.twilio.taken
+    assert text["To"] == ward.phone
+    assert text["Body"] == f"Riverside Physiotherapy: Ein neuer Check-in wartet. {URL} Mit STOP abmelden."
+    row = max(await ward.rows(), key=lambda one: one.id)
+    assert text["StatusCallback"].endswith(f"/v1/webhooks/sms/receipts?key={ward.care.clinic_id}.{row.id}")
+    assert row.reference == text["sid"]
+
+
+async def test_a_channel_without_settings_is_off_and_the_next_one_taken(ward: Ward) -> None:
+    await ward.device("phone-of-alice")
+    await ward.agree()
+    await ward.owe()
+    ward.reach = replace(ward.reach, push=None, sms=None)
+    assert await ward.deliver() == {"sent": 1}
+    assert (await ward.row()).channel is NotificationChannel.EMAIL
+    assert ward.twins.fcm.taken == []
+
+
+async def test_what_is_for_the_app_only_is_delivered_by_being_there(ward: Ward) -> None:
+    await ward.owe(channel="in_app")
+    assert await ward.deliver() == {"in_app": 1}
+    assert (await ward.row()).status is NotificationStatus.DELIVERED
+    assert ward.letters() == []
+
+
+# ------------------------------------------------------------------ what goes wrong
+
+
+async def test_a_token_that_is_gone_is_retired_and_the_message_goes_by_the_next_channel(ward: Ward) -> None:
+    gone = await ward.device("gone-with-the-app")
+    await ward.owe()
+    assert await ward.deliver() == {"failed": 1, "sent": 1}
+    row = await ward.row()
+    assert (row.status, row.channel, row.tried) == (NotificationStatus.SENT, NotificationChannel.EMAIL, ["push"])
+    (device,) = await ward.rows(Device)
+    assert (device.id, device.retired_reason) == (gone, "dead")
+    assert await ward.receipts() == [("push", "refused", "UNREGISTERED"), ("email", "accepted", None)]
+    await ward.owe()
+    assert await ward.deliver() == {"sent": 1}
+    assert ward.twins.fcm.asked == ward.twins.fcm.granted + 1, "nobody asks for it again"
+
+
+async def test_one_device_that_takes_it_is_enough_and_a_dead_one_is_retired(ward: Ward) -> None:
+    await ward.device("phone-of-alice")
+    browser, subscription = await ward.browser()
+    ward.twins.browsers.unsubscribe(subscription)
+    await ward.owe()
+    assert await ward.deliver() == {"sent": 1}
+    retired = {one.id: one.retired_reason for one in await ward.rows(Device)}
+    assert retired.pop(browser) == "dead"
+    assert list(retired.values()) == [None]
+    assert ward.letters() == []
+
+
+async def test_a_number_that_said_stop_is_never_texted_again_in_any_clinic_until_it_says_start(ward: Ward) -> None:
+    await ward.agree()
+    async with ward.care.sessions.begin() as session:
+        await notifications.heed(session, ward.phone, stop=True, at=NOW)
+        await notifications.heed(session, ward.phone, stop=True, at=NOW)
+    await ward.owe(channel="sms")
+    assert await ward.deliver() == {"sent": 1}
+    assert ward.twins.twilio.asked == 0
+    assert len(ward.letters()) == 1
+    async with ward.care.sessions.begin() as session:
+        await notifications.heed(session, ward.phone, stop=False, at=NOW)
+    await ward.owe(channel="sms")
+    assert await ward.deliver() == {"sent": 1}
+    assert len(ward.twins.twilio.taken) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [(21610, "opted_out"), (21614, "dead"), (21408, None)], ids=["stop", "landline", "region"]
+)
+async def test_a_number_that_the_provider_refuses_is_closed_where_it_is_the_number(
+    ward: Ward, code: int, reason: str | None
+) -> None:
+    await ward.agree()
+    answer = orjson.dumps({"code": code, "message": "canary", "status": 400})
+    ward.twins.twilio.next(Reply(400, answer, {"content-type": "application/json"}))
+    await ward.owe(channel="sms")
+    assert await ward.deliver() == {"failed": 1, "sent": 1}
+    assert (await ward.row()).channel is NotificationChannel.EMAIL
+    closed = await ward.closed(ward.phone)
+    assert (closed.reason.value if closed else None) == reason
+    assert await ward.receipts() == [("sms", "refused", str(code)), ("email", "accepted", None)]
+
+
+async def test_a_dead_mailbox_is_not_tried_again_but_for_an_invitation(ward: Ward) -> None:
+    async def dead(letter: Any) -> Refused:
+        asked.append(letter.to)
+        return Refused(Reason.ADDRESS_DEAD, "550")
+
+    asked: list[str] = []
+    post = type("Post", (), {"deliver": staticmethod(dead)})()
+    ward.reach = replace(ward.reach, sender=post)
+    await ward.owe(template="device_added")
+    assert await ward.deliver() == {"refused": 1}
+    row = await ward.row()
+    assert (row.status, row.last_error) == (NotificationStatus.REFUSED, "550")
+    await ward.owe(template="device_added")
+    assert await ward.deliver() == {"refused": 1}
+    assert len(asked) == 1
+    invited = {"invitation_id": str(ward.care.clinic_id), "seed": "00" * 32}
+    await ward.owe("invitation", "email", account_id=None, patient_id=None, address=asked[0], parameters=invited)
+    assert await ward.deliver() == {"refused": 1}
+    assert len(asked) == 2, "somebody has asked for it just now"
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "wait"),
+    [
+        (Reply(429, b"", {"retry-after": "900"}), "429", 15 * MINUTE),
+        (Reply(503), "503", 2 * MINUTE),
+        (Fault.DROP, None, 2 * MINUTE),
+        (Fault.HANG, "timeout", 2 * MINUTE),
+    ],
+    ids=["too many", "server error", "dropped", "no answer"],
+)
+async def test_what_fails_is_tried_again_as_late_as_the_provider_asks(
+    ward: Ward, answer: Reply | Fault, code: str | None, wait: timedelta
+) -> None:
+    assert isinstance(ward.reach.sms, TwilioSender)
+    ward.reach = replace(ward.reach, sms=replace(ward.reach.sms, seconds=0.3))
+    await ward.agree()
+    ward.twins.twilio.next(answer)
+    await ward.owe(channel="sms")
+    assert await ward.deliver() == {"failed": 1}
+    row = await ward.row()
+    assert (row.status, row.tries, row.attempts) == (NotificationStatus.FAILED, 1, 1)
+    assert code is None or row.last_error == code
+    assert timedelta(0) <= row.due_at - NOW - wait < 5 * MINUTE / 60
+    assert await ward.deliver(NOW + wait - MINUTE) == {}
+    assert await ward.deliver(row.due_at) == {"sent": 1}
+    assert {text["StatusCallback"] for text in ward.twins.twilio.taken} == {
+        f"http://127.0.0.1:8000/v1/webhooks/sms/receipts?key={ward.care.clinic_id}.{row.id}"
+    }, "the same key at every attempt"
+
+
+async def test_after_some_failures_the_next_channel_is_taken_and_on_the_last_one_it_is_dropped(ward: Ward) -> None:
+    class Down:
+        async def deliver(self, _letter: Any) -> Failed:
+            return Failed("451")
+
+    ward.reach = replace(ward.reach, sender=Down(), push=None, web_push=None)
+    await ward.agree()
+    ward.twins.twilio.next(*[Reply(500)] * 3)
+    await ward.owe(channel="sms")
+    at = NOW
+    while (row := await ward.row()).status in {NotificationStatus.OWED, NotificationStatus.FAILED}:
+        at = max(at, row.due_at)
+        await ward.deliver(at)
+    assert (row.status, row.last_error, row.tried) == (NotificationStatus.DROPPED, "451", ["sms"])
+    told = await ward.receipts()
+    assert [channel for channel, _, _ in told] == ["sms"] * 3 + ["email"] * 8
+    assert row.attempts == 11
+
+
+async def test_a_worker_that_died_loses_nothing_and_the_phone_shows_it_once(ward: Ward) -> None:
+    await ward.device("phone-of-alice")
+    await ward.owe()
+    channels = {NotificationChannel.EMAIL, NotificationChannel.PUSH}
+    async with ward.reach.work(ward.care.clinic_id) as session:
+        await notifications.lease(
+            session, ward.care.clinic_id, at=NOW, channels=channels, platforms=frozenset(Platform)
+        )
+    assert await ward.deliver() == {}
+    assert await ward.deliver(NOW + notifications.LEASE) == {"sent": 1}
+    assert (await ward.row()).attempts == 2
+    assert ward.twins.fcm.taken[0]["android"]["collapse_key"] == str((await ward.row()).id)
+
+
+# ------------------------------------------------------------------ when
+
+
+async def test_at_night_it_waits_for_the_end_of_the_patients_quiet_hours(ward: Ward) -> None:
+    night = datetime(2026, 3, 28, 22, tzinfo=UTC)  # 23:00 in Berlin, where the clocks change in this night
+    await ward.owe(due_at=night)
+    assert await ward.deliver(night) == {"deferred": 1}
+    row = await ward.row()
+    assert (row.due_at, row.attempts) == (datetime(2026, 3, 29, 6, tzinfo=UTC), 0)
+    assert await ward.deliver(row.due_at) == {"sent": 1}
+
+
+async def test_several_of_one_kind_that_wait_are_one_message_but_not_of_what_is_urgent(ward: Ward) -> None:
+    for _ in range(3):
+        await ward.owe()
+    await ward.owe("device_added", "email")
+    await ward.owe("device_added", "email")
+    assert await ward.deliver() == {"sent": 3}
+    statuses = [one.status.value for one in await ward.rows()]
+    assert sorted(statuses) == ["merged", "merged", "sent", "sent", "sent"]
+
+
+async def test_no_more_than_two_ring_on_a_day_and_the_week_has_its_limit(ward: Ward) -> None:
+    await ward.device("phone-of-alice")
+    at = NOW
+    for _ in range(3):
+        await ward.owe(due_at=at)
+        assert await ward.deliver(at) == {"sent": 1}
+        at += 30 * MINUTE
+    assert (len(ward.twins.fcm.taken), len(ward.letters())) == (2, 1)
+    await ward.owe(due_at=NOW + timedelta(days=1))
+    assert await ward.deliver(NOW + timedelta(days=1)) == {"sent": 1}
+    assert len(ward.twins.fcm.taken) == 3, "the next day is another one"
+    for number in range(6):
+        day = NOW + timedelta(days=2, hours=number)
+        await ward.owe(due_at=day)
+        assert await ward.deliver(day) == {"sent": 1}
+    await ward.owe(due_at=NOW + timedelta(days=3))
+    assert await ward.deliver(NOW + timedelta(days=3)) == {"muted": 1}
+    assert max(await ward.rows(), key=lambda one: one.id).last_error == "weekly_limit"
+
+
+@pytest.mark.parametrize(
+    ("preference", "expected"),
+    [
+        ({"channels": {"check_in": {"push": False}}}, {"sent": 1}),
+        ({"channels": {"check_in": {"push": False, "email": False, "sms": False}}}, {"muted": 1}),
+        ({"muted_until": NOW + timedelta(days=2)}, {"muted": 1}),
+        ({"muted_until": NOW}, {"sent": 1}),
+    ],
+)
+async def test_preferences_count_at_the_moment_of_sending(
+    ward: Ward, preference: dict[str, Any], expected: dict[str, int]
+) -> None:
+    await ward.owe()
+    await ward.prefer(**preference)
+    assert await ward.deliver() == expected
+
+
+async def test_what_the_patient_has_answered_meanwhile_and_what_he_took_back_is_not_sent(ward: Ward) -> None:
+    check_in = CheckIn(
+        clinic_id=ward.care.clinic_id,
+        id=uuid4(),
+        patient_id=ward.care.world.alice.id,
+        episode_id=ward.care.episode_id,
+        local_date=NOW.date(),
+        question_set="daily",
+        zone="UTC",
+        status=CheckInStatus.EXCUSED,
+        opens_at=NOW,
+        due_at=NOW,
+        closes_at=NOW + timedelta(hours=1),
+        late_until=NOW + timedelta(hours=2),
+    )
+    await ward.add(check_in)
+    await ward.owe(parameters={"check_in_id": str(check_in.id)})
+    assert await ward.deliver() == {"muted": 1}
+    assert (await ward.row()).last_error == "obsolete"
+    await ward.agree(ConsentStatus.WITHDRAWN)
+    await ward.owe()
+    assert await ward.deliver() == {"muted": 1}
+
+
+# ------------------------------------------------------------------ who hears it
+
+
+async def test_an_urgent_alert_rings_at_night_and_goes_on_until_somebody_has_looked(ward: Ward) -> None:
+    bob = ward.care.bob.account_id
+    phone = f"+49152{uuid4().int % 10**8:08d}"
+    async with ward.care.sessions.begin() as session:
+        await ward.care.open(session)
+        await session.execute(update(Therapist).where(Therapist.account_id == bob).values(phone=phone))
+    await ward.device("phone-of-bob", bob)
+    off = {"push": False, "sms": False, "email": False}
+    await ward.prefer(bob, channels={"red_flag": off}, muted_until=NOW + timedelta(days=9))
+    night = NOW + timedelta(hours=15)
+    urgent: dict[str, Any] = {
+        "account_id": bob,
+        "patient_id": None,
+        "category": NotificationCategory.RED_FLAG,
+        "due_at": night,
+    }
+    await ward.owe("alert_raised", **urgent)
+    assert await ward.deliver(night) == {"sent": 1}
+    assert ward.twins.fcm.taken[0]["android"]["priority"] == "HIGH"
+    assert await ward.deliver(night + 9 * MINUTE) == {}
+    assert await ward.deliver(night + 10 * MINUTE) == {"sent": 1}
+    assert [text["To"] for text in ward.twins.twilio.taken] == [phone]
+    row = await ward.row()
+    assert row.tried == ["push"]
+    assert await ward.receive(row, row.reference or "", None, night + 11 * MINUTE) is False, "under way"
+    assert await ward.deliver(night + 20 * MINUTE) == {"sent": 1}
+    assert len(ward.letters()) == 1
+    assert await ward.deliver(night + 60 * MINUTE) == {}
+    assert [status for _, status, _ in await ward.receipts()] == ["accepted", "unconfirmed"] * 2 + ["accepted"]
+
+
+async def test_a_receipt_ends_it_or_sends_it_by_the_next_channel_once(ward: Ward) -> None:
+    await ward.agree()
+    await ward.owe(channel="sms")
+    assert await ward.deliver() == {"sent": 1}
+    row = await ward.row()
+    assert row.confirm_by == NOW + timedelta(hours=1)
+    failed = Refused(Reason.ADDRESS_DEAD, "30005")
+    assert await ward.receive(row, row.reference or "", failed, NOW + MINUTE)
+    assert not await ward.receive(row, row.reference or "", failed, NOW + MINUTE), "a receipt may come twice"
+    assert await ward.closed(ward.phone) is not None
+    assert await ward.deliver(NOW + MINUTE) == {"sent": 1}
+    assert len(ward.letters()) == 1
+    late = await ward.row()
+    assert await ward.receive(late, "SMother", Accepted("SMother"), NOW + 2 * MINUTE)
+    assert (await ward.row()).status is NotificationStatus.SENT, "of a channel that it no longer goes by"
+
+
+async def test_a_receipt_of_delivery_confirms_and_a_failed_one_without_another_way_is_the_end(ward: Ward) -> None:
+    await ward.agree()
+    await ward.owe(channel="sms")
+    await ward.deliver()
+    row = await ward.row()
+    assert await ward.receive(row, row.reference or "", Accepted(row.reference), NOW + MINUTE)
+    assert (await ward.row()).status is NotificationStatus.DELIVERED
+    assert await ward.deliver(NOW + timedelta(hours=2)) == {}
+    assert await ward.receive(row, row.reference or "", Failed("30008"), NOW + 2 * MINUTE)
+    assert (await ward.row()).status is NotificationStatus.DELIVERED, "what has arrived has arrived"
+    assert not await ward.receive(Notification(id=uuid4()), "SM0", Accepted("SM0"), NOW)
+    await ward.prefer(channels={"check_in": {"email": False, "push": False}})
+    await ward.owe(channel="sms")
+    await ward.deliver(NOW + timedelta(hours=3))
+    last = max(await ward.rows(), key=lambda one: one.id)
+    assert await ward.receive(last, last.reference, Failed("30008"), NOW + timedelta(hours=4))
+    assert await ward.deliver(NOW + timedelta(hours=4)) == {"refused": 1}
+    last = max(await ward.rows(), key=lambda one: one.id)
+    assert (last.status, last.last_error) == (NotificationStatus.REFUSED, "30008")
+
+
+async def test_a_phone_whose_sign_in_has_ended_shows_nothing_more(ward: Ward) -> None:
+    async with ward.care.sessions() as session, as_identity(session):
+        mine = select(SignIn.id).where(SignIn.account_id == ward.care.alice.account_id)
+        sign_in = await session.scalar(mine)
+    await ward.device("phone-of-alice", sign_in_id=sign_in)
+    await ward.owe()
+    assert await ward.deliver() == {"sent": 1}
+    async with ward.care.sessions.begin() as session, as_identity(session):
+        await session.execute(update(SignIn).where(SignIn.id == sign_in).values(revoked_at=NOW))
+    await ward.owe()
+    assert await ward.deliver() == {"sent": 1}
+    assert (len(ward.twins.fcm.taken), len(ward.letters())) == (1, 1)
+    assert [one.retired_reason for one in await ward.rows(Device)] == ["signed_out"]
+
+
+async def test_a_closed_account_gets_nothing(ward: Ward) -> None:
+    await ward.device("phone-of-alice")
+    async with ward.care.sessions.begin() as session, as_identity(session):
+        shut = update(Account).where(Account.id == ward.care.alice.account_id)
+        await session.execute(shut.values(status=AccountStatus.DISABLED))
+    await ward.owe()
+    assert await ward.deliver() == {"refused": 1}
+
+
+async def test_a_message_of_an_older_version_has_its_templates_category(ward: Ward) -> None:
+    old = {"template": "check_in_reminder", "channel": "email", "dedupe_key": "old", "due_at": NOW}
+    await ward.add(Notification(clinic_id=ward.care.clinic_id, account_id=ward.care.alice.account_id, **old))
+    await ward.prefer(channels={"check_in": {"email": False, "sms": False, "push": False, "pigeon": True}})
+    assert await ward.deliver() == {"muted": 1}
