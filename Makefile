@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.run-$(shell cksum < requirements.txt | tr -d ' ')
 DEV := $(VENV)/.dev-$(shell cksum < requirements-dev.txt | tr -d ' ')
+# One worker more than there are processors: a good part of the time a test waits for PostgreSQL or for a process.
+TESTS = $(BIN)/python -m pytest -q -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist worksteal
 CODE := api services schemas models clinical integrations jobs core cli dev benchmarks tests alembic
 DENIED = { echo "Physio: $$(id -un) may not use $(CURDIR) as it is: it belongs to $$(ls -ld . | awk '{print $$3}')." \
   "Work as that user, or in a clone of your own." >&2; exit 1; }
@@ -22,10 +24,12 @@ run: $(RUN)  ## Start everything: PostgreSQL, demo clinic, API, worker (Ctrl-C s
 
 .PHONY: test
 test: $(DEV)  ## Run all tests, against a PostgreSQL of their own
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal
+	@$(TESTS)
 
 .PHONY: check
-check: lint types imports squawk cover contract  ## Everything CI runs: lint, types, imports, migrations, tests, coverage
+check: $(DEV)  ## Everything CI runs: lint, types, imports, migrations, tests, coverage, contract
+	@$(MAKE) --no-print-directory lint imports squawk
+	@$(MAKE) --no-print-directory -j 2 cover types
 
 .PHONY: lint
 lint: $(DEV)  ## Style, by ruff
@@ -47,13 +51,13 @@ squawk: $(DEV)  ## Migrations that would hurt a running clinic, by squawk
 .PHONY: cover
 cover: $(DEV)
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal --cov --cov-report= --ignore=tests/contract/test_schemathesis.py
+	@$(TESTS) --cov --cov-report=
 	@$(BIN)/coverage report --fail-under=95 --format=total >/dev/null || { $(BIN)/coverage report; exit 1; }
 	@$(BIN)/coverage report --include='clinical/*' --fail-under=100 --skip-covered
 
 .PHONY: contract
 contract: $(DEV)  ## Attack every operation with what its OpenAPI document allows and forbids, by schemathesis
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/contract/test_schemathesis.py
+	@$(TESTS) tests/contract
 
 .PHONY: bench
 bench: $(DEV)  ## Measure speed and memory as ratios to a floor in the same run

@@ -2,7 +2,8 @@
 
 One parent has loaded them and forks a child for every command. The child has a session, an environment, standard streams
 and an exit status of its own, as one started from a shell has. That a cold start works too is shown by
-`tests/cli/test_up.py`, the operator's way in `tests/cli/test_commands.py` and the journeys.
+`tests/cli/test_up.py`, the operator's way in `tests/cli/test_commands.py` and the journeys; only there is measured what a
+command runs.
 """
 
 import atexit
@@ -85,7 +86,7 @@ def run(*words: str, env: Mapping[str, str], timeout: float = 120) -> "subproces
 def _parent() -> socket.socket:
     """Give the way to the parent, started at the first use; it goes when we go."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    env = {name: value for name, value in os.environ.items() if not name.startswith("PHYSIO_")}
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PHYSIO_", "COVERAGE_"))}
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.nursery", str(theirs.fileno())],
         cwd=ROOT,

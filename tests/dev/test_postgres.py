@@ -12,9 +12,11 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -28,9 +30,8 @@ ROOT = Path(__file__).parents[2]
 AS_ROOT = os.geteuid() == 0
 
 
-@pytest.fixture
-def home() -> Iterator[Path]:
-    """A folder every account may pass through, whose subfolders a server may live in."""
+@contextmanager
+def passable_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="physio-home-"))
     folder.chmod(0o755)
     yield folder
@@ -38,10 +39,32 @@ def home() -> Iterator[Path]:
 
 
 @pytest.fixture
-def started(home: Path) -> Iterator[EmbeddedPostgres]:
-    """A running server."""
-    with EmbeddedPostgres(home / "data", durable=False) as server:
+def home() -> Iterator[Path]:
+    """A folder every account may pass through, whose subfolders a server may live in."""
+    with passable_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[EmbeddedPostgres]:
+    """A running server for all who only look at it."""
+    with passable_folder() as folder, EmbeddedPostgres(folder / "data", durable=False) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def once_made() -> Iterator[Path]:
+    with passable_folder() as folder:
+        with EmbeddedPostgres(folder / "data", durable=False):
+            pass
+        yield folder / "data"
+
+
+@pytest.fixture
+def rested(home: Path, once_made: Path) -> EmbeddedPostgres:
+    """A server that has run before and was stopped: a copy, as making the data takes longest."""
+    subprocess.run(["cp", "-a", once_made, home / "data"], check=True)
+    return EmbeddedPostgres(home / "data", durable=False)
 
 
 def ask(url: str, question: str) -> tuple[object, ...]:
@@ -210,15 +233,14 @@ def test_a_killed_server_recovers_what_was_committed(home: Path) -> None:
 
 
 @pytest.mark.parametrize("left", ["", "garbage\n", "{pid}\n"])
-def test_a_pid_file_that_names_nobody_or_a_stranger_does_not_stand_in_the_way(home: Path, left: str) -> None:
-    server = EmbeddedPostgres(home / "data", durable=False)
-    server.start()
-    server.stop()
-    stranger = subprocess.Popen(["sleep", "60"], **Runner.choose(server.data).credentials)
-    (server.data / "postmaster.pid").write_text(left.format(pid=stranger.pid))
-    server.start()
+def test_a_pid_file_that_names_nobody_or_a_stranger_does_not_stand_in_the_way(
+    rested: EmbeddedPostgres, left: str
+) -> None:
+    stranger = subprocess.Popen(["sleep", "60"], **Runner.choose(rested.data).credentials)
+    (rested.data / "postmaster.pid").write_text(left.format(pid=stranger.pid))
+    rested.start()
     assert ask(as_api(server), "SELECT 1") == (1,)
-    server.stop()
+    rested.stop()
     assert stranger.poll() is None
     stranger.kill()
     stranger.wait()
@@ -269,7 +291,7 @@ def test_two_checkouts_run_side_by_side(home: Path, started: EmbeddedPostgres) -
     with EmbeddedPostgres(home / "other", durable=False) as other:
         assert ask(as_api(other), "SELECT 1") == ask(as_api(started), "SELECT 1") == (1,)
         with pytest.raises(psycopg.OperationalError):
-            ask(as_api(other).replace("other", "data"), "SELECT 1")
+            ask(as_api(other).replace(*(quote(str(each.sockets), safe="") for each in (other, started))), "SELECT 1")
 
 
 def test_a_second_process_on_the_same_folder_is_told_who_is_first(started: EmbeddedPostgres) -> None:
@@ -311,42 +333,30 @@ def test_a_file_in_the_way_is_named(home: Path) -> None:
         EmbeddedPostgres(home / "data" / "below").start()
 
 
-def test_a_missing_secrets_file_is_not_silently_replaced(home: Path) -> None:
-    server = EmbeddedPostgres(home / "data", durable=False)
-    server.start()
-    server.stop()
-    (server.folder / "secrets.json").unlink()
+def test_a_missing_secrets_file_is_not_silently_replaced(rested: EmbeddedPostgres) -> None:
+    (rested.folder / "secrets.json").unlink()
     with pytest.raises(EmbeddedPostgresError, match=r"secrets\.json is missing"):
-        server.start()
+        rested.start()
 
 
-def test_foreign_passwords_are_explained(home: Path) -> None:
-    server = EmbeddedPostgres(home / "data", durable=False)
-    server.start()
-    server.stop()
-    secrets = server.folder / "secrets.json"
+def test_foreign_passwords_are_explained(rested: EmbeddedPostgres) -> None:
+    secrets = rested.folder / "secrets.json"
     secrets.write_text(secrets.read_text().replace(f'"{SUPERUSER}": "', f'"{SUPERUSER}": "not'))
     with pytest.raises(EmbeddedPostgresError, match="refused its own set-up"):
-        server.start()
-    assert not (server.data / "postmaster.pid").exists()
+        rested.start()
+    assert not (rested.data / "postmaster.pid").exists()
 
 
-def test_data_of_another_version_is_explained(home: Path) -> None:
-    server = EmbeddedPostgres(home / "data", durable=False)
-    server.start()
-    server.stop()
-    (server.data / "PG_VERSION").write_text("15\n")
+def test_data_of_another_version_is_explained(rested: EmbeddedPostgres) -> None:
+    (rested.data / "PG_VERSION").write_text("15\n")
     with pytest.raises(EmbeddedPostgresError, match="another version of PostgreSQL"):
-        server.start()
+        rested.start()
 
 
-def test_damaged_data_gives_the_servers_last_words(home: Path) -> None:
-    server = EmbeddedPostgres(home / "data", durable=False)
-    server.start()
-    server.stop()
-    (server.data / "postgresql.conf").write_text("no such = thing = at all\n")
+def test_damaged_data_gives_the_servers_last_words(rested: EmbeddedPostgres) -> None:
+    (rested.data / "postgresql.conf").write_text("no such = thing = at all\n")
     with pytest.raises(EmbeddedPostgresError, match=r"did not start .*last words:\n(.|\n)*syntax error"):
-        server.start()
+        rested.start()
 
 
 def test_programs_that_cannot_run_are_explained(home: Path) -> None:
