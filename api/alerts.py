@@ -10,7 +10,7 @@ from api.etags import IfMatch, etag
 from api.pages import Page
 from api.routes import Router
 from models.alerts import Alert, AlertLevel, AlertStatus
-from schemas.alerts import AlertOut, Assignment, Resolution
+from schemas.alerts import AlertOut, Assignment, Reopening, Resolution
 from schemas.base import Listing
 from schemas.pages import Paged
 from services import alerts
@@ -70,5 +70,15 @@ async def resolve_alert(
 ) -> Alert:
     """Say how an acknowledged alert ended."""
     row = await alerts.resolve(session, actor, alert_id, form.outcome, form.note, version=if_match, at=now)
+    etag(response, row.version)
+    return row
+
+
+@router.post("/{alert_id}/reopen", response_model=AlertOut)
+async def reopen_alert(
+    alert_id: UUID, form: Reopening, if_match: IfMatch, response: Response, session: Session, actor: Caller, now: Now
+) -> Alert:
+    """Open an alert again that was resolved within the last three days."""
+    row = await alerts.reopen(session, actor, alert_id, form.reason, version=if_match, at=now)
     etag(response, row.version)
     return row

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import dataset, measures, report, sweep
+from benchmarks import dataset, escalation, measures, report, sweep
 from benchmarks.measures import Bench, Plan
 from benchmarks.report import Result
 from cli import migrations
@@ -24,6 +24,8 @@ QUICK = Plan(rounds=1, writes=48, reads=16, starts=1, people=16, sweep_plans=1_0
 MEASURES: dict[str, Callable[[Bench], list[Result]]] = {
     "requests": measures.requests,
     "sweep": sweep.materialize,
+    "escalation": escalation.escalate,
+    "million": sweep.materialize_a_million,
     "start": measures.start,
 }
 """In order; `start` stops the run's database server, so it is the last."""

@@ -17,13 +17,14 @@ from services import check_ins
 
 DATABASE = "physio_sweep"
 PLANS_PER_PATIENT = 50
+FEW_CLINICS, MANY_CLINICS = 20, 2_000
 
 _COLUMNS = (
     "clinic_id, id, patient_id, episode_id, plan_id, local_date, question_set, zone, status, opens_at, due_at,"
     " closes_at, late_until"
 )
 _PEOPLE = """
-INSERT INTO clinics (name, country, zone) SELECT 'Clinic ' || n, 'US', 'UTC' FROM generate_series(1, 20) n;
+INSERT INTO clinics (name, country, zone) SELECT 'Clinic ' || n, 'US', 'UTC' FROM generate_series(1, {clinics}) n;
 INSERT INTO patients (clinic_id, record_number, given_name, family_name, birth_date, zone)
 SELECT id, n::text, 'Patient', n::text, '1980-01-01',
        (ARRAY['Europe/Berlin', 'America/New_York', 'Asia/Tokyo', 'Australia/Sydney'])[1 + n % 4]
@@ -43,32 +44,51 @@ BEFORE = datetime(2026, 3, 2, 23, 59, tzinfo=UTC)
 
 def materialize(bench: Bench) -> list[Result]:
     """Measure the sweep as `physio_sweeper` runs it."""
+    count, ours, plain = _in_a_database(bench, bench.plan.sweep_plans, FEW_CLINICS, bench.plan.rounds)
+    return [at_least(f"materializing {_count(count)} check-ins", count / ours, "rows/s", count / plain, 0.5)]
+
+
+def materialize_a_million(bench: Bench) -> list[Result]:
+    """Measure the same over 2 000 clinics with ten times as many, and whether that is as quick per row."""
+    few, quick, _ = _in_a_database(bench, bench.plan.sweep_plans, MANY_CLINICS, 1)
+    many, ours, plain = _in_a_database(bench, 10 * bench.plan.sweep_plans, MANY_CLINICS, 1)
+    name = f"materializing {_count(many)} check-ins of many clinics"
+    return [
+        at_least(name, many / ours, "rows/s", many / plain, 0.6),
+        at_least(f"{name}, beside {_count(few)}", many / ours, "rows/s", few / quick, 0.8),
+    ]
+
+
+def _count(number: int) -> str:
+    return f"{number:,}".replace(",", " ")
+
+
+def _in_a_database(bench: Bench, plans: int, clinics: int, rounds: int) -> tuple[int, float, float]:
     cluster = bench.postgres.cluster
     bench.tell("sweep: plans")
     cluster.drop_database(DATABASE)
     cluster.create_database(DATABASE)
     migrations.upgrade(cluster.url("physio_owner", DATABASE))
-    count, ours, plain = asyncio.run(_measure(bench, cluster))
+    found = asyncio.run(_measure(bench, cluster, plans, clinics, rounds))
     cluster.drop_database(DATABASE)
-    return [
-        at_least(f"materializing {count:,} check-ins".replace(",", " "), count / ours, "rows/s", count / plain, 0.5)
-    ]
+    return found
 
 
-async def _measure(bench: Bench, cluster: Cluster) -> tuple[int, float, float]:
+async def _measure(bench: Bench, cluster: Cluster, plans: int, clinics: int, rounds: int) -> tuple[int, float, float]:
     admin = await dataset.connect(cluster, DATABASE)
-    patients = max(20, bench.plan.sweep_plans // PLANS_PER_PATIENT)
-    await admin.execute(_PEOPLE.format(per_clinic=patients // 20, plans=PLANS_PER_PATIENT))
+    patients = max(FEW_CLINICS, plans // PLANS_PER_PATIENT)
+    clinics = min(clinics, patients)
+    await admin.execute(_PEOPLE.format(clinics=clinics, per_clinic=patients // clinics, plans=PLANS_PER_PATIENT))
     await admin.execute("VACUUM (ANALYZE)")
     engine = make_engine(cluster.url("physio_sweeper", DATABASE), pool_size=1)
     sessions = make_sessions(engine)
     ours, plain = [], []
     count = 0
-    for turn in range(bench.plan.rounds + 1):  # the first warms up
-        bench.tell(f"sweep: ours, {turn} of {bench.plan.rounds}")
+    for turn in range(rounds + 1):  # the first warms up
+        bench.tell(f"sweep: ours, {turn} of {rounds}")
         count, seconds = await _sweep(sessions, admin, BEFORE + timedelta(days=turn))
         ours.append(seconds)
-        bench.tell(f"sweep: plain, {turn} of {bench.plan.rounds}")
+        bench.tell(f"sweep: plain, {turn} of {rounds}")
         plain.append(await _plain(admin))
     await engine.dispose()
     await admin.close()

@@ -45,7 +45,9 @@ class AlertOutcome(StrEnum):
 class Alert(Identified, Versioned, Base):
     """One open alert per patient and rule; repeats append events. `inputs` are codes and numbers the rule looked at.
 
-    `respond_by` counts the clinic's staffed hours; `overdue_at` is set once, when nobody had looked by then.
+    `respond_by` counts the clinic's staffed hours; `overdue_at` is set once, when nobody had looked by then. From then on
+    `escalations` counts the steps taken to find somebody (1 whoever covers, 2 the clinical lead), `escalate_at` is when the
+    next one is. `owner_id` is the therapist who took it on.
     """
 
     __tablename__ = "alerts"
@@ -80,6 +82,8 @@ class Alert(Identified, Versioned, Base):
     raised_at: Mapped[datetime]
     respond_by: Mapped[datetime]
     overdue_at: Mapped[datetime | None]
+    escalations: Mapped[int] = mapped_column(server_default=text("0"))
+    escalate_at: Mapped[datetime | None]
     owner_id: Mapped[UUID | None]
     acknowledged_at: Mapped[datetime | None]
     acknowledged_by: Mapped[UUID | None]
@@ -90,13 +94,18 @@ class Alert(Identified, Versioned, Base):
 
 
 class AlertEvent(Identified, Base):
-    """Something that happened to an alert; never changed."""
+    """Something that happened to an alert; never changed. `note` is why somebody opened it again, in his words."""
 
     __tablename__ = "alert_events"
     __table_args__ = (
         of_clinic(),
         within("alert_id", "alerts"),
-        check("kind", "kind IN ('raised', 'repeated', 'acknowledged', 'assigned', 'resolved', 'overdue')"),
+        check(
+            "kind",
+            "kind IN ('raised', 'repeated', 'acknowledged', 'assigned', 'resolved', 'overdue', 'escalated',"
+            " 'handed_back', 'reopened')",
+        ),
+        check("note", "char_length(note) BETWEEN 1 AND 2000"),
         index("ix_alert_events_alert_id", "alert_id", "at"),
     )
 
@@ -107,3 +116,4 @@ class AlertEvent(Identified, Base):
     source_type: Mapped[str | None]
     source_id: Mapped[UUID | None]
     inputs: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
+    note: Mapped[str | None]

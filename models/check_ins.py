@@ -6,7 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, LargeBinary, Time, UniqueConstraint, and_, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import DATEMULTIRANGE, JSONB
+from sqlalchemy.dialects.postgresql.ranges import MultiRange
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, Identified, Json, OfClinic, Versioned, check, in_zone, index, of_clinic, within, words
@@ -37,6 +38,10 @@ class CheckInPlan(Identified, Versioned, Base):
     1..7, the days to the following occurrence, so that one set-based statement can move every due plan on with
     immutable arithmetic. A check-in opens `opens_minutes` before it is due, closes `closes_minutes` after, and is
     answerable as late until `late_minutes` after closing.
+
+    `notify_on_open` tells the patient when a check-in opens, `remind_after_hours` reminds him once, so long after it was
+    due, `reminders_per_week` caps all reminders to him. Before the local day `muted_until` nothing is sent; on `holidays`
+    nothing is sent either, and what he does not answer is excused.
     """
 
     __tablename__ = "check_in_plans"
@@ -52,6 +57,8 @@ class CheckInPlan(Identified, Versioned, Base):
         check("late_minutes", "late_minutes BETWEEN 0 AND 10080"),
         check("next", "(next_on IS NULL) = (next_due_at IS NULL)"),
         check("times_per_week", "times_per_week BETWEEN 1 AND 7"),
+        check("remind_after_hours", "remind_after_hours BETWEEN 1 AND 48"),
+        check("reminders_per_week", "reminders_per_week BETWEEN 0 AND 14"),
         index("ix_check_in_plans_episode_id", "episode_id"),
         index("ix_check_in_plans_after_session", "patient_id", postgresql_where=text("frequency = 'after_session'")),
         index("ix_check_in_plans_due", "next_due_at", postgresql_where=text("status = 'active'")),
@@ -77,6 +84,11 @@ class CheckInPlan(Identified, Versioned, Base):
     next_due_at: Mapped[datetime | None]
     status: Mapped[PlanStatus] = mapped_column(words("status", PlanStatus), server_default=PlanStatus.ACTIVE.value)
     status_reason: Mapped[str] = mapped_column(server_default="")
+    notify_on_open: Mapped[bool] = mapped_column(server_default=text("false"))
+    remind_after_hours: Mapped[int | None]
+    reminders_per_week: Mapped[int | None]
+    muted_until: Mapped[date | None]
+    holidays: Mapped[MultiRange[date]] = mapped_column(DATEMULTIRANGE, server_default=text("'{}'"))
 
 
 class CheckInStatus(StrEnum):
@@ -108,6 +120,11 @@ class CheckIn(Identified, Base):
         index("ix_check_ins_patient_id", "patient_id", "due_at", "id"),
         index("ix_check_ins_opening", "opens_at", postgresql_where=text("status = 'due'")),
         index("ix_check_ins_closing", "closes_at", postgresql_where=text("status IN ('due', 'open')")),
+        index(
+            "ix_check_ins_reminding",
+            "remind_at",
+            postgresql_where=text("status = 'open' AND remind_at IS NOT NULL"),
+        ),
     )
 
     patient_id: Mapped[UUID]
@@ -122,6 +139,7 @@ class CheckIn(Identified, Base):
     due_at: Mapped[datetime]
     closes_at: Mapped[datetime]
     late_until: Mapped[datetime]
+    remind_at: Mapped[datetime | None]
     answered_at: Mapped[datetime | None]
     excused_reason: Mapped[str | None]
     session_id: Mapped[UUID | None]

@@ -77,6 +77,12 @@ class Notification(Identified, Made, Base):
         index("ix_notifications_due", "due_at", postgresql_where=text("status IN ('owed', 'failed')")),
         index("ix_notifications_confirm_by", "confirm_by", postgresql_where=text("confirm_by IS NOT NULL")),
         index("ix_notifications_account_id", "account_id", "created_at", "id"),
+        index(
+            "ix_notifications_patient_id",
+            "patient_id",
+            "due_at",
+            postgresql_where=text("template = 'check_in_reminder'"),
+        ),
     )
 
     account_id: Mapped[UUID | None]

@@ -10,7 +10,11 @@ from schemas.base import In, Record, Text, UtcDatetime
 
 
 class AlertOut(Record):
-    """An alert. `inputs` are the codes and numbers that the rule looked at; `repeats` counts what came on top."""
+    """An alert. `inputs` are the codes and numbers that the rule looked at; `repeats` counts what came on top.
+
+    When nobody acknowledged it by `respond_by` it is escalated: `escalations` is 1 once whoever covers was told, 2 once the
+    clinical lead was; `escalate_at` is when the next step is taken. `owner_id` is the therapist who took it on.
+    """
 
     patient_id: UUID
     episode_id: UUID | None
@@ -26,6 +30,8 @@ class AlertOut(Record):
     raised_at: UtcDatetime
     respond_by: UtcDatetime
     overdue_at: UtcDatetime | None
+    escalations: int
+    escalate_at: UtcDatetime | None
     owner_id: UUID | None
     acknowledged_at: UtcDatetime | None
     resolved_at: UtcDatetime | None
@@ -41,6 +47,14 @@ class Assignment(In):
     )
 
     therapist_id: UUID
+
+
+class Reopening(In):
+    """Why it is opened again."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "The call was to another patient."}]})
+
+    reason: Annotated[str, Text(2000)]
 
 
 class Resolution(In):

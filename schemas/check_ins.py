@@ -1,14 +1,17 @@
 """Check-ins: plans, questions that are due, and answers."""
 
-from datetime import date
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+from sqlalchemy.dialects.postgresql.ranges import MultiRange, Range
 
 from models.check_ins import CheckInStatus, PlanFrequency, PlanStatus
 from schemas.advice import Advice
-from schemas.base import ClockTime, In, Instant, Line, Out, Record, Text, UtcDatetime, ZoneName
+from schemas.base import ClockTime, In, Instant, Line, Out, Record, Text, UtcDatetime, ZoneName, unchanged
 
 QuestionSetCode = Literal["daily", "weekly", "after_session"]
 Weekday = Annotated[int, Field(ge=1, le=7, description="ISO weekday, 1 is Monday")]
@@ -25,6 +28,41 @@ DAILY: dict[str, Any] = {
     "sleep_hours": 7.5,
     "new_symptoms": False,
 }
+
+
+NotifyOnOpen = Annotated[bool, Field(description="Tell the patient when a check-in opens")]
+RemindAfterHours = Annotated[
+    int, Field(ge=1, le=48, description="Remind once, so long after a check-in was due, of one that is not answered")
+]
+RemindersPerWeek = Annotated[
+    int, Field(ge=0, le=14, description="No more reminders to the patient than this in his local week; null: no limit")
+]
+SomeDay = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2199, 12, 31))]
+MutedUntil = Annotated[
+    date, Field(description="Nothing is sent before this local day; check-ins are there all the same")
+]
+
+
+LONGEST_HOLIDAY = timedelta(days=366)
+
+
+class Holiday(In):
+    """Days off that were agreed with the patient, the last one included."""
+
+    first_on: SomeDay
+    last_on: SomeDay
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.first_on <= self.last_on <= self.first_on + LONGEST_HOLIDAY:
+            raise PydanticCustomError("holiday_order", "A holiday ends on or after its first day, within a year")
+        return self
+
+
+Holidays = Annotated[
+    list[Holiday],
+    Field(max_length=20, description="No notices on these days, and what is not answered then is excused"),
+]
 
 
 class PlanIn(In):
@@ -58,12 +96,25 @@ class PlanIn(In):
     after_hours: Annotated[int, Field(ge=0, le=28)] | None = None
     starts_on: date | None = None
     ends_on: date | None = None
+    notify_on_open: NotifyOnOpen = False
+    remind_after_hours: RemindAfterHours | None = None
+    reminders_per_week: RemindersPerWeek | None = None
+    muted_until: MutedUntil | None = None
+    holidays: Holidays = []
 
 
 class PlanChange(In):
     """What may change in a plan. A new time, zone or set of days counts from the patient's next local day."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"local_time": "19:00"}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"local_time": "19:00"},
+                {"notify_on_open": True, "remind_after_hours": 6, "reminders_per_week": 3},
+                {"holidays": [{"first_on": "2026-07-06", "last_on": "2026-07-19"}], "muted_until": "2026-07-22"},
+            ]
+        }
+    )
 
     question_set: QuestionSetCode | None = None
     frequency: Literal["daily", "weekdays", "times_per_week"] | None = None
@@ -76,6 +127,11 @@ class PlanChange(In):
     late_minutes: Annotated[int, Field(ge=0, le=10080)] | None = None
     after_hours: Annotated[int, Field(ge=0, le=28)] | None = None
     ends_on: date | None = None
+    notify_on_open: NotifyOnOpen = unchanged()
+    remind_after_hours: RemindAfterHours | None = None
+    reminders_per_week: RemindersPerWeek | None = None
+    muted_until: MutedUntil | None = None
+    holidays: Holidays = unchanged()
 
 
 class Reason(In):
@@ -84,6 +140,31 @@ class Reason(In):
     model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "Holiday until Sunday"}]})
 
     reason: Annotated[str, Text(500)]
+
+
+class HolidayOut(Out):
+    """Days off that were agreed with the patient, the last one included."""
+
+    first_on: date
+    last_on: date
+
+
+def store_holidays(holidays: Iterable[Mapping[str, date]]) -> MultiRange[date]:
+    """Give holidays as the database keeps them: in order, those that touch as one."""
+    apart: list[Range[date]] = []
+    for one in sorted(holidays, key=lambda one: one["first_on"]):
+        first, end = one["first_on"], one["last_on"] + timedelta(days=1)
+        if apart and first <= (before := apart[-1].upper or first):
+            first, end = apart.pop().lower or first, max(before, end)
+        apart.append(Range(first, end))
+    return MultiRange(apart)
+
+
+def read_holidays(stored: Any) -> Any:
+    """Give the holidays that the database kept (it keeps the day after the last one)."""
+    if not stored or not isinstance(stored[0], Range):
+        return stored or []
+    return [{"first_on": each.lower, "last_on": each.upper - timedelta(days=1)} for each in stored]
 
 
 class PlanOut(Record):
@@ -108,6 +189,11 @@ class PlanOut(Record):
     next_due_at: UtcDatetime | None
     status: PlanStatus
     status_reason: str
+    notify_on_open: bool
+    remind_after_hours: int | None
+    reminders_per_week: int | None
+    muted_until: date | None
+    holidays: Annotated[list[HolidayOut], BeforeValidator(read_holidays)]
 
 
 class CheckInOut(Out):

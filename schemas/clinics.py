@@ -47,6 +47,11 @@ PainRise = Annotated[int, Field(ge=1, le=4, description="Rise of pain over three
 LowAdherence = Annotated[int, Field(ge=20, le=80, description="Percent over 14 days below which an alert is raised")]
 
 
+ClinicalLead = Annotated[
+    UUID | None, Field(description="The physical therapist who is told last when nobody acknowledges an alert")
+]
+
+
 class ClinicSettings(In):
     """Thresholds that a clinic may set; the defaults are those of the shipped rules."""
 
@@ -55,6 +60,7 @@ class ClinicSettings(In):
     high_pain: HighPain = 7
     pain_rise: PainRise = 2
     low_adherence_percent: LowAdherence = 50
+    clinical_lead_id: ClinicalLead = None
 
 
 class ClinicSettingsChange(In):
@@ -65,6 +71,7 @@ class ClinicSettingsChange(In):
     high_pain: HighPain = unchanged()
     pain_rise: PainRise = unchanged()
     low_adherence_percent: LowAdherence = unchanged()
+    clinical_lead_id: ClinicalLead = None
 
 
 class ClinicChange(In):
@@ -101,6 +108,7 @@ class ClinicSettingsOut(Out):
     high_pain: int
     pain_rise: int
     low_adherence_percent: int
+    clinical_lead_id: UUID | None
 
 
 class ClinicOut(Record):

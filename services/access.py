@@ -215,6 +215,7 @@ OPERATIONS: Mapping[str, Action] = {
     "acknowledge_alert": Action.HANDLE_ALERTS,
     "assign_alert": Action.HANDLE_ALERTS,
     "resolve_alert": Action.HANDLE_ALERTS,
+    "reopen_alert": Action.HANDLE_ALERTS,
     # one call for the app, one for the dashboard
     "get_today": Action.READ_TODAY,
     "list_worklist": Action.READ_WORKLIST,

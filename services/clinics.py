@@ -3,14 +3,19 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.errors import Stale
+from core.errors import Invalid, Problem, Stale
 from models.clinics import Clinic
+from models.therapists import Profession, Therapist, TherapistStatus
 from schemas.clinics import ClinicChange, ClinicOut, ClinicSettings, ClinicSettingsOut, read_settings
 from services import access, audit
 from services.access import Action, Actor
+
+
+class LeadRefused(Invalid):
+    """This is nobody who can be the clinical lead."""
 
 
 async def get(session: AsyncSession, actor: Actor) -> ClinicOut:
@@ -22,7 +27,7 @@ async def get(session: AsyncSession, actor: Actor) -> ClinicOut:
 async def update(
     session: AsyncSession, actor: Actor, change: ClinicChange, *, expected: int, at: datetime
 ) -> ClinicOut:
-    """Change the caller's clinic. Raises Stale."""
+    """Change the caller's clinic. Raises Stale, LeadRefused."""
     access.require(actor, Action.CHANGE_CLINIC)
     clinic = await session.scalar(select(Clinic).where(Clinic.id == actor.clinic_id).with_for_update(key_share=True))
     assert clinic is not None, "a membership names a clinic that exists"
@@ -30,9 +35,10 @@ async def update(
         raise Stale(clinic.version)
     changes = change.model_dump(mode="json", exclude_unset=True)
     if "settings" in changes:
-        changes["settings"] = read_settings({**clinic.settings, **changes["settings"]}).model_dump(
-            exclude_defaults=True
-        )
+        settings = read_settings({**clinic.settings, **changes["settings"]})
+        if settings.clinical_lead_id is not None and "clinical_lead_id" in changes["settings"]:
+            await _check_lead(session, actor.clinic_id, settings.clinical_lead_id)
+        changes["settings"] = settings.model_dump(mode="json", exclude_defaults=True)
     if "holidays" in changes:
         changes["holidays"] = sorted(set(changes["holidays"]))
     for name, value in changes.items():
@@ -40,6 +46,18 @@ async def update(
     await session.flush()
     await audit.record(session, actor, "clinic.update", at=at, subject=("clinic", clinic.id))
     return _out(clinic)
+
+
+async def _check_lead(session: AsyncSession, clinic_id: UUID, therapist_id: UUID) -> None:
+    fits = exists().where(
+        Therapist.clinic_id == clinic_id,
+        Therapist.id == therapist_id,
+        Therapist.status == TherapistStatus.ACTIVE,
+        Therapist.profession == Profession.PT,
+    )
+    if not await session.scalar(select(fits)):
+        message = "Choose a physical therapist who works at the clinic."
+        raise LeadRefused(Problem("/settings/clinical_lead_id", "clinical_lead_refused", message))
 
 
 async def settings_of(session: AsyncSession, clinic_id: UUID) -> ClinicSettings:

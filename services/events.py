@@ -120,16 +120,19 @@ KINDS: Mapping[str, Kind] = {
     "alert.raise": Kind("alert.raised", Action.READ_ALERTS),
     "alert.repeat": Kind("alert.repeated", Action.READ_ALERTS),
     "alert.overdue": Kind("alert.overdue", Action.READ_ALERTS),
+    "alert.escalate": Kind("alert.escalated", Action.READ_ALERTS),
+    "alert.hand_back": Kind("alert.handed_back", Action.READ_ALERTS),
     "alert.acknowledge": Kind("alert.acknowledged", Action.READ_ALERTS),
     "alert.assign": Kind("alert.assigned", Action.READ_ALERTS),
     "alert.resolve": Kind("alert.resolved", Action.READ_ALERTS),
+    "alert.reopen": Kind("alert.reopened", Action.READ_ALERTS),
 }
 """Which actions, of the audit trail and of `events`, are told as what, and who may know. What is not here is not told."""
 
 SILENT = frozenset({"read", "list", "print", "follow"})
 """Verbs of looks: nobody is told of those."""
 
-SILENT_THINGS = frozenset({"sign_in", "invitation", "account", "exercise"})
+SILENT_THINGS = frozenset({"sign_in", "invitation", "account", "exercise", "device", "notification_preference"})
 """Resources of which no change is told: nobody's record, or one's own shelf."""
 
 

@@ -98,13 +98,19 @@ async def _dispatch(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
 
 
 async def _close(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
-    async with reach.sweep(dry_run=dry_run) as session:
-        return asdict(await check_ins.close_due(session, at=at))
+    counts: Counts = {}
+    while True:
+        async with reach.sweep(dry_run=dry_run) as session:
+            closed = await check_ins.close_due(session, at=at)
+        counts = {name: counts.get(name, 0) + number for name, number in asdict(closed).items()}
+        if dry_run or closed.missed + closed.excused < check_ins.AT_ONCE:
+            return counts
 
 
 async def _escalate(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
     async with reach.sweep(dry_run=dry_run) as session:
-        return {"overdue": await alerts.mark_overdue(session, at=at)}
+        overdue = await alerts.mark_overdue(session, at=at)
+        return {"overdue": overdue, **asdict(await alerts.escalate(session, at=at))}
 
 
 async def _deliver(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:

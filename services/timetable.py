@@ -20,7 +20,9 @@ class Entry:
 TIMETABLE: tuple[Entry, ...] = (
     Entry("check-ins.dispatch", "* * * * *", "make the check-ins of the next 24 hours, open those whose time has come"),
     Entry("check-ins.close", "* * * * *", "close what nobody answered, escalate misses in a row (ES07-ES09)"),
-    Entry("alerts.escalate", "* * * * *", "mark alerts that nobody acknowledged in time, and remind"),
+    Entry(
+        "alerts.escalate", "* * * * *", "remind of alerts that nobody acknowledged in time, tell the next one in line"
+    ),
     Entry("notifications.deliver", "* * * * *", "send the messages that are owed"),
     Entry("programs.review", "*/5 * * * *", "pause programs of patients whom nobody may treat any more"),
     Entry("adherence.review", "20 2 * * *", "look for too few sessions over 14 days (ES10)"),

@@ -47,7 +47,7 @@ APPEND_ONLY = {
 }
 REMOVABLE = {"check_ins", "idempotency_keys"}
 """Only a check-in that has not opened yet may be taken back, and a kept answer after its time (policies say so)."""
-DEFINERS = {"identity.caller"}
+DEFINERS = {"identity.caller", "identity.clinic_admins"}
 """Functions that run with their owner's rights: the way from a token to the person, before the clinic is known."""
 LOGINS = ("physio_api", "physio_worker")
 

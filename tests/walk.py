@@ -495,6 +495,7 @@ STEPS: tuple[Step, ...] = (
     Step("hold_episode"),
     Step("reopen_episode"),
     Step("discharge_episode"),
+    Step("reopen_alert"),
     Step("log_out", "the one who just signed in"),
 )
 

@@ -1,20 +1,23 @@
 """What clinicians do with alerts: look, acknowledge, assign, resolve."""
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, exists, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from clinical.library import load
 from core.errors import Conflict, Invalid, Problem, Stale
 from models.alerts import Alert, AlertEvent, AlertLevel, AlertOutcome, AlertStatus
+from models.base import Json
 from models.care_team import CareLink
 from models.red_flag_screens import RedFlagLevel, RedFlagScreen, ScreenStatus
 from schemas.pages import Page, Paged
 from schemas.pages import fetch as fetch_page
 from services import access, audit
 from services.access import Action, Actor
+from services.alerts.raising import deadlines, stands, tell
 
 RED_FLAG = "ES01"
 """The rule whose alerts hang on a red-flag screen."""
@@ -26,6 +29,18 @@ class AlertNotAcknowledged(Conflict):
 
 class AlertNotOpen(Conflict):
     """This alert is past that step."""
+
+
+class AlertNotResolved(Conflict):
+    """Only an alert that was resolved is opened again."""
+
+
+class TooLateToReopen(Conflict):
+    """It was resolved too long ago: should its rule fire again, it raises a new alert."""
+
+
+class AlertStands(Conflict):
+    """Another alert of this rule is open already."""
 
 
 class ScreenStillOpen(Conflict):
@@ -72,12 +87,13 @@ async def browse(
 
 
 async def acknowledge(session: AsyncSession, actor: Actor, alert_id: UUID, *, version: int, at: datetime) -> Alert:
-    """Say that somebody has seen it. Raises NotFound, Stale, AlertNotOpen."""
+    """Say that somebody has seen it: it is his, until he gives it away. Raises NotFound, Stale, AlertNotOpen."""
     alert = await _changing(session, actor, alert_id, version, at)
     if alert.status is not AlertStatus.OPEN:
         raise AlertNotOpen
     alert.status = AlertStatus.ACKNOWLEDGED
     alert.acknowledged_at, alert.acknowledged_by = at, actor.account_id
+    alert.owner_id = actor.therapist_id
     return await _changed(session, actor, alert, "acknowledged", at)
 
 
@@ -140,6 +156,33 @@ async def resolve(
     return await _changed(session, actor, alert, "resolved", at)
 
 
+async def reopen(
+    session: AsyncSession, actor: Actor, alert_id: UUID, reason: str, *, version: int, at: datetime
+) -> Alert:
+    """Open an alert again that was resolved too early, as long as its rule would raise none by itself.
+
+    The clock starts anew, and somebody must acknowledge it again; how it had ended stays with its events. Raises
+    NotFound, Stale, AlertNotResolved, TooLateToReopen, AlertStands.
+    """
+    alert = await _changing(session, actor, alert_id, version, at)
+    if alert.status is not AlertStatus.RESOLVED or alert.resolved_at is None or alert.outcome is None:
+        raise AlertNotResolved
+    if at >= alert.resolved_at + timedelta(hours=load().escalation.dedupe.reopen_after_hours):
+        raise TooLateToReopen
+    if await session.scalar(select(stands(alert.clinic_id, alert.patient_id, alert.rule_id))):
+        raise AlertStands
+    ended = {"outcome": alert.outcome.value, "resolved_by": str(alert.resolved_by)}
+    limits = await deadlines(session, [(alert.clinic_id, alert.level)], at)
+    alert.status, alert.respond_by = AlertStatus.OPEN, limits[alert.clinic_id, alert.level]
+    alert.resolved_at = alert.resolved_by = alert.outcome = None
+    alert.acknowledged_at = alert.acknowledged_by = alert.owner_id = None
+    alert.overdue_at = alert.escalate_at = None
+    alert.escalations = 0
+    changed = await _changed(session, actor, alert, "reopened", at, inputs=ended, note=reason)
+    await tell(session, "alert_raised", [(alert.clinic_id, alert.patient_id, alert.id, alert.level)], at, again=True)
+    return changed
+
+
 async def _changing(session: AsyncSession, actor: Actor, alert_id: UUID, version: int, at: datetime) -> Alert:
     alert = await access.subject(session, actor, Action.HANDLE_ALERTS, Alert, alert_id, at=at, lock=True)
     if alert.version != version:
@@ -147,9 +190,28 @@ async def _changing(session: AsyncSession, actor: Actor, alert_id: UUID, version
     return alert
 
 
-async def _changed(session: AsyncSession, actor: Actor, alert: Alert, kind: str, at: datetime) -> Alert:
-    session.add(AlertEvent(clinic_id=alert.clinic_id, alert_id=alert.id, kind=kind, at=at, by=actor.account_id))
+async def _changed(
+    session: AsyncSession,
+    actor: Actor,
+    alert: Alert,
+    kind: str,
+    at: datetime,
+    *,
+    inputs: Json | None = None,
+    note: str | None = None,
+) -> Alert:
+    session.add(
+        AlertEvent(
+            clinic_id=alert.clinic_id,
+            alert_id=alert.id,
+            kind=kind,
+            at=at,
+            by=actor.account_id,
+            inputs=inputs or {},
+            note=note,
+        )
+    )
     await session.flush()
-    verb = {"acknowledged": "acknowledge", "assigned": "assign", "resolved": "resolve"}[kind]
+    verb = {"acknowledged": "acknowledge", "assigned": "assign", "resolved": "resolve", "reopened": "reopen"}[kind]
     await audit.record(session, actor, f"alert.{verb}", subject=("alert", alert.id), patient_id=alert.patient_id, at=at)
     return alert

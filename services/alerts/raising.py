@@ -87,6 +87,10 @@ WITH found AS (
                       THEN least(alerts.respond_by, excluded.respond_by) ELSE alerts.respond_by END,
     overdue_at = CASE WHEN array_position($13::text[], excluded.level::text)
                          > array_position($13::text[], alerts.level::text) THEN NULL ELSE alerts.overdue_at END,
+    escalations = CASE WHEN array_position($13::text[], excluded.level::text)
+                          > array_position($13::text[], alerts.level::text) THEN 0 ELSE alerts.escalations END,
+    escalate_at = CASE WHEN array_position($13::text[], excluded.level::text)
+                          > array_position($13::text[], alerts.level::text) THEN NULL ELSE alerts.escalate_at END,
     level = CASE WHEN array_position($13::text[], excluded.level::text)
                     > array_position($13::text[], alerts.level::text) THEN excluded.level ELSE alerts.level END
   RETURNING clinic_id, id, patient_id, rule_id, level, repeats
@@ -155,7 +159,7 @@ async def raise_many(session: AsyncSession, findings: Sequence[Finding], *, at: 
 
 
 async def _raise(session: AsyncSession, findings: list[Finding], at: datetime) -> list[UUID]:
-    clocks = await _clocks(session, {finding.clinic_id for finding in findings})
+    limits = await deadlines(session, {(finding.clinic_id, finding.level) for finding in findings}, at)
     rows = await fetch(
         session,
         _RAISE,
@@ -169,7 +173,7 @@ async def _raise(session: AsyncSession, findings: list[Finding], at: datetime) -
         [one.source[0] for one in findings],
         [one.source[1] for one in findings],
         [orjson.dumps(dict(one.inputs)).decode() for one in findings],
-        [clocks[one.clinic_id].respond_by(one.level, at) for one in findings],
+        [limits[one.clinic_id, one.level] for one in findings],
         at,
         [level.value for level in ORDER],
         at - timedelta(hours=load().escalation.dedupe.reopen_after_hours),
@@ -184,12 +188,18 @@ async def _raise(session: AsyncSession, findings: list[Finding], at: datetime) -
 
 
 async def tell(
-    session: AsyncSession, template: str, about: Sequence[tuple[UUID, UUID, UUID, str]], at: datetime
+    session: AsyncSession,
+    template: str,
+    about: Sequence[tuple[UUID, UUID, UUID, str]],
+    at: datetime,
+    *,
+    again: bool = False,
 ) -> int:
     """Owe an e-mail about alerts (clinic, patient, alert, level) to the patient's lead, else to another who treats him.
 
     Where nobody treats him any more it goes to the clinic's own address: an alert without a reader is the worst one.
-    Once per alert, template and level; the message names the alert, never the patient or the finding.
+    Once per alert, template and level, or once more for an alert that is open `again`; the message names the alert, never
+    the patient or the finding.
     """
     if not about:
         return 0
@@ -215,8 +225,9 @@ async def tell(
             {
                 "clinic_id": row["clinic_id"],
                 "template": template,
-                **_loudness(AlertLevel(row["level"])),
-                "dedupe_key": f"{template}:{row['alert_id']}:{row['level']}",
+                **loudness(AlertLevel(row["level"])),
+                "dedupe_key": f"{template}:{row['alert_id']}:{row['level']}"
+                + (f":{at.timestamp():.0f}" if again else ""),
                 "due_at": at,
                 "account_id": row["account_id"],
                 "address": row["address"],
@@ -229,7 +240,7 @@ async def tell(
     )
 
 
-def _loudness(level: AlertLevel) -> Mapping[str, Any]:
+def loudness(level: AlertLevel) -> Mapping[str, Any]:
     """Begin with what rings where it is urgent, and by e-mail otherwise; the policy of the category goes on from there."""
     if level in URGENT:
         return {"category": NotificationCategory.RED_FLAG, "channel": NotificationChannel.PUSH}
@@ -279,6 +290,14 @@ class _Clock:
             working_days=limit.working_days,
             holidays=self.holidays,
         )
+
+
+async def deadlines(
+    session: AsyncSession, wanted: Collection[tuple[UUID, AlertLevel]], at: datetime
+) -> Mapping[tuple[UUID, AlertLevel], datetime]:
+    """By when, in staffed time without holidays, clinics must answer alerts of these levels raised at `at`."""
+    clocks = await _clocks(session, {clinic_id for clinic_id, _ in wanted})
+    return {(clinic_id, level): clocks[clinic_id].respond_by(level, at) for clinic_id, level in wanted}
 
 
 async def _clocks(session: AsyncSession, clinic_ids: Collection[UUID]) -> dict[UUID, _Clock]:

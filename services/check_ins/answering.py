@@ -29,6 +29,8 @@ from services import access, alerts, audit, places
 from services.access import Action, Actor
 
 CRISIS = "ES02"
+OUTAGE = "outage"
+"""Why a check-in was excused that nobody was asked about; a phone that had it already may still answer, late."""
 UUID_VERSION = 7
 
 STEPS: Mapping[str, str] = {
@@ -85,7 +87,7 @@ WITH past AS MATERIALIZED (
 
 _READ = f"""
 {_PAST}
-SELECT x.id, x.episode_id, x.question_set, x.zone, x.status, x.opens_at, x.closes_at, x.late_until,
+SELECT x.id, x.episode_id, x.question_set, x.zone, x.status, x.excused_reason, x.opens_at, x.closes_at, x.late_until,
   a.body_sha256, a.late, a.answered_at, a.raised::text AS raised, a.answers::text AS answers, {_CONTEXT}
 FROM check_ins x
 LEFT JOIN check_in_answers a ON a.clinic_id = x.clinic_id AND a.check_in_id = x.id
@@ -124,7 +126,8 @@ SELECT count(*) AS kept FROM answer
 _WRITE = f"""
 WITH marked AS (
   UPDATE check_ins SET status = $18, answered_at = $9
-  WHERE clinic_id = $1 AND id = $2 AND status IN ('due', 'open', 'missed') RETURNING 1
+  WHERE clinic_id = $1 AND id = $2
+    AND (status IN ('due', 'open', 'missed') OR status = 'excused' AND excused_reason = 'outage') RETURNING 1
 ), {_KEEP}
 """  # noqa: S608 - built of constants
 
@@ -152,7 +155,8 @@ async def answer(
     digest = _digest(form)
     if row["body_sha256"] is not None:
         return await _again(session, actor, check_in_id, row, digest, at=at), False
-    if row["status"] == CheckInStatus.EXCUSED or not row["opens_at"] <= at < row["late_until"]:
+    excused = row["status"] == CheckInStatus.EXCUSED and row["excused_reason"] != OUTAGE
+    if excused or not row["opens_at"] <= at < row["late_until"]:
         raise CheckInNotOpen
     late = at >= row["closes_at"]
     status = CheckInStatus.LATE if late else CheckInStatus.SUBMITTED

@@ -6,6 +6,7 @@ what is open stays as it is, what was only a forecast for a later day is taken b
 
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
@@ -16,7 +17,7 @@ from core.errors import Conflict, Invalid, Problem, Stale
 from models.check_ins import CheckIn, CheckInPlan, CheckInStatus, PlanFrequency, PlanStatus
 from models.episodes import Episode, EpisodeStatus
 from models.patients import Patient
-from schemas.check_ins import PlanChange, PlanIn
+from schemas.check_ins import PlanChange, PlanIn, store_holidays
 from schemas.pages import Page, Paged, fetch
 from services import access, audit, clinics, episode_gate
 from services.access import Action, Actor
@@ -33,6 +34,11 @@ NEXT_DAY_HOURS = range(20, 29)
 """A plan that asks on the day after a session asks so many hours later."""
 
 _SCHEDULE = frozenset({"frequency", "weekdays", "times_per_week", "local_time", "zone", "ends_on"})
+
+
+_MAY_BE_EMPTY = frozenset(
+    {"zone", "ends_on", "weekdays", "times_per_week", "remind_after_hours", "reminders_per_week", "muted_until"}
+)
 
 
 class PlanRefused(Invalid):
@@ -75,6 +81,11 @@ async def create(session: AsyncSession, actor: Actor, episode_id: UUID, form: Pl
         starts_on=form.starts_on or today,
         ends_on=form.ends_on,
         status=PlanStatus.ACTIVE,
+        notify_on_open=form.notify_on_open,
+        remind_after_hours=form.remind_after_hours,
+        reminders_per_week=form.reminders_per_week,
+        muted_until=form.muted_until,
+        holidays=store_holidays(one.model_dump() for one in form.holidays),
     )
     problems = _days(plan, form.weekdays)
     if form.frequency is not PlanFrequency.AFTER_SESSION and form.local_time is None:
@@ -115,11 +126,11 @@ async def update(
     plan = await _changing(session, actor, plan_id, version, at)
     if plan.status is PlanStatus.ENDED:
         raise PlanNotActive
-    changes = change.model_dump(exclude_unset=True)
+    changes = _changes(change)
     problems = [
         Problem(f"/{name}", "missing", "This cannot be empty.")
         for name, value in changes.items()
-        if value is None and name not in {"zone", "ends_on", "weekdays", "times_per_week"}
+        if value is None and name not in _MAY_BE_EMPTY
     ]
     if plan.frequency is PlanFrequency.AFTER_SESSION and changes.keys() & _SCHEDULE - {"zone", "ends_on"}:
         problems.append(
@@ -235,6 +246,13 @@ async def follow_episode(
     action = "check_in_plan.end" if ended else "check_in_plan.pause"
     await audit.record_many(session, clinic_id, actor, action, "check_in_plan", changed, at=at)
     return len(changed)
+
+
+def _changes(change: PlanChange) -> dict[str, Any]:
+    changes = change.model_dump(exclude_unset=True)
+    if "holidays" in changes:
+        changes["holidays"] = store_holidays(changes["holidays"])
+    return changes
 
 
 # ------------------------------------------------------------------ days

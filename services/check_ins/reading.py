@@ -120,9 +120,9 @@ async def after_session(
             session,
             """
             INSERT INTO check_ins (clinic_id, patient_id, episode_id, plan_id, local_date, slot, question_set, zone,
-                                   status, opens_at, due_at, closes_at, late_until, session_id)
+                                   status, opens_at, due_at, closes_at, late_until, session_id, remind_at)
             SELECT $1, $2, $3, $4, $5, 1 + coalesce(max(slot) FILTER (WHERE local_date = $5), 0), $6, $7, $8, $9, $10,
-                   $11, $12, $13
+                   $11, $12, $13, $14
             FROM check_ins WHERE clinic_id = $1 AND plan_id = $4 AND local_date BETWEEN $5::date - 3 AND $5::date + 3
             HAVING count(*) FILTER (WHERE session_id = $13) = 0
             RETURNING id
@@ -140,6 +140,7 @@ async def after_session(
             closes_at,
             closes_at + timedelta(minutes=plan.late_minutes),
             session_id,
+            None if plan.remind_after_hours is None else due_at + timedelta(hours=plan.remind_after_hours),
         )
         made += len(rows)
     return made

@@ -6,7 +6,7 @@ under the plan's row lock and the key (plan, local date, slot). Arithmetic insid
 database can push it down to where the plans are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -20,11 +20,14 @@ from clinical.levels import AlertLevel as Urgency
 from clinical.library import load
 from core.database import driver, fetch, fetchrow
 from models.alerts import AlertLevel
-from models.notifications import NotificationChannel
-from services import alerts, notifications
+from services import alerts
+from services.check_ins import reminders
 
 HORIZON = timedelta(hours=24)
 """How far ahead check-ins are made; until they open they are forecasts, and are taken back when their plan changes."""
+
+AT_ONCE = 20_000
+"""So many check-ins are closed in one transaction, which must end well within the role's time."""
 
 _NEXT = "p.next_on + p.steps[extract(isodow FROM p.next_on)::int]"
 
@@ -37,16 +40,23 @@ WITH due AS (
   FROM time_zones z
   WHERE z.name = p.zone AND p.status = 'active' AND {{condition}}
   RETURNING p.clinic_id, p.id, p.patient_id, p.episode_id, p.question_set, p.zone, old.next_on AS local_date,
-            old.next_due_at AS due_at, old.next_due_at AT TIME ZONE 'UTC' AS due,
+            old.next_due_at AS due_at, old.next_due_at AT TIME ZONE 'UTC' AS due, p.local_time,
+            wall_time(old.next_due_at, z.changes, z.offsets) AS wall,
             make_interval(mins => p.opens_minutes) AS opens, make_interval(mins => p.closes_minutes) AS closes,
-            make_interval(mins => p.closes_minutes + p.late_minutes) AS late
+            make_interval(mins => p.closes_minutes + p.late_minutes) AS late,
+            make_interval(hours => p.remind_after_hours) AS remind,
+            coalesce(new.next_due_at AT TIME ZONE 'UTC' - make_interval(mins => p.opens_minutes)
+                     <= $1 AT TIME ZONE 'UTC', false) AS passed
 )
 INSERT INTO check_ins (clinic_id, patient_id, episode_id, plan_id, local_date, question_set, zone, status, opens_at,
-                       due_at, closes_at, late_until)
+                       due_at, closes_at, late_until, remind_at, excused_reason)
 SELECT clinic_id, patient_id, episode_id, id, local_date, question_set, zone,
-       CASE WHEN (due - opens) AT TIME ZONE 'UTC' <= $1 THEN 'open' ELSE 'due' END,
-       (due - opens) AT TIME ZONE 'UTC', due_at, (due + closes) AT TIME ZONE 'UTC', (due + late) AT TIME ZONE 'UTC'
+       CASE WHEN passed OR (due + closes) AT TIME ZONE 'UTC' <= $1 THEN 'excused' ELSE 'due' END,
+       (due - opens) AT TIME ZONE 'UTC', due_at, (due + closes) AT TIME ZONE 'UTC', (due + late) AT TIME ZONE 'UTC',
+       (due + remind) AT TIME ZONE 'UTC',
+       CASE WHEN passed OR (due + closes) AT TIME ZONE 'UTC' <= $1 THEN 'outage' END
 FROM due
+WHERE wall - local_time < local_date + interval '12 hours'  -- else the zone never lived that day
 ON CONFLICT ON CONSTRAINT uq_check_ins_occurrence DO NOTHING
 """  # noqa: S608 - built of constants
 
@@ -63,36 +73,39 @@ Nothing would be doubled without them; but two sweeps over the same rows could m
 """
 
 _WAITING = "SELECT EXISTS (SELECT FROM check_in_plans WHERE status = 'active' AND next_due_at <= $1) AS waiting"
-
-_OPEN = """
-WITH opened AS (
-  UPDATE check_ins SET status = 'open' WHERE status = 'due' AND opens_at <= $1 AND closes_at > $1
-  RETURNING clinic_id, id, patient_id
-)
-INSERT INTO events (clinic_id, action, resource_id, patient_id, at)
-SELECT clinic_id, 'check_in.open', id, patient_id, $1 FROM opened
+_WAITING_ONE = """
+SELECT EXISTS (SELECT FROM check_in_plans
+               WHERE clinic_id = $1 AND id = $2 AND status = 'active' AND next_on <= $3) AS waiting
 """
 
-# Why nobody was expected to answer: the plan rests, the episode rests or is over, or the program rested on that day.
+# Why nobody was expected to answer: the plan rests, the episode rests or is over, it was a holiday, the program rested
+# on that day, or no worker was there to open it as long as it could be answered.
+# Right after an outage the planner knows nothing of the rows just made, and a bad order of joins would take the cube of
+# their number; so this leaves it no choice: one walk over what closes, every look-up by its key, each row updated by its
+# own. (Written as the statuses that are left alone, the last condition keeps the partial index out of that.)
 _CLOSE = """
-WITH ending AS (
-  SELECT c.clinic_id, c.id, CASE
-    WHEN p.status = 'paused' THEN 'plan_paused'
-    WHEN e.status IN ('on_hold', 'discharged') THEN 'episode_' || e.status
-    ELSE (SELECT s.reason FROM programs g
-          JOIN program_pauses s ON s.clinic_id = g.clinic_id AND s.program_id = g.id
-          WHERE g.clinic_id = c.clinic_id AND g.patient_id = c.patient_id AND g.episode_id = c.episode_id
-            AND s.during @> c.local_date
-          LIMIT 1)
-    END AS excuse
+WITH ending AS MATERIALIZED (
+  SELECT c.clinic_id, c.id, coalesce(
+    (SELECT CASE WHEN p.status = 'paused' THEN 'plan_paused' END FROM check_in_plans p
+     WHERE p.clinic_id = c.clinic_id AND p.id = c.plan_id),
+    (SELECT 'episode_' || e.status FROM episodes e
+     WHERE e.clinic_id = c.clinic_id AND e.id = c.episode_id AND e.status IN ('on_hold', 'discharged')),
+    (SELECT 'holiday_agreed' FROM check_in_plans p
+     WHERE p.clinic_id = c.clinic_id AND p.id = c.plan_id AND p.holidays @> c.local_date),
+    (SELECT s.reason FROM programs g
+     JOIN program_pauses s ON s.clinic_id = g.clinic_id AND s.program_id = g.id
+     WHERE g.clinic_id = c.clinic_id AND g.patient_id = c.patient_id AND g.episode_id = c.episode_id
+       AND s.during @> c.local_date
+     LIMIT 1),
+    CASE WHEN c.status = 'due' THEN 'outage' END
+  ) AS excuse
   FROM check_ins c
-  LEFT JOIN check_in_plans p ON p.clinic_id = c.clinic_id AND p.id = c.plan_id
-  JOIN episodes e ON e.clinic_id = c.clinic_id AND e.id = c.episode_id
   WHERE c.status IN ('due', 'open') AND c.closes_at <= $1
+  ORDER BY c.closes_at LIMIT $2
 ), closed AS (
   UPDATE check_ins c SET status = CASE WHEN n.excuse IS NULL THEN 'missed' ELSE 'excused' END, excused_reason = n.excuse
   FROM ending n
-  WHERE c.clinic_id = n.clinic_id AND c.id = n.id AND c.status IN ('due', 'open')
+  WHERE c.clinic_id = n.clinic_id AND c.id = n.id AND c.status NOT IN ('submitted', 'late', 'missed', 'excused')
   RETURNING c.clinic_id, c.id, c.patient_id, c.episode_id, c.plan_id, c.local_date, c.slot,
             c.status = 'missed' AS missed
 ), told AS (
@@ -104,8 +117,7 @@ SELECT * FROM closed
 
 # How many check-ins of the plan were missed in a row, up to and with each of these; excused ones do not count.
 _STREAKS = """
-SELECT m.clinic_id, m.id, m.patient_id, m.episode_id, s.in_a_row,
-       (SELECT t.account_id FROM patients t WHERE t.clinic_id = m.clinic_id AND t.id = m.patient_id) AS account_id
+SELECT m.clinic_id, m.id, m.patient_id, m.episode_id, m.plan_id, m.local_date, s.in_a_row
 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::date[], $7::int[])
   AS m(clinic_id, id, patient_id, episode_id, plan_id, local_date, slot)
 CROSS JOIN LATERAL (
@@ -125,10 +137,11 @@ ORDER BY m.local_date, m.slot, m.id
 
 @dataclass(frozen=True)
 class Dispatched:
-    """How many check-ins were made, and how many of those that waited have opened."""
+    """How many check-ins were made, how many of those that waited have opened, how many notices and reminders are owed."""
 
     materialized: int
     opened: int
+    told: int = 0
 
 
 @dataclass(frozen=True)
@@ -144,11 +157,12 @@ class Closed:
 async def dispatch(session: AsyncSession, *, at: datetime) -> Dispatched:
     """Make every check-in that is due within the next 24 hours, then open those whose time has come.
 
-    After an outage it makes all that should have been, plan by plan and day by day; those whose window has passed are
-    closed by `close_due`. Safe to repeat.
+    After an outage it makes all that should have been, plan by plan and day by day, but opens of each plan the latest
+    only, which the patient is told of once: the others were never offered, and are excused. Safe to repeat.
     """
     made = await materialize(session, at=at)
-    return Dispatched(made, await open_due(session, at=at))
+    opened, told = await reminders.open_due(session, at=at)
+    return Dispatched(made, opened, told + await reminders.remind_waiting(session, at=at))
 
 
 async def materialize(session: AsyncSession, *, at: datetime) -> int:
@@ -157,36 +171,30 @@ async def materialize(session: AsyncSession, *, at: datetime) -> int:
     await _take_turns(session, MATERIALIZING)
     while True:
         made += await _count(session, _MATERIALIZE, at, at + HORIZON)
-        waiting = await fetchrow(session, _WAITING, at + HORIZON)
-        assert waiting is not None
-        if not waiting["waiting"]:
+        if not await _waits(session, _WAITING, at + HORIZON):
             return made
 
 
 async def materialize_plan(session: AsyncSession, clinic_id: UUID, plan_id: UUID, until: date, *, at: datetime) -> None:
     """Make one plan's check-ins up to and on the local day `until`, before the plan changes."""
-    while await _count(session, _MATERIALIZE_ONE, at, clinic_id, plan_id, until):
-        pass
+    while await _waits(session, _WAITING_ONE, clinic_id, plan_id, until):
+        await _count(session, _MATERIALIZE_ONE, at, clinic_id, plan_id, until)
 
 
-async def open_due(session: AsyncSession, *, at: datetime) -> int:
-    """Open the check-ins whose window has begun; give how many."""
-    return await _count(session, _OPEN, at)
-
-
-async def close_due(session: AsyncSession, *, at: datetime) -> Closed:
+async def close_due(session: AsyncSession, *, at: datetime, limit: int = AT_ONCE) -> Closed:
     """Close the check-ins that nobody answered in time, as missed or excused, and escalate misses in a row.
 
-    Two missed in a row owe a reminder by another channel, three and five an alert (ES07 to ES09), each once per streak.
+    The oldest come first, `limit` of them: go on as long as there are so many. Two missed in a row owe a reminder by another
+    channel, three and five an alert (ES07 to ES09), each once per streak.
     """
     await _take_turns(session, CLOSING)
-    rows = await fetch(session, _CLOSE, at)
+    rows = await fetch(session, _CLOSE, at, limit)
     missed = [row for row in rows if row["missed"]]
     streaks = await _streaks(session, [row for row in missed if row["plan_id"] is not None])
-    reminders = await notifications.owe_many(session, [_reminder(row, at) for row in streaks if _reminds(row)])
+    reminded = await reminders.remind_missed(session, [row for row in streaks if _reminds(row)], at=at)
     findings = [finding for row in streaks for finding in _findings(row)]
     await alerts.raise_many(session, findings, at=at)
-    return Closed(len(missed), len(rows) - len(missed), reminders, len(findings))
+    return Closed(len(missed), len(rows) - len(missed), reminded, len(findings))
 
 
 async def backlog(session: AsyncSession, clinic_id: UUID, *, at: datetime) -> tuple[int, datetime | None]:
@@ -220,6 +228,12 @@ async def _count(session: AsyncSession, sql: str, *args: Any) -> int:
     return int(status.rsplit(" ", 1)[-1])
 
 
+async def _waits(session: AsyncSession, sql: str, *args: Any) -> bool:
+    row = await fetchrow(session, sql, *args)
+    assert row is not None
+    return bool(row["waiting"])
+
+
 async def _streaks(session: AsyncSession, missed: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
     if not missed:
         return []
@@ -229,22 +243,7 @@ async def _streaks(session: AsyncSession, missed: Sequence[asyncpg.Record]) -> l
 
 
 def _reminds(row: asyncpg.Record) -> bool:
-    return row["account_id"] is not None and any(
-        raised.then == "reminder_other_channel" for raised in escalation.missed(row["in_a_row"])
-    )
-
-
-def _reminder(row: asyncpg.Record, at: datetime) -> Mapping[str, Any]:
-    return {
-        "clinic_id": row["clinic_id"],
-        "template": "check_in_reminder",
-        "channel": NotificationChannel.EMAIL,
-        "dedupe_key": f"check_in_reminder:{row['id']}",
-        "due_at": at,
-        "account_id": row["account_id"],
-        "patient_id": row["patient_id"],
-        "parameters": {"check_in_id": str(row["id"])},
-    }
+    return any(raised.then == "reminder_other_channel" for raised in escalation.missed(row["in_a_row"]))
 
 
 def _findings(row: asyncpg.Record) -> list[alerts.Finding]:

@@ -67,6 +67,8 @@ CATEGORIES: Mapping[str, Category] = MappingProxyType(
         "check_in_reminder": Category.CHECK_IN,
         "alert_raised": Category.ALERT,
         "alert_overdue": Category.ALERT,
+        "alert_escalated": Category.ALERT,
+        "alert_unanswered": Category.ALERT,
         "device_added": Category.SECURITY,
     }
 )

@@ -295,6 +295,49 @@ def test_leaving_quiet_hours_goes_forward_by_at_most_a_day(
     assert start <= end <= start + timedelta(hours=26)
 
 
+@given(
+    st.sampled_from(["Europe/Berlin", NEW_YORK, "Australia/Lord_Howe", "America/Santiago"]),
+    st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)),  # noqa: DTZ001 - made aware below
+    st.integers(1, 3000),
+    st.sets(st.integers(0, 400).map(lambda days: date(2026, 1, 1) + timedelta(days=days)), max_size=40),
+)
+def test_between_opening_and_deadline_lies_exactly_the_staffed_time_and_no_holiday(
+    zone: str, moment: datetime, minutes: int, holidays: set[date]
+) -> None:
+    hours = {1: [(time(0, 0), time(8, 30)), (time(20, 0), time(0, 0))], 5: [(time(9, 0), time(17, 0))], 7: [(time(0, 0), time(6, 0))]}  # fmt: skip  # noqa: E501
+    opened = moment.replace(tzinfo=UTC)
+    due = respond_by(opened, hours, zone, minutes=minutes, holidays=holidays)
+    counted = timedelta()
+    day = local_date(opened, zone)
+    while day <= local_date(due, zone):
+        if day not in holidays:
+            for start, end in hours.get(day.isoweekday(), []):
+                last = day + timedelta(days=1) if end == time(0, 0) else day
+                begin, stop = max(instant(day, start, zone), opened), min(instant(last, end, zone), due)
+                counted += max(timedelta(), stop - begin)
+        day += timedelta(days=1)
+    assert counted == timedelta(minutes=minutes)
+
+
+@given(
+    st.sampled_from(["Europe/Berlin", NEW_YORK, "Australia/Lord_Howe", "America/Santiago"]),
+    st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)),  # noqa: DTZ001 - made aware below
+    st.integers(1, 3),
+    st.sets(st.integers(0, 400).map(lambda days: date(2026, 1, 1) + timedelta(days=days)), max_size=40),
+)
+def test_a_working_day_is_over_on_the_next_staffed_day_that_is_no_holiday(
+    zone: str, moment: datetime, working_days: int, holidays: set[date]
+) -> None:
+    opened = moment.replace(tzinfo=UTC)
+    due = respond_by(opened, OFFICE, zone, working_days=working_days, holidays=holidays)
+    day = local_date(due, zone)
+    assert day not in holidays
+    assert day.isoweekday() in OFFICE
+    passed = [local_date(opened, zone) + timedelta(days=n) for n in range((day - local_date(opened, zone)).days)]
+    staffed = [each for each in passed if each not in holidays and each.isoweekday() in OFFICE]
+    assert len(staffed) in {working_days, working_days + 1}  # one more where it was opened after that day's last hour
+
+
 @given(st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)), st.integers(1, 600), st.integers(0, 200))  # noqa: DTZ001 - made aware below
 def test_more_time_never_means_an_earlier_deadline(moment: datetime, minutes: int, more: int) -> None:
     opened = moment.replace(tzinfo=UTC)

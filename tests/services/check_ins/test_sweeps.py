@@ -1,3 +1,4 @@
+from dataclasses import astuple
 from datetime import timedelta
 from typing import Any
 
@@ -59,10 +60,9 @@ async def test_a_plan_ends_on_its_last_day(stage: Scene) -> None:
     assert [row.local_date.day for row in await stage.rows()] == [2, 3]
 
 
-async def test_an_outage_is_made_up_for_in_order_with_each_escalation_once(stage: Scene) -> None:
+async def test_misses_in_a_row_escalate_each_once(stage: Scene) -> None:
     await stage.plan(at=berlin(2, 7))
-    assert (await stage.dispatch(berlin(9, 9))).materialized == 9  # 2 to 9, and tomorrow's forecast
-    assert await stage.close(berlin(9, 9)) == Closed(missed=7, excused=0, reminders=1, alerts=2)
+    assert await stage.live(berlin(2, 8), berlin(9, 9)) == Closed(missed=7, excused=0, reminders=1, alerts=2)
     rows = await stage.rows()
     assert [row.status for row in rows] == [CheckInStatus.MISSED] * 7 + [CheckInStatus.OPEN, CheckInStatus.DUE]
     raised = await stage.alerts()
@@ -74,24 +74,20 @@ async def test_an_outage_is_made_up_for_in_order_with_each_escalation_once(stage
         ("check_in_reminder", f"check_in_reminder:{rows[1].id}"),
         ("alert_raised", f"alert_raised:{raised[1].id}:high"),
     ]
-    await stage.dispatch(berlin(12, 9))
-    assert await stage.close(berlin(12, 9)) == Closed(missed=3, excused=0, reminders=0, alerts=0)
+    assert await stage.live(berlin(9, 10), berlin(12, 9)) == Closed(missed=3, excused=0, reminders=0, alerts=0)
 
 
 async def test_an_answer_ends_the_streak_and_an_excused_day_neither_ends_nor_adds(stage: Scene) -> None:
     plan = await stage.plan(at=berlin(2, 7))
-    await stage.dispatch(berlin(4, 9))
-    await stage.close(berlin(4, 9))  # 2 and 3 missed
+    await stage.live(berlin(2, 9), berlin(4, 9))  # 2 and 3 missed
     plan = await stage.pause(plan, at=berlin(4, 10))
     assert (await stage.close(berlin(5, 5))).excused == 1
     await stage.resume(plan, at=berlin(5, 7))
-    await stage.dispatch(berlin(6, 7))
-    assert await stage.close(berlin(6, 7)) == Closed(missed=1, excused=0, reminders=0, alerts=1)
+    assert await stage.live(berlin(5, 8), berlin(6, 7)) == Closed(missed=1, excused=0, reminders=0, alerts=1)
     await stage.dispatch(berlin(6, 9))
     today = next(row for row in await stage.rows() if row.local_date.day == 6)
     await stage.answer(today, berlin(6, 10))
-    await stage.dispatch(berlin(9, 5))
-    assert await stage.close(berlin(9, 5)) == Closed(missed=2, excused=0, reminders=1, alerts=0)
+    assert await stage.live(berlin(6, 11), berlin(9, 5)) == Closed(missed=2, excused=0, reminders=1, alerts=0)
 
 
 async def _rest_program(stage: Scene, values: dict[str, Any]) -> None:
@@ -115,8 +111,7 @@ async def test_nobody_is_expected_to_answer_while_the_program_rests(stage: Scene
     await _rest_program(
         stage, {"reason": "red_flag_suspended", "during": Range(day, day + DAY), "began_at": berlin(2, 7)}
     )
-    await stage.dispatch(berlin(5, 9))
-    assert await stage.close(berlin(5, 9)) == Closed(missed=2, excused=1, reminders=1, alerts=0)
+    assert await stage.live(berlin(2, 8), berlin(5, 9)) == Closed(missed=2, excused=1, reminders=1, alerts=0)
     assert (await stage.rows())[0].excused_reason == "red_flag_suspended"
 
 
@@ -172,15 +167,21 @@ async def test_the_sweeper_does_for_all_clinics_what_a_clinic_does_for_itself(ro
     async with roles["sweeper"].begin() as session:
         for each in scenes:
             assert await check_ins.backlog(session, each.clinic_id, at=at) == (1, berlin(2, 8))
-        assert await check_ins.dispatch(session, at=at) == Dispatched(materialized=18, opened=0)
-    async with roles["sweeper"].begin() as session:
-        assert await check_ins.close_due(session, at=at) == Closed(missed=14, excused=0, reminders=2, alerts=4)
-        assert await check_ins.backlog(session, scenes[0].clinic_id, at=at) == (0, None)
+        assert await check_ins.dispatch(session, at=at) == Dispatched(materialized=18, opened=2)
+    closed = [Closed(0, 0, 0, 0)]
+    for hours in range(5 * 24):
+        async with roles["sweeper"].begin() as session:
+            await check_ins.dispatch(session, at=at + hours * timedelta(hours=1))
+            closed.append(await check_ins.close_due(session, at=at + hours * timedelta(hours=1)))
+    sums = [sum(column) for column in zip(*map(astuple, closed), strict=True)]
+    assert sums == [10, 0, 2, 4]  # missed, excused, reminders, alerts
+    at += timedelta(hours=5 * 24 - 1)
     for each in scenes:
         assert [one.rule_id for one in await each.alerts()] == ["ES08", "ES09"]
         assert (await each.dispatch(at)) == Dispatched(0, 0)
         assert len(await each.owed()) == 2
     async with roles["sweeper"].begin() as session:
+        assert await check_ins.backlog(session, scenes[0].clinic_id, at=at) == (0, None)
         found = await check_ins.dispatch(session, at=at + timedelta(minutes=1))
         assert found == Dispatched(0, 0)
     for sessions in roles.values():

@@ -14,11 +14,11 @@ from tests.services.check_ins.scene import berlin, scene
 
 WORKER = """
 import asyncio, sys
-from datetime import datetime
+from datetime import datetime, timedelta
 from core.database import make_engine, make_sessions
 from services import check_ins
 
-async def main(url, at):
+async def main(url, at, last):
     sessions = make_sessions(make_engine(url, pool_size=1))
     print("ready", flush=True)
     sys.stdin.readline()
@@ -26,20 +26,23 @@ async def main(url, at):
         async with sessions.begin() as session:
             await check_ins.dispatch(session, at=at)
             await check_ins.close_due(session, at=at)
-        print("round", flush=True)
+        if at >= last:
+            print("round", flush=True)
+        at = min(last, at + timedelta(hours=12))
 
-asyncio.run(main(sys.argv[1], datetime.fromisoformat(sys.argv[2])))
+asyncio.run(main(sys.argv[1], *map(datetime.fromisoformat, sys.argv[2:])))
 """
 PATIENTS, DAYS = 120, 9
 
 
-async def _start(database: Database, at: datetime) -> asyncio.subprocess.Process:
+async def _start(database: Database, first: datetime, last: datetime) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
         WORKER,
         database.sweeper,
-        at.isoformat(),
+        first.isoformat(),
+        last.isoformat(),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         cwd=Path.cwd(),
@@ -71,7 +74,7 @@ async def test_every_occurrence_is_made_and_closed_once_whoever_dies(fresh_datab
         f" (SELECT {rest} FROM check_in_plans) p",
         plan.patient_id,
     )
-    workers = [await _start(fresh_database, berlin(9, 9)) for _ in range(4)]
+    workers = [await _start(fresh_database, berlin(2, 8), berlin(9, 9)) for _ in range(4)]
     for worker in workers:
         assert worker.stdout is not None
         assert await worker.stdout.readline() == b"ready\n"
