@@ -239,7 +239,7 @@ def test_a_pid_file_that_names_nobody_or_a_stranger_does_not_stand_in_the_way(
     stranger = subprocess.Popen(["sleep", "60"], **Runner.choose(rested.data).credentials)
     (rested.data / "postmaster.pid").write_text(left.format(pid=stranger.pid))
     rested.start()
-    assert ask(as_api(server), "SELECT 1") == (1,)
+    assert ask(as_api(rested), "SELECT 1") == (1,)
     rested.stop()
     assert stranger.poll() is None
     stranger.kill()
