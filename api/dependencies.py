@@ -5,7 +5,7 @@ that a refusal which says so (`keeps_effects`) leaves what was done before it.
 """
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -15,7 +15,7 @@ from api import idempotency
 from api.front import CALLER_IS_KNOWN
 from api.state import state_of
 from core import clock
-from core.database import begin_bound
+from core.database import begin_bound, idle
 from core.errors import Unauthenticated, Unavailable
 from services import access, authentication
 
@@ -86,10 +86,18 @@ async def moment_of(request: Request) -> datetime:
     """Give the moment of the request: the same, whoever asks."""
     kept = request.scope["state"]
     if "moment" not in kept:
+        if state_of(request).settings.sandbox:  # its clock may have been moved by another process
+            await _see_the_clock(request)
         kept["moment"] = clock.now()
     moment = kept["moment"]
     assert isinstance(moment, datetime)
     return moment
+
+
+async def _see_the_clock(request: Request) -> None:
+    connection = await idle(await session_of(request))
+    seconds = await connection.fetchval("SELECT ahead_seconds FROM sandbox_clock")
+    clock.move(None if seconds is None else timedelta(seconds=seconds))
 
 
 Now = Annotated[datetime, Depends(moment_of)]

@@ -11,22 +11,34 @@ from datetime import datetime
 from functools import partial
 from typing import Annotated
 
-from fastapi import Body, Path, Request
+from fastapi import Body, Path, Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import idempotency
 from api.dependencies import Caller, Now, Session, in_line
+from api.pages import Page
 from api.routes import Router
 from api.state import state_of
 from integrations.channels import Channels, open_channels
-from schemas.jobs import JobList, JobRunOut, RunIn
-from services import jobs
+from schemas.base import Listing
+from schemas.jobs import DeadLetter, DeadLetterKind, JobList, JobRunOut, RunIn
+from schemas.pages import Paged
+from services import dead_letters, job_board, jobs
 from services.access import Actor
 
 router = Router("/v1/jobs", tags=["jobs"])
 
 PATIENCE_SECONDS = 30.0
 """After so long no further letter is begun: a gateway in front may not wait much longer. The rest stays owed."""
+
+DeadLetterId = Annotated[
+    str,
+    Path(
+        pattern=r"^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|queue-[0-9]{1,15})$",
+        description="Id in the list of dead letters",
+        examples=["0198c0de-7a11-7000-8000-000000000001"],
+    ),
+]
 
 JobName = Annotated[str, Path(max_length=40, description="Name in the timetable", examples=["check-ins.dispatch"])]
 
@@ -39,18 +51,35 @@ async def run_job(
     job: JobName, request: Request, session: Session, actor: Caller, now: Now, form: Annotated[RunIn, Body()] = HOW
 ) -> JobRunOut:
     """Run a job for the caller's clinic, now, and answer when it is done; safe to repeat."""
-    async with _apart(request, session, actor, now), open_channels(state_of(request).settings) as channels:
+    async with apart(request, session, actor, now), open_channels(state_of(request).settings) as channels:
         return await jobs.start(actor, job, _reach(request, actor, channels), at=now, dry_run=form.dry_run)
 
 
 @router.get("")
 async def list_jobs(session: Session, actor: Caller, now: Now) -> JobList:
     """Give the timetable, each job's last run, and what waits."""
-    return JobList(items=await jobs.browse(session, actor, at=now), next_cursor=None)
+    return await job_board.browse(session, actor, at=now)
+
+
+@router.get("/dead-letters", response_model=Listing[DeadLetter])
+async def list_dead_letters(
+    session: Session,
+    actor: Caller,
+    page: Page,
+    kind: Annotated[DeadLetterKind, Query(description="Letters, or jobs of the queue")] = DeadLetterKind.NOTIFICATION,
+) -> Paged[DeadLetter]:
+    """List what was given up: letters that were dropped or refused, or failed jobs of the queue."""
+    return await dead_letters.browse(session, actor, page, kind=kind)
+
+
+@router.post("/dead-letters/{dead_letter_id}/replay")
+async def replay_dead_letter(dead_letter_id: DeadLetterId, session: Session, actor: Caller, now: Now) -> DeadLetter:
+    """Send a letter again, or let the queue run a job again; safe to repeat."""
+    return await dead_letters.replay(session, actor, dead_letter_id, at=now)
 
 
 @asynccontextmanager
-async def _apart(request: Request, session: AsyncSession, actor: Actor, now: datetime) -> AsyncIterator[None]:
+async def apart(request: Request, session: AsyncSession, actor: Actor, now: datetime) -> AsyncIterator[None]:
     """Give the request's connection and its place in line back while the work is done.
 
     Its Idempotency-Key is claimed anew afterwards. Of two with the same key that come at once both may work, which does

@@ -62,6 +62,7 @@ TAGS: Mapping[str, str] = {
     "progress": "Series and charts over time.",
     "reports": "Frozen snapshots of progress, signed.",
     "jobs": "What starts because time passed.",
+    "sandbox": "The clock of a sandbox, which can be moved ahead; 404 everywhere else.",
     "operations": "Probes.",
 }
 

@@ -26,6 +26,7 @@ from api import (
     progress,
     red_flag_screens,
     reports,
+    sandbox,
     sessions,
     therapists,
     today,
@@ -64,5 +65,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     progress.router,
     reports.router,
     jobs.router,
+    sandbox.router,
     operations.router,
 )

@@ -36,6 +36,8 @@ class State:
     """Set before the process stops: `/readyz` then sends new work elsewhere."""
     readiness: tuple[str | None, float] = (None, float("-inf"))
     """What `/readyz` found last, and when on the monotonic clock."""
+    punctuality: tuple[str | None, float] = (None, float("-inf"))
+    """The same for its detail about the jobs."""
 
     def __post_init__(self) -> None:
         """Let nobody listen yet."""

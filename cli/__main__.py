@@ -9,6 +9,8 @@ from uuid import UUID
 import typer
 
 from cli.environment import ROLES, as_role, console, one_machine, owner_url, trouble_with_database, watched_machine
+from cli.environment import with_roles as _with_roles
+from cli.jobs import jobs
 from core.errors import Refusal
 from core.settings import UNSAFE, Settings, load
 
@@ -26,6 +28,7 @@ library = typer.Typer(no_args_is_help=True, help="The shipped exercise library."
 app.add_typer(database, name="db")
 app.add_typer(users, name="users")
 app.add_typer(library, name="library")
+app.add_typer(jobs, name="jobs")
 
 
 @app.command()
@@ -45,7 +48,7 @@ def up(*, demo: Annotated[bool, typer.Option(help="Make the demo clinic if there
         if demo and running.unfinished(settings).exists():
             _forget_half_a_clinic(found)
         fresh = _migrate_if_needed(found)
-        known = _with_roles(found)
+        known = _as_made(_with_roles(found), make=fresh and (demo or found.sandbox))
         there = _clinics(known)
         fill = demo and (fresh or not there)
         if not fill and DEMO_CLINIC not in there:  # clinics of your own only: nobody has the demo's sign-ins
@@ -59,16 +62,24 @@ def serve() -> None:
     from cli.serving import serve as run  # noqa: PLC0415
 
     with one_machine() as settings:
-        run(_with_roles(settings, "api_database_url"))
+        needed = ROLES if settings.sandbox else ("api_database_url",)  # who moves the clock works as the worker does
+        run(_with_roles(settings, *needed))
 
 
 @app.command()
 def worker() -> None:
     """Run the worker: the timetable of jobs, and the queue."""
+    from cli import sandbox  # noqa: PLC0415
     from jobs.worker import main as run  # noqa: PLC0415
 
     with one_machine() as settings:
-        run(_with_roles(settings, "worker_database_url", "sweeper_database_url"))
+        known = _with_roles(settings, "worker_database_url", "sweeper_database_url")
+        assert known.worker_database_url is not None
+        wrong = sandbox.mismatch(known, known.worker_database_url.get_secret_value())
+        if wrong is not None:
+            typer.echo(f"physio: refusing to start: {wrong}", err=True)
+            raise SystemExit(UNSAFE)
+        run(known)
 
 
 @app.command()
@@ -95,12 +106,16 @@ def openapi() -> None:
 
 @database.command()
 def migrate() -> None:
-    """Bring the schema to the newest revision."""
-    from cli import migrations  # noqa: PLC0415
+    """Bring the schema to the newest revision; with PHYSIO_SANDBOX, make an empty database a sandbox."""
+    from cli import migrations, sandbox  # noqa: PLC0415
     from core.revisions import head  # noqa: PLC0415
 
     with one_machine() as settings:
-        migrations.upgrade(owner_url(settings))
+        url = owner_url(settings)
+        make = settings.sandbox and sandbox.is_empty(url)
+        migrations.upgrade(url)
+        if make:
+            sandbox.make(url)
         console.print(f"physio: the schema is at {head()}")
 
 
@@ -145,6 +160,7 @@ def roles_(
 @database.command()
 def check() -> None:
     """Tell whether the API would refuse to start on this database, and why."""
+    from cli import sandbox  # noqa: PLC0415
     from cli.serving import outdated, unsafe  # noqa: PLC0415
 
     with one_machine(guest=True) as settings:
@@ -152,6 +168,8 @@ def check() -> None:
         assert known.api_database_url is not None
         url = known.api_database_url.get_secret_value()
         found, warning = asyncio.run(unsafe(url, durable=True)), asyncio.run(outdated(url))
+        wrong = sandbox.mismatch(known, url)
+        found += [] if wrong is None else [wrong]
     if warning is not None:
         console.print(f"physio: warning: {warning}")
     for each in found:
@@ -189,14 +207,15 @@ def create_service(
     clinic: Annotated[UUID, typer.Argument(help="The clinic's id, as create-clinic printed it.")],
     name: Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens.")],
     scope: Annotated[
-        list[str] | None, typer.Option(help="A job it may run; may be given again. Left out: all jobs.")
+        list[str] | None, typer.Option(help="A job it may run, or `sandbox`; may be given again. Left out: all jobs.")
     ] = None,
 ) -> None:
     """Give a service account a new access token, good for 90 days, and print it, once."""
     from cli import people  # noqa: PLC0415
+    from services.sandbox import SCOPE  # noqa: PLC0415
     from services.timetable import TIMETABLE  # noqa: PLC0415
 
-    unknown = {*(scope or ())} - {"*", *(entry.job for entry in TIMETABLE)}
+    unknown = {*(scope or ())} - {"*", SCOPE, *(entry.job for entry in TIMETABLE)}
     if unknown:
         jobs = ", ".join(entry.job for entry in TIMETABLE)
         raise typer.BadParameter(f"no such job: {', '.join(sorted(unknown))}. There are {jobs}", param_hint="--scope")
@@ -290,19 +309,6 @@ def _libpq(url: str) -> str:
     return libpq_url(url)
 
 
-def _with_roles(settings: Settings, *needed: str) -> Settings:
-    """Fill in the roles' addresses where only the owner's is known (development); production names those it needs."""
-    if all(getattr(settings, name) is not None for name in needed or ROLES):
-        return settings
-    from pydantic import SecretStr  # noqa: PLC0415
-
-    from dev.passwords import passwords_of  # noqa: PLC0415
-
-    url, passwords = owner_url(settings), passwords_of(settings.secret_key.get_secret_value())
-    known = {name: SecretStr(as_role(url, role, passwords[role])) for name, role in ROLES.items()}
-    return settings.model_copy(update={name: getattr(settings, name) or value for name, value in known.items()})
-
-
 def _forget_half_a_clinic(settings: Settings) -> None:
     """Wipe the database, if it holds nothing but a demo clinic whose making was interrupted."""
     import psycopg  # noqa: PLC0415
@@ -342,6 +348,16 @@ def _migrate_if_needed(settings: Settings) -> bool:
 
         migrations.upgrade(url)
     return known is None
+
+
+def _as_made(settings: Settings, *, make: bool) -> Settings:
+    """Give the settings of a sandbox where the database is one; make it one first, if it is new and so asked."""
+    from cli import sandbox  # noqa: PLC0415
+
+    url = owner_url(settings)
+    if make:
+        sandbox.make(url)
+    return settings.model_copy(update={"sandbox": sandbox.is_sandbox(url)})
 
 
 def _clinics(settings: Settings) -> list[str]:

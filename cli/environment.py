@@ -33,6 +33,17 @@ def owner_url(settings: Settings) -> str:
     return settings.database_url.get_secret_value()
 
 
+def with_roles(settings: Settings, *needed: str) -> Settings:
+    """Fill in the roles' addresses where only the owner's is known (development); production names those it needs."""
+    if all(getattr(settings, name) is not None for name in needed or ROLES):
+        return settings
+    from dev.passwords import passwords_of  # noqa: PLC0415
+
+    url, passwords = owner_url(settings), passwords_of(settings.secret_key.get_secret_value())
+    known = {name: SecretStr(as_role(url, role, passwords[role])) for name, role in ROLES.items()}
+    return settings.model_copy(update={name: getattr(settings, name) or value for name, value in known.items()})
+
+
 @contextmanager
 def one_machine(settings: Settings | None = None, *, guest: bool = False) -> Iterator[Settings]:
     """Give settings in which every address is known; without a database of your own, start the embedded one meanwhile.

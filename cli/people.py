@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core import clock
 from core.database import bind_clinic, libpq_url, make_engine, make_sessions
 from core.settings import Settings
-from services import accounts, authentication, library
+from services import accounts, authentication, library, sandbox
 
 
 @asynccontextmanager
@@ -20,6 +20,7 @@ async def _transaction(settings: Settings) -> AsyncIterator[AsyncSession]:
     engine = make_engine(settings.api_database_url.get_secret_value(), pool_size=1)
     try:
         async with make_sessions(engine).begin() as session:
+            clock.move(await sandbox.ahead(session))
             yield session
     finally:
         await engine.dispose()

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.app import create_app
 from api.state import of as state_of_app
+from cli import sandbox
 from core import clock, logs
 from core.database import make_engine
 from core.settings import UNSAFE, Settings, load
@@ -109,6 +110,8 @@ def serve(settings: Settings) -> None:
     url = settings.api_database_url.get_secret_value()
     try:
         found = asyncio.run(unsafe(url, durable=settings.environment != "test"))
+        wrong = sandbox.mismatch(settings, url)
+        found += [] if wrong is None else [wrong]
         warning = asyncio.run(outdated(url))
         if warning is not None:
             print(f"physio: warning: {warning}", file=sys.stderr)  # noqa: T201

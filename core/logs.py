@@ -38,6 +38,8 @@ FIELDS = frozenset(
         "reason",
         "revision",
         "retry_after",
+        "waiting",
+        "oldest_seconds",
     }
 )
 """Names of ids, codes and numbers. A new one needs a thought: could it ever hold something about a person?"""

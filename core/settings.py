@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     environment: Literal["development", "test", "production"] = Field(
         "development", description="production refuses every default that is only good for development"
     )
+    sandbox: bool = Field(
+        default=False, description="the clock of this installation can be moved ahead; the database must be made as one"
+    )
     demo: bool = Field(
         default=False, description="a clinic of fictional people with well-known passwords; loopback only"
     )
@@ -137,8 +140,8 @@ class Settings(BaseSettings):
         if self.clock_file is not None and self.environment != "test":
             raise ValueError("PHYSIO_CLOCK_FILE is for tests only")
         if self.environment == "production":
-            if self.demo:
-                raise ValueError("PHYSIO_DEMO is not for production")
+            if self.demo or self.sandbox:
+                raise ValueError("PHYSIO_DEMO is not for production, and PHYSIO_SANDBOX is not")
             key = self.secret_key.get_secret_value()
             if key == DEVELOPMENT_KEY or len(key) < 32:  # noqa: PLR2004 - 256 bits as text
                 raise ValueError("PHYSIO_SECRET_KEY must be set, to at least 32 characters")

@@ -6,7 +6,8 @@ minute; the worker does not listen either, it asks once a second. A pooler's tra
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
@@ -20,14 +21,15 @@ from core.database import libpq_url, make_engine, make_sessions
 from core.settings import Settings
 from integrations.channels import open_channels
 from services import jobs, time_zones
+from services import sandbox as clocks
 from services.authentication import tokens_of
+from services.cron import EVERY_MINUTE
 from services.notifications import texts
 from services.timetable import TIMETABLE, Entry
 
 GRACE_SECONDS = 8.0
 """For so long a stopping worker lets its jobs finish; what is cut off is done again by whoever comes next."""
 
-EVERY_MINUTE = "* * * * *"
 POLL_SECONDS = 1.0
 CONCURRENCY = 4
 STALLED_SECONDS = 60
@@ -45,11 +47,16 @@ def conninfo(url: str) -> str:
     return make_conninfo(libpq_url(url), application_name="physio-queue", options=path)
 
 
-def make_app(url: str, reach: jobs.Reach) -> App:
-    """Make the queue's app, with one task for each entry of the timetable, and one that tidies the queue itself."""
+def make_app(url: str, reach: jobs.Reach, *, sandbox: bool = False) -> App:
+    """Make the queue's app, with one task for each entry of the timetable, and one that tidies the queue itself.
+
+    sandbox: whether the clock may have been moved, and must be looked at before each job.
+    """
     app = App(connector=PsycopgConnector(conninfo=conninfo(url), min_size=1, max_size=4))
     for entry in TIMETABLE:
-        task = app.task(name=entry.job, queueing_lock=entry.job, retry=_retry(entry))(_task(entry.job, reach))
+        task = app.task(name=entry.job, queueing_lock=entry.job, retry=_retry(entry))(
+            _task(entry.job, reach, sandbox=sandbox)
+        )
         app.periodic(cron=entry.cron)(task)
     tidy = app.task(name="queue.tidy", queueing_lock="queue.tidy", pass_context=True)(_tidy)
     app.periodic(cron="*/5 * * * *")(tidy)
@@ -61,13 +68,21 @@ def _retry(entry: Entry) -> RetryStrategy | bool:
     return False if entry.cron == EVERY_MINUTE else RetryStrategy(max_attempts=5, exponential_wait=60)
 
 
-def _task(job: str, reach: jobs.Reach) -> Task:
+def _task(job: str, reach: jobs.Reach, *, sandbox: bool) -> Task:
     async def start(timestamp: int) -> None:  # noqa: ARG001 - which tick it was does not matter: rows say what is due
+        if sandbox:
+            await see_the_clock(reach)
         done = await jobs.run(job, reach, at=clock.now())
         if any(done.counts.values()):
             log.info("job done", job=job, run_id=str(done.id), counts=done.counts)
 
     return start
+
+
+async def see_the_clock(reach: jobs.Reach) -> None:
+    """Let the clock of this process show what a sandbox's does; elsewhere it is the world's."""
+    async with reach.sweep() as session:
+        clock.move(await clocks.ahead(session))
 
 
 async def _tidy(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - as above
@@ -90,19 +105,20 @@ async def _catch_up(app: App) -> None:
                 log.info("already waiting", job=entry.job)
 
 
-async def serve(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT; then stop within ten seconds."""
+@asynccontextmanager
+async def opened(settings: Settings, connections: int) -> AsyncIterator[jobs.Reach]:
+    """Give what a job over all clinics works with. connections: for sweeps, and as many for single clinics."""
     assert settings.worker_database_url is not None, "PHYSIO_WORKER_DATABASE_URL"
     assert settings.sweeper_database_url is not None, "PHYSIO_SWEEPER_DATABASE_URL"
     worker_url = settings.worker_database_url.get_secret_value()
     cache = settings.statement_cache
     sweeper = make_engine(
         settings.sweeper_database_url.get_secret_value(),
-        pool_size=CONCURRENCY,
+        pool_size=connections,
         statement_cache=cache,
         application_name="physio-sweeper",
     )
-    worker = make_engine(worker_url, pool_size=CONCURRENCY, statement_cache=cache, application_name="physio-worker")
+    worker = make_engine(worker_url, pool_size=connections, statement_cache=cache, application_name="physio-worker")
     texts.load()  # a broken file stops the start, with its name and line
     channels = open_channels(settings)
     reach = jobs.Reach(
@@ -115,11 +131,23 @@ async def serve(settings: Settings) -> None:
         public_url=settings.public_url,
         key=tokens_of(settings.secret_key.get_secret_value()).key,
     )
-    app = make_app(worker_url, reach)
     try:
+        yield reach
+    finally:
+        await channels.close()
+        await sweeper.dispose()
+        await worker.dispose()
+
+
+async def serve(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT; then stop within ten seconds."""
+    assert settings.worker_database_url is not None, "PHYSIO_WORKER_DATABASE_URL"
+    worker_url = settings.worker_database_url.get_secret_value()
+    async with opened(settings, CONCURRENCY) as reach:
+        app = make_app(worker_url, reach, sandbox=settings.sandbox)
         async with app.open_async():
-            async with sweeper.connect() as connection:
-                warning = await time_zones.differing(connection)
+            async with reach.sweeper() as session:
+                warning = await time_zones.differing(await session.connection())
             if warning is not None:
                 log.warning("old rules", about=warning)
             await _catch_up(app)
@@ -130,10 +158,6 @@ async def serve(settings: Settings) -> None:
                 shutdown_graceful_timeout=GRACE_SECONDS,
                 delete_jobs=DeleteJobCondition.SUCCESSFUL,
             )
-    finally:
-        await channels.close()
-        await sweeper.dispose()
-        await worker.dispose()
 
 
 def main(settings: Settings) -> None:

@@ -83,6 +83,7 @@ class Notification(Identified, Made, Base):
             "due_at",
             postgresql_where=text("template = 'check_in_reminder'"),
         ),
+        index("ix_notifications_dead", "id", postgresql_where=text("status IN ('dropped', 'refused')")),
     )
 
     account_id: Mapped[UUID | None]

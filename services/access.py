@@ -89,6 +89,8 @@ class Action(StrEnum):
     WRITE_REPORTS = "write_reports"
     READ_JOBS = "read_jobs"
     RUN_JOBS = "run_jobs"
+    REPLAY_JOBS = "replay_jobs"
+    MOVE_CLOCK = "move_clock"
 
 
 SELF, LINKED, CLINIC = Relation.SELF, Relation.LINKED, Relation.CLINIC
@@ -135,6 +137,8 @@ GRANTS: Mapping[Action, Mapping[Role, Relation]] = {
     Action.WRITE_REPORTS: {THERAPIST: LINKED},
     Action.READ_JOBS: {SERVICE: CLINIC, ADMIN: CLINIC},
     Action.RUN_JOBS: {SERVICE: CLINIC},
+    Action.REPLAY_JOBS: {SERVICE: CLINIC, ADMIN: CLINIC},
+    Action.MOVE_CLOCK: {SERVICE: CLINIC, ADMIN: CLINIC},
 }
 
 OPERATIONS: Mapping[str, Action] = {
@@ -236,6 +240,10 @@ OPERATIONS: Mapping[str, Action] = {
     # the clock
     "list_jobs": Action.READ_JOBS,
     "run_job": Action.RUN_JOBS,
+    "list_dead_letters": Action.READ_JOBS,
+    "replay_dead_letter": Action.REPLAY_JOBS,
+    "get_sandbox_clock": Action.MOVE_CLOCK,
+    "move_sandbox_clock": Action.MOVE_CLOCK,
 }
 
 SUBJECT = "subject_patient_id"

@@ -13,8 +13,7 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID
 
-from sqlalchemy import Select, func, or_, select, update
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.crypto import Key, new_id
@@ -25,23 +24,23 @@ from integrations.push import PushSender
 from integrations.sms import SmsSender
 from integrations.web_push import WebPushSender
 from models.jobs import JobRun
-from schemas.jobs import JobOut, JobRunOut
+from schemas.jobs import JobRunOut
 from services import (
     access,
     adherence,
     alerts,
     authentication,
+    backlogs,
     check_ins,
     consents,
     delivery,
     events,
+    job_board,
     licenses,
-    notifications,
     programs,
     throttling,
 )
 from services.access import Action, Actor
-from services.timetable import TIMETABLE
 
 Counts = dict[str, int]
 
@@ -187,11 +186,23 @@ SELECT count(*)::int AS gone FROM gone
 """
 
 
+async def _watch(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
+    """Find what waits too long, and tell. It asks the rows that are due, so a job that hangs cannot hide itself."""
+    async with reach.sweep(dry_run=dry_run) as session:
+        late, clinics = await backlogs.watch(session, at=at, clinic_id=reach.clinic_id)
+    told = 0
+    for clinic_id in () if dry_run else clinics:
+        async with reach.work(clinic_id) as session:
+            told += await backlogs.tell(session, clinic_id, at=at)
+    return {"overdue": len(late), "told": told}
+
+
 JOBS: Mapping[str, Callable[..., Awaitable[Counts]]] = {
     "check-ins.dispatch": _dispatch,
     "check-ins.close": _close,
     "alerts.escalate": _escalate,
     "notifications.deliver": _deliver,
+    "jobs.watch": _watch,
     "programs.review": _review_programs,
     "adherence.review": _review_adherence,
     "licenses.expire": _expire_licenses,
@@ -217,7 +228,7 @@ async def run(job: str, reach: Reach, *, at: datetime, dry_run: bool = False) ->
         kept.counts = await JOBS[job](reach, at, dry_run=False)
     async with reach.sweep() as session:
         row = (await session.scalars(select(JobRun).where(JobRun.id == kept.id))).one()
-        return _shown(row)
+        return job_board.shown(row)
 
 
 async def start(actor: Actor, job: str, reach: Reach, *, at: datetime, dry_run: bool) -> JobRunOut:
@@ -258,50 +269,3 @@ class _Run:
                     finished_at=func.greatest(JobRun.started_at, func.clock_timestamp()),
                 )
             )
-
-
-# ------------------------------------------------------------------ looking at them
-async def browse(session: AsyncSession, actor: Actor, *, at: datetime) -> list[JobOut]:
-    """Give the timetable with each job's last run, its backlog, and how long the oldest of it has waited."""
-    access.require(actor, Action.READ_JOBS)
-    runs = {run.job: run for run in await session.scalars(_last_runs(actor.clinic_id))}
-    clinic_id = actor.clinic_id
-    waiting, oldest = await check_ins.backlog(session, clinic_id, at=at)
-    backlogs: dict[str, tuple[int, datetime | None]] = {
-        "check-ins.dispatch": (waiting, oldest),
-        "notifications.deliver": (await notifications.owed(session, at=at, clinic_id=clinic_id), None),
-        "alerts.escalate": (await alerts.unresolved(session, clinic_id, at=at), None),
-    }
-    return [
-        JobOut(
-            job=entry.job,
-            cron=entry.cron,
-            about=entry.about,
-            last_run=_shown(runs[entry.job]) if entry.job in runs else None,
-            backlog=backlogs.get(entry.job, (0, None))[0],
-            oldest_age_seconds=_age(backlogs.get(entry.job, (0, None))[1], at),
-        )
-        for entry in TIMETABLE
-    ]
-
-
-def _last_runs(clinic_id: UUID) -> Select[JobRun]:
-    mine = or_(JobRun.clinic_id == clinic_id, JobRun.clinic_id.is_(None))
-    return select(JobRun).where(mine).ext(distinct_on(JobRun.job)).order_by(JobRun.job, JobRun.started_at.desc())
-
-
-def _age(oldest: datetime | None, at: datetime) -> int | None:
-    return None if oldest is None else max(0, int((at - oldest).total_seconds()))
-
-
-def _shown(row: JobRun) -> JobRunOut:
-    return JobRunOut(
-        id=row.id,
-        job=row.job,
-        status=row.status,
-        dry_run=False,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        counts=row.counts,
-        error=row.error,
-    )

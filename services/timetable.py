@@ -24,6 +24,7 @@ TIMETABLE: tuple[Entry, ...] = (
         "alerts.escalate", "* * * * *", "remind of alerts that nobody acknowledged in time, tell the next one in line"
     ),
     Entry("notifications.deliver", "* * * * *", "send the messages that are owed"),
+    Entry("jobs.watch", "* * * * *", "look for rows that are due and wait too long, and tell"),
     Entry("programs.review", "*/5 * * * *", "pause programs of patients whom nobody may treat any more"),
     Entry("adherence.review", "20 2 * * *", "look for too few sessions over 14 days (ES10)"),
     Entry("licenses.expire", "10 0 * * *", "mark licenses that run out soon, or have run out"),

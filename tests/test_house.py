@@ -253,7 +253,8 @@ async def test_every_table_of_a_clinic_forces_row_level_security(catalog: Catalo
         " FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
     )
     assert {row["relname"] for row in rows if row["forced"]} == TENANT | {"clinics"}
-    assert {row["relname"] for row in rows} - TENANT == {"clinics", "alembic_version", "time_zones"} | SWEEPS_ALL
+    of_all = {"clinics", "alembic_version", "time_zones", "sandbox_clock"}
+    assert {row["relname"] for row in rows} - TENANT == of_all | SWEEPS_ALL
     assert {row["owner"] for row in rows} == {"physio_owner"}
 
 

@@ -19,7 +19,7 @@ from core.database import Sessions, as_identity, bind_clinic
 from models.care_team import CareRole
 from models.check_ins import CheckIn, CheckInStatus
 from models.identity import Account, Role
-from models.notifications import Notification, NotificationReceipt
+from models.notifications import Notification, NotificationChannel, NotificationReceipt, NotificationStatus
 from models.patients import Patient
 from models.therapists import Profession, Therapist
 from services import library
@@ -324,6 +324,25 @@ async def _owed(walk: Walk) -> None:
         )
 
 
+async def _dead_letter(walk: Walk) -> None:
+    """Let a letter be given up: no mail server refuses it here."""
+    async with walk.sessions.begin() as session:
+        await bind_clinic(session, walk.cast.clinic_id)
+        letter = Notification(
+            clinic_id=walk.cast.clinic_id,
+            channel=NotificationChannel.EMAIL,
+            template="check_in_reminder",
+            dedupe_key=f"dead:{walk.cast.patient.id}",
+            status=NotificationStatus.REFUSED,
+            last_error="550",
+            due_at=datetime.now(UTC),
+            attempts=1,
+        )
+        session.add(letter)
+        await session.flush()
+        walk.known["dead_letter_id"] = str(letter.id)
+
+
 async def _read_the_mail(walk: Walk) -> None:
     """Read the code where only the invited person finds it."""
     invitation_id = UUID(walk.known["invitation_id"])
@@ -465,6 +484,8 @@ STEPS: tuple[Step, ...] = (
     Step("resume_check_in_plan"),
     Step("run_job", "service"),
     Step("list_jobs", "admin"),
+    Step("list_dead_letters", "admin"),
+    Step("replay_dead_letter", "admin", before=_dead_letter),
     Step("list_check_ins"),
     Step("answer_check_in", "patient", before=_due_check_in),
     Step("put_check_in", "patient", before=_own_id("check_in_id")),
@@ -498,6 +519,10 @@ STEPS: tuple[Step, ...] = (
     Step("reopen_alert"),
     Step("log_out", "the one who just signed in"),
 )
+
+
+SANDBOX = {"get_sandbox_clock", "move_sandbox_clock"}
+"""Operations that are there in a sandbox only, and have tests of their own: see tests/api/test_sandbox.py."""
 
 
 async def run(walk: Walk, document: Document, steps: Sequence[Step] = STEPS) -> dict[str, str]:

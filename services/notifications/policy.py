@@ -69,6 +69,7 @@ CATEGORIES: Mapping[str, Category] = MappingProxyType(
         "alert_overdue": Category.ALERT,
         "alert_escalated": Category.ALERT,
         "alert_unanswered": Category.ALERT,
+        "jobs_overdue": Category.ALERT,
         "device_added": Category.SECURITY,
     }
 )

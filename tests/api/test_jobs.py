@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,7 @@ from api import jobs as door
 from api.app import create_app
 from core.database import Sessions, bind_clinic, make_engine, make_sessions
 from core.settings import Settings
+from integrations.channels import Channels
 from integrations.delivery import Accepted, Failed, Outcome
 from integrations.email import Letter
 from models.identity import Role
@@ -71,14 +73,15 @@ async def scheduler(
         await notifications.owe(
             session,
             clinic_id=ward.clinic_id,
-            template="check_in_reminder",
+            template="device_added",
             channel="email",
             dedupe_key="one",
             due_at=datetime.now(UTC),
             account_id=ward.alice.account_id,
         )
     post = Post([], nothing)
-    monkeypatch.setattr(door, "make_sender", lambda *_, **__: post)
+    channels = Channels(post, None, None, None, None, ())
+    monkeypatch.setattr(door, "open_channels", lambda _: nullcontext(channels))
     engine = make_engine(database.api, pool_size=1, pool_timeout=0.2)
     app = create_app(settings.model_copy(update={"pool_size": 1}), sessions=make_sessions(engine))
     transport = ASGITransport(app, raise_app_exceptions=False)
@@ -150,7 +153,7 @@ async def test_two_with_the_same_key_at_once_get_the_same_answer(scheduler: Sche
         await notifications.owe(
             session,
             clinic_id=scheduler.ward.clinic_id,
-            template="check_in_reminder",
+            template="device_added",
             channel="email",
             dedupe_key="two",
             due_at=datetime.now(UTC),

@@ -23,13 +23,13 @@ async def test_a_living_process_says_so_without_a_database(settings: Settings) -
     async with client_of(create_app(settings)) as client:
         answer = await client.get("/livez")
         assert (answer.status_code, answer.json()) == (200, {"status": "alive"})
-        assert (await client.get("/readyz")).json() == {"status": "not_ready", "reason": "database"}
+        assert (await client.get("/readyz")).json() == {"status": "not_ready", "reason": "database", "jobs": None}
 
 
 async def test_readiness_means_a_database_at_our_revision(app: FastAPI, client: AsyncClient) -> None:
     state = of(app)
     state.head = revisions.head()
-    assert (await client.get("/readyz")).json() == {"status": "ready", "reason": None}
+    assert (await client.get("/readyz")).json() == {"status": "ready", "reason": None, "jobs": None}
     state.head = "later"
     assert (await client.get("/readyz")).status_code == 200, "a finding stands for a second"
     state.readiness = (None, float("-inf"))

@@ -21,7 +21,7 @@ from models.identity import Role, Throttle
 from models.jobs import JobRun
 from models.notifications import Notification, NotificationStatus
 from models.therapists import License, LicenseStatus
-from services import delivery, jobs, letters, notifications, throttling
+from services import delivery, job_board, jobs, letters, notifications, throttling
 from services.notifications import policy
 from services.timetable import TIMETABLE
 from tests.conftest import Database
@@ -312,12 +312,12 @@ async def test_a_service_account_runs_jobs_and_the_office_looks_at_them(
     await owe(ward)
     async with sessions() as session:
         await ward.open(session)
-        shown = await jobs.browse(session, ward.world.actors["dana"], at=NOW)
+        shown = (await job_board.browse(session, ward.world.actors["dana"], at=NOW)).items
         assert [one.job for one in shown] == [entry.job for entry in TIMETABLE] == list(jobs.JOBS)
         assert all(one.last_run is not None for one in shown)
         assert {one.job: one.backlog for one in shown}["notifications.deliver"] == 1
         with pytest.raises(Forbidden):
-            await jobs.browse(session, ward.alice, at=NOW)
+            await job_board.browse(session, ward.alice, at=NOW)
 
 
 async def test_a_service_account_runs_no_job_beyond_its_scopes(
