@@ -294,9 +294,9 @@ async def connect(cluster: Cluster, database: str = DATABASE) -> "asyncpg.Connec
 # ------------------------------------------------------------------ people who are signed in
 
 
-async def sign_in(cluster: Cluster, secret: str, role: str, count: int) -> list[Person]:
+async def sign_in(cluster: Cluster, secret: str, role: str, count: int, database: str = DATABASE) -> list[Person]:
     """Open sign-ins, through the house's own service, for `count` people of a role, spread over all clinics."""
-    connection = await connect(cluster)
+    connection = await connect(cluster, database)
     rows = await connection.fetch(
         """
         SELECT id, clinic_id, subject_id FROM (
@@ -310,7 +310,7 @@ async def sign_in(cluster: Cluster, secret: str, role: str, count: int) -> list[
         count,
     )
     await connection.close()
-    engine = make_engine(cluster.url("physio_api"), pool_size=2)
+    engine = make_engine(cluster.url("physio_api", database), pool_size=2)
     sessions = make_sessions(engine)
     tokens = authentication.tokens_of(secret, 3600)
     half = [rows[::2], rows[1::2]]

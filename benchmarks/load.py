@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import quantiles
+from statistics import median, quantiles
 from typing import cast
 
 import uvloop
@@ -59,6 +59,11 @@ class Outcome:
     def per_second(self) -> float:
         """Requests answered per second."""
         return len(self.latencies) / self.seconds
+
+    @property
+    def p50(self) -> float:
+        """The median of latency, ms."""
+        return median(self.latencies)
 
     @property
     def p95(self) -> float:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
-from dev.cluster import Cluster
+from dev.cluster import DATABASE, Cluster
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_SECONDS = 30
@@ -49,16 +49,16 @@ def free_port() -> int:
 
 
 @contextmanager
-def api(cluster: Cluster, folder: Path) -> Iterator[Running]:
-    """Run one API process, as `physio serve` does."""
+def api(cluster: Cluster, folder: Path, database: str = DATABASE) -> Iterator[Running]:
+    """Run one API process over a database, as `physio serve` does."""
     port = free_port()
     environment = {
         "PHYSIO_PORT": str(port),
         "PHYSIO_SECRET_KEY": SECRET,
         "PHYSIO_RATE_PER_SECOND": "0",
-        "PHYSIO_API_DATABASE_URL": cluster.url("physio_api"),
-        "PHYSIO_WORKER_DATABASE_URL": cluster.url("physio_worker"),
-        "PHYSIO_SWEEPER_DATABASE_URL": cluster.url("physio_sweeper"),
+        "PHYSIO_API_DATABASE_URL": cluster.url("physio_api", database),
+        "PHYSIO_WORKER_DATABASE_URL": cluster.url("physio_worker", database),
+        "PHYSIO_SWEEPER_DATABASE_URL": cluster.url("physio_sweeper", database),
     }
     with _running(["cli", "serve"], environment, port, folder / "api.log") as running:
         yield running

@@ -27,6 +27,7 @@ from models import (
     sessions,
     therapists,
     time_zones,
+    worklist_views,
 )
 from models.base import Base
 
@@ -58,4 +59,5 @@ __all__ = [
     "sessions",
     "therapists",
     "time_zones",
+    "worklist_views",
 ]

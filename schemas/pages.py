@@ -24,8 +24,8 @@ from core.errors import Invalid, Problem
 DEFAULT_LIMIT = 50
 LIMIT = 200
 """Most rows of one page."""
-CURSOR_LIMIT = 1_500
-"""Longest cursor in characters; one that ends in a name of 200 characters needs up to 1180."""
+CURSOR_LIMIT = 4_500
+"""Longest cursor in characters; the worklist's, which remembers 400 people, needs up to 4420."""
 
 _SEAL = 16  # bytes of the HMAC that are kept
 

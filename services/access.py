@@ -86,6 +86,7 @@ class Action(StrEnum):
     READ_WORKLIST = "read_worklist"
     FOLLOW_EVENTS = "follow_events"
     RECEIVE_NOTIFICATIONS = "receive_notifications"
+    KEEP_VIEWS = "keep_views"
     WRITE_REPORTS = "write_reports"
     READ_JOBS = "read_jobs"
     RUN_JOBS = "run_jobs"
@@ -134,6 +135,7 @@ GRANTS: Mapping[Action, Mapping[Role, Relation]] = {
     Action.READ_WORKLIST: {THERAPIST: LINKED, ASSISTANT: LINKED},
     Action.FOLLOW_EVENTS: {PATIENT: SELF, THERAPIST: LINKED, ASSISTANT: LINKED, ADMIN: CLINIC},
     Action.RECEIVE_NOTIFICATIONS: {PATIENT: SELF, THERAPIST: SELF, ASSISTANT: SELF, ADMIN: SELF},
+    Action.KEEP_VIEWS: {THERAPIST: SELF, ASSISTANT: SELF},
     Action.WRITE_REPORTS: {THERAPIST: LINKED},
     Action.READ_JOBS: {SERVICE: CLINIC, ADMIN: CLINIC},
     Action.RUN_JOBS: {SERVICE: CLINIC},
@@ -230,6 +232,10 @@ OPERATIONS: Mapping[str, Action] = {
     "get_notification_preferences": Action.RECEIVE_NOTIFICATIONS,
     "update_notification_preferences": Action.RECEIVE_NOTIFICATIONS,
     "put_device": Action.RECEIVE_NOTIFICATIONS,
+    "list_worklist_views": Action.KEEP_VIEWS,
+    "create_worklist_view": Action.KEEP_VIEWS,
+    "update_worklist_view": Action.KEEP_VIEWS,
+    "delete_worklist_view": Action.KEEP_VIEWS,
     # progress and reports
     "get_progress": Action.READ_RECORD,
     "get_progress_chart": Action.READ_RECORD,

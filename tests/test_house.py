@@ -45,8 +45,8 @@ APPEND_ONLY = {
     "red_flag_notes",
     "session_items",
 }
-REMOVABLE = {"check_ins", "idempotency_keys"}
-"""Only a check-in that has not opened yet may be taken back, and a kept answer after its time (policies say so)."""
+REMOVABLE = {"check_ins", "idempotency_keys", "worklist_views"}
+"""Only a check-in that has not opened yet, a kept answer after its time (policies say so), and what is mere convenience."""
 DEFINERS = {"identity.caller", "identity.clinic_admins"}
 """Functions that run with their owner's rights: the way from a token to the person, before the clinic is known."""
 LOGINS = ("physio_api", "physio_worker")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -35,8 +36,7 @@ WHERE n.nspname = 'public' AND t.typtype IN ('e', 'd')
 @pytest.fixture
 def empty(server: Cluster) -> Iterator[Database]:
     """Give a database that no revision has touched."""
-    name = "physio_revisions"
-    server.drop_database(name)
+    name = f"physio_revisions_{uuid4().hex[:8]}"  # several workers share the server
     server.create_database(name)
     yield Database(server, name)
     server.drop_database(name)

@@ -211,6 +211,7 @@ TABLES = {
     "screen_id": "red_flag_screens",
     "session_id": "exercise_sessions",
     "therapist_id": "therapists",
+    "view_id": "worklist_views",
 }
 """Which table a path parameter names a row of."""
 
@@ -502,6 +503,11 @@ STEPS: tuple[Step, ...] = (
     Step("list_alerts", keep={"alert_id": "items.0.id"}),
     Step("list_worklist"),
     Step("follow_events"),
+    Step("create_worklist_view", keep={"view_id": "id"}, which=1),
+    Step("delete_worklist_view"),
+    Step("create_worklist_view", keep={"view_id": "id"}),
+    Step("list_worklist_views"),
+    Step("update_worklist_view"),
     Step("acknowledge_alert"),
     Step("assign_alert", change=lambda walk, _body: {"therapist_id": str(walk.cast.therapist.id)}),
     Step("close_red_flag_screen"),

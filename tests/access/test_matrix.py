@@ -90,6 +90,8 @@ class Cell:
             return self.thing in {"own", "other"}
         if self.thing != "own":
             return False
+        if self.name == "view_id":
+            return self.principal == "therapist"  # who keeps it
         return self.principal == "patient" if relation is Relation.SELF else self.principal in LINKED
 
 

@@ -27,7 +27,16 @@ def test_a_tiny_run_of_every_measure_gives_results_in_the_promised_form(tmp_path
     results = json.loads(output.read_text())
     assert all(each.keys() == FORM and each["value"] > 0 and each["unit"] for each in results)
     names = " ".join(each["name"] for each in results)
-    for measure in ("check-in answer", "session log", "me/today", "worklist", "memory", "materializing", "start"):
+    for measure in (
+        "check-in answer",
+        "session log",
+        "me/today",
+        "worklist",
+        "memory",
+        "materializing",
+        "a tenth",
+        "start",
+    ):
         assert measure in names
 
 

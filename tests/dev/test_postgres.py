@@ -287,11 +287,15 @@ def test_a_first_start_cut_short_is_begun_anew(home: Path) -> None:
 # ------------------------------------------------------------------ side by side
 
 
+def _address(server: EmbeddedPostgres) -> str:
+    return quote(str(server.sockets), safe="")
+
+
 def test_two_checkouts_run_side_by_side(home: Path, started: EmbeddedPostgres) -> None:
     with EmbeddedPostgres(home / "other", durable=False) as other:
         assert ask(as_api(other), "SELECT 1") == ask(as_api(started), "SELECT 1") == (1,)
         with pytest.raises(psycopg.OperationalError):
-            ask(as_api(other).replace(*(quote(str(each.sockets), safe="") for each in (other, started))), "SELECT 1")
+            ask(as_api(other).replace(_address(other), _address(started)), "SELECT 1")
 
 
 def test_a_second_process_on_the_same_folder_is_told_who_is_first(started: EmbeddedPostgres) -> None:

@@ -127,7 +127,7 @@ async def test_alerts_weigh_by_their_level_and_more_when_nobody_looked_in_time(a
     assert (late.urgency, late.reasons[0].overdue) == (300, True)
     await add(alices, alert(alices, AlertLevel.EMERGENCY_NOW, "ES01", respond_by=NOW + 2 * HOUR))
     both = await alice(alices)
-    assert both.urgency == 1000
+    assert both.urgency == 10_000
     assert [reason.rule_id for reason in both.reasons] == ["ES04", "ES01"]
 
 
@@ -289,8 +289,9 @@ async def test_a_consent_that_has_run_out_is_asked_for_before_the_nightly_job_ha
                 **again,
             )
         )
-    assert reasons(await alice(alices)) == []  # its last day counts, on the patient's calendar
-    assert reasons(await alice(alices, at=NOW + 13 * HOUR)) == []
+    # its last day counts, on the patient's calendar
+    assert reasons(await alice(alices)) == [Reason.CONSENT_EXPIRING]
+    assert reasons(await alice(alices, at=NOW + 13 * HOUR)) == [Reason.CONSENT_EXPIRING]
     assert reasons(await alice(alices, at=NOW + 14 * HOUR)) == [Reason.CONSENT_MISSING]
 
 
@@ -314,13 +315,16 @@ async def test_a_review_is_due_four_weeks_after_the_last_signature(alices: Care)
 
 
 async def test_a_discharged_or_held_episode_needs_no_review(alices: Care) -> None:
-    for status, ended in ((EpisodeStatus.ON_HOLD, None), (EpisodeStatus.DISCHARGED, NOW)):
+    for status, ended, said in (
+        (EpisodeStatus.ON_HOLD, None, [Reason.HELD_LONG]),
+        (EpisodeStatus.DISCHARGED, NOW, []),
+    ):
         async with alices.sessions.begin() as session:
             await alices.open(session)
-            episode = await session.get_one(Episode, (alices.clinic_id, alices.episode_id))
-            episode.status, episode.discharged_at = status, ended
+            values = {"status": status, "discharged_at": ended, "updated_at": NOW}
+            await session.execute(update(Episode).where(Episode.id == alices.episode_id).values(**values))
         entry = await alice(alices, at=NOW + 60 * DAY)
-        assert (entry.reasons, entry.episode_id) == ([], None)
+        assert (reasons(entry), entry.episode_id, entry.episode_status) == (said, alices.episode_id, status)
 
 
 async def test_the_most_urgent_stands_first_and_pages_miss_nobody(alices: Care) -> None:
