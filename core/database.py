@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import URL, event, make_url, text
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
 
@@ -52,7 +53,7 @@ def make_engine(
     statement_cache: prepared statements kept per connection; 0 for a PgBouncer older than 1.21 (both caches off).
     Parameters never show up in errors or logs.
     """
-    return create_async_engine(
+    engine = create_async_engine(
         asyncpg_url(url),
         pool_size=pool_size,
         max_overflow=0,
@@ -70,6 +71,18 @@ def make_engine(
             },
         },
     )
+    event.listen(engine.sync_engine, "checkout", _still_there)
+    return engine
+
+
+def _still_there(connection: Any, _record: object, _lent: object) -> None:
+    """Let the pool replace a connection that the server closed.
+
+    What fails on the driver itself, outside of a transaction, the pool never hears of: after a restart of a quiet
+    server it would lend the dead connections for ever. Asks no server; it costs nothing.
+    """
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def make_sessions(engine: AsyncEngine) -> Sessions:

@@ -12,8 +12,9 @@ from typing import Any
 
 import structlog
 from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
-from procrastinate.exceptions import AlreadyEnqueued
-from procrastinate.jobs import DeleteJobCondition
+from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
+from procrastinate.jobs import DeleteJobCondition, Status
+from procrastinate.manager import JobManager
 from psycopg.conninfo import make_conninfo
 
 from core import clock, logs
@@ -88,11 +89,22 @@ async def see_the_clock(reach: jobs.Reach) -> None:
 async def _tidy(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - as above
     """Give back the jobs of workers that died, and forget finished ones."""
     manager = context.app.job_manager
-    for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
-        await manager.retry_job(job)
+    await give_back(manager)
     await manager.delete_old_jobs(
         nb_hours=KEPT_HOURS, include_failed=True, include_cancelled=True, include_aborted=True
     )
+
+
+async def give_back(manager: JobManager) -> None:
+    """Let the jobs of dead workers be done by others.
+
+    Of one name only one may wait: the timetable may have made it anew meanwhile, or several workers died over it.
+    """
+    for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
+        try:
+            await manager.retry_job(job)
+        except UniqueViolation:
+            await manager.finish_job(job, Status.ABORTED, delete_job=True)
 
 
 async def _catch_up(app: App) -> None:

@@ -133,7 +133,17 @@ SILENT = frozenset({"read", "list", "print", "follow"})
 """Verbs of looks: nobody is told of those."""
 
 SILENT_THINGS = frozenset(
-    {"sign_in", "invitation", "account", "exercise", "device", "notification_preference", "worklist_view"}
+    {
+        "sign_in",
+        "invitation",
+        "account",
+        "exercise",
+        "device",
+        "notification_preference",
+        "notification",
+        "job",
+        "worklist_view",
+    }
 )
 """Resources of which no change is told: nobody's record, or one's own shelf."""
 

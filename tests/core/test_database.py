@@ -1,10 +1,13 @@
+from contextlib import suppress
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from core import revisions
-from core.database import asyncpg_url, libpq_url
+from core.database import asyncpg_url, idle, libpq_url, make_engine, make_sessions
 from jobs.worker import conninfo
+from tests.conftest import Database
 
 SPELLINGS = [
     "postgresql://role:se%2Fcret@db.example:5433/physio?sslmode=verify-full",
@@ -32,3 +35,20 @@ def test_the_newest_revision_is_found_and_there_is_one(tmp_path: Path) -> None:
     (tmp_path / "c.py").write_text('revision = "c"\ndown_revision = "a"\n')
     with pytest.raises(ValueError, match="2 heads"):
         revisions.head(tmp_path)
+
+
+async def test_a_connection_that_died_while_nobody_used_it_is_replaced(database: Database) -> None:
+    engine = make_engine(database.api, pool_size=1, application_name="quiet")
+    sessions = make_sessions(engine)
+    async with sessions() as session:
+        assert await (await idle(session)).fetchval("SELECT 1") == 1
+    owner = await asyncpg.connect(database.superuser.replace("+asyncpg", ""))
+    ended = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'quiet'"
+    assert await owner.fetchval(ended) is True
+    await owner.close()
+    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError):  # whether its end has been heard of yet is luck
+        async with sessions() as session:
+            await (await idle(session)).fetchval("SELECT 1")
+    async with sessions() as session:
+        assert await (await idle(session)).fetchval("SELECT 2") == 2
+    await engine.dispose()

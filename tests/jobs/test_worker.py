@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 
 import asyncpg
+from procrastinate import App, PsycopgConnector
 
 from core.database import make_engine, make_sessions
-from jobs.worker import conninfo
+from jobs.worker import conninfo, give_back
 from tests.conftest import Database
 from tests.services.check_ins.scene import scene
 
@@ -55,6 +56,20 @@ async def test_the_worker_catches_up_at_once_sends_mail_and_stops_within_ten_sec
     assert await owner.fetchval("SELECT count(*) FROM procrastinate.procrastinate_jobs WHERE status = 'doing'") == 0
     await owner.close()
     await engine.dispose()
+
+
+async def test_what_several_dead_workers_left_is_given_back_once(fresh_database: Database) -> None:
+    app = App(connector=PsycopgConnector(conninfo=conninfo(fresh_database.worker), min_size=1, max_size=1))
+    owner = await asyncpg.connect(fresh_database.superuser.replace("+asyncpg", ""))
+    async with app.open_async():
+        for job in ("check-ins.close", "check-ins.close", "check-ins.dispatch"):
+            await app.configure_task(job, queueing_lock=job).defer_async(timestamp=0)
+            await owner.execute("UPDATE procrastinate.procrastinate_jobs SET status = 'doing'")
+        await app.configure_task("check-ins.dispatch", queueing_lock="check-ins.dispatch").defer_async(timestamp=0)
+        await give_back(app.job_manager)
+    rows = await owner.fetch("SELECT task_name, status::text FROM procrastinate.procrastinate_jobs ORDER BY task_name")
+    assert [tuple(row) for row in rows] == [("check-ins.close", "todo"), ("check-ins.dispatch", "todo")]
+    await owner.close()
 
 
 def test_the_queue_is_reached_by_socket_or_host() -> None:
