@@ -27,6 +27,9 @@ from services.timetable import TIMETABLE, Entry
 GRACE_SECONDS = 8.0
 """For so long a stopping worker lets its jobs finish; what is cut off is done again by whoever comes next."""
 
+PATIENCE_SECONDS = 45.0
+"""After so long a run begins no further message; the next minute's run goes on."""
+
 EVERY_MINUTE = "* * * * *"
 POLL_SECONDS = 1.0
 CONCURRENCY = 4
@@ -46,13 +49,19 @@ def conninfo(url: str) -> str:
 
 
 def make_app(url: str, reach: jobs.Reach) -> App:
-    """Make the queue's app, with one task for each entry of the timetable, and one that tidies the queue itself."""
+    """Make the queue's app, with one task for each entry of the timetable, and one that tidies the queue itself.
+
+    Of each only one runs at a time, however slow it is: the others have their places. A worker that died holds up its
+    job's successor until the queue is tidied.
+    """
     app = App(connector=PsycopgConnector(conninfo=conninfo(url), min_size=1, max_size=4))
     for entry in TIMETABLE:
-        task = app.task(name=entry.job, queueing_lock=entry.job, retry=_retry(entry))(_task(entry.job, reach))
+        task = app.task(name=entry.job, queueing_lock=entry.job, lock=entry.job, retry=_retry(entry))(
+            _task(entry.job, reach)
+        )
         app.periodic(cron=entry.cron)(task)
     tidy = app.task(name="queue.tidy", queueing_lock="queue.tidy", pass_context=True)(_tidy)
-    app.periodic(cron="*/5 * * * *")(tidy)
+    app.periodic(cron=EVERY_MINUTE)(tidy)
     return app
 
 
@@ -114,6 +123,7 @@ async def serve(settings: Settings) -> None:
         web_push=channels.web_push,
         public_url=settings.public_url,
         key=tokens_of(settings.secret_key.get_secret_value()).key,
+        patience=PATIENCE_SECONDS,
     )
     app = make_app(worker_url, reach)
     try:
