@@ -10,9 +10,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
+import asyncpg
 import orjson
 from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -51,6 +52,30 @@ class Finding:
     task: str | None
     source: tuple[str, UUID]
     inputs: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        raised: escalation.Raised,
+        *,
+        clinic_id: UUID,
+        patient_id: UUID,
+        episode_id: UUID | None,
+        source: tuple[str, UUID],
+    ) -> Self:
+        """Make one of what a rule raised at a patient; its level is not none."""
+        level = AlertLevel(raised.level.value)
+        return cls(
+            clinic_id,
+            patient_id,
+            episode_id,
+            raised.rule_id,
+            raised.rule_version,
+            level,
+            raised.then,
+            source,
+            raised.inputs,
+        )
 
 
 _ROSE = "array_position($13::text[], excluded.level::text) > array_position($13::text[], alerts.level::text)"
@@ -189,7 +214,7 @@ async def _raise(session: AsyncSession, findings: list[Finding], at: datetime) -
     return [row["id"] for row in rows]
 
 
-def _is_never_muted(row: Mapping[str, Any]) -> bool:
+def _is_never_muted(row: asyncpg.Record) -> bool:
     return row["rule_id"] in NEVER_MUTED or AlertLevel(row["level"]) in URGENT
 
 

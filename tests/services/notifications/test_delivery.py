@@ -670,7 +670,7 @@ async def test_a_receipt_that_came_before_the_answer_sends_it_by_the_next_channe
 
     await ward.agree()
     await ward.owe(channel="sms")
-    ward.reach = replace(ward.reach, sms=Early())  # type: ignore[arg-type]
+    ward.reach = replace(ward.reach, sms=Early())
     await ward.deliver()
     row = await ward.row()
     assert (row.status, row.channel, row.tried) == (NotificationStatus.SENT, NotificationChannel.EMAIL, ["sms"])
