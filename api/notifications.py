@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import Depends, Query, Request, Response
 
 from api.dependencies import Caller, Now, Session
-from api.etags import created
+from api.etags import created, etag
 from api.pages import Page
 from api.routes import Router
 from api.state import state_of
@@ -58,17 +58,23 @@ async def read_notification(notification_id: UUID, session: Session, actor: Call
 
 
 @router.get("/me/notification-preferences")
-async def get_notification_preferences(session: Session, actor: Caller, key: WebPushKey) -> PreferencesOut:
+async def get_notification_preferences(
+    response: Response, session: Session, actor: Caller, key: WebPushKey
+) -> PreferencesOut:
     """Tell how the caller is told of what."""
-    return await preferences.get(session, actor, web_push_key=key)
+    shown = await preferences.get(session, actor, web_push_key=key)
+    etag(response, shown.version, shown)
+    return shown
 
 
 @router.patch("/me/notification-preferences")
 async def update_notification_preferences(
-    change: PreferencesChange, session: Session, actor: Caller, now: Now, key: WebPushKey
+    change: PreferencesChange, response: Response, session: Session, actor: Caller, now: Now, key: WebPushKey
 ) -> PreferencesOut:
     """Change how the caller is told; what is left out stays. What concerns safety cannot be switched off."""
-    return await preferences.update(session, actor, change, web_push_key=key, at=now)
+    shown = await preferences.update(session, actor, change, web_push_key=key, at=now)
+    etag(response, shown.version, shown)
+    return shown
 
 
 @router.put(
@@ -82,7 +88,7 @@ async def put_device(
 ) -> Device:
     """Register a device for messages under an id (UUIDv7) that it made, or tell that it is still there."""
     row, new = await devices.put(session, actor, device_id, form, loopback=given.web_push_loopback, at=now)
-    created(response, f"/v1/me/devices/{row.id}")
+    created(response, f"/v1/me/devices/{row.id}", row.version)
     if not new:
         response.status_code = 200
     return row

@@ -76,8 +76,9 @@ def read_retry_after(headers: Mapping[str, str], *, at: datetime) -> float | Non
         return min(float(text), LONGEST_WAIT)
     try:
         until = parsedate_to_datetime(text)
-    except ValueError:
+        if until.tzinfo is None:
+            until = until.replace(tzinfo=UTC)
+        seconds = (until - at).total_seconds()
+    except (ValueError, OverflowError):
         return None
-    if until.tzinfo is None:
-        until = until.replace(tzinfo=UTC)
-    return min(max((until - at).total_seconds(), 0.0), LONGEST_WAIT)
+    return min(max(seconds, 0.0), LONGEST_WAIT)

@@ -25,11 +25,11 @@ IMPLICIT_TLS_PORT = 465
 TOTAL_SECONDS = 30.0
 """For a whole letter; a single step of the conversation has a shorter limit."""
 
-NO_MAILBOX = frozenset({550, 551, 553})
-"""Reply codes to a recipient that nobody reads mail at, where the server gives no finer code (RFC 5321, 4.2.3)."""
+DEAD = re.compile(r"5\.(1\.[136]|1\.10|2\.1)$")
+"""Enhanced codes (RFC 3463, RFC 7505): no such mailbox, no address, it moved away, the host takes no mail, it is disabled.
 
-DEAD = re.compile(r"5\.(1\.[1-6]|1\.10|2\.1)$")
-"""Enhanced codes (RFC 3463, RFC 7505): no such mailbox or host, it moved away, it is disabled, the host takes no mail."""
+The bare replies 550, 551 and 553, and a host that a relay does not find, are no proof: a relay that is set up wrongly
+gives them to everybody."""
 
 TOO_LARGE = re.compile(r"5\.(2\.3|3\.4)$")
 
@@ -106,18 +106,18 @@ class SmtpSender:
             return Refused(Reason.UNFIT, "header")
         except aiosmtplib.SMTPRecipientsRefused as error:
             (worst,) = error.recipients  # a letter has one
-            return classify(worst.code, worst.message, recipient=True)
+            return classify(worst.code, worst.message)
         except aiosmtplib.SMTPAuthenticationError:  # our own settings: mend them, and it goes out
             return Failed("authentication")
         except aiosmtplib.SMTPResponseException as error:
-            return classify(error.code, error.message, recipient=False)
+            return classify(error.code, error.message)
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             return Failed(type(error).__name__)
         return Accepted(message["Message-ID"])
 
 
-def classify(code: int, said: str, *, recipient: bool) -> Outcome:
-    """Tell what a server's refusal means. recipient: whether it was said of the recipient, not of sender or letter.
+def classify(code: int, said: str) -> Outcome:
+    """Tell what a server's refusal means. Only an enhanced code that says so makes an address a dead one.
 
     said: the server's text; only an enhanced status code at its beginning is read.
     """
@@ -126,7 +126,7 @@ def classify(code: int, said: str, *, recipient: bool) -> Outcome:
     finer = _ENHANCED.match(said)
     if finer and TOO_LARGE.match(finer[1]):
         return Refused(Reason.UNFIT, str(code))
-    dead = DEAD.match(finer[1]) is not None if finer else recipient and code in NO_MAILBOX
+    dead = finer is not None and DEAD.match(finer[1]) is not None
     return Refused(Reason.ADDRESS_DEAD if dead else Reason.BLOCKED, str(code))
 
 

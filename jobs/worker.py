@@ -31,6 +31,9 @@ from services.timetable import TIMETABLE, Entry
 GRACE_SECONDS = 8.0
 """For so long a stopping worker lets its jobs finish; what is cut off is done again by whoever comes next."""
 
+PATIENCE_SECONDS = 45.0
+"""After so long a run begins no further message; the next minute's run goes on."""
+
 POLL_SECONDS = 1.0
 CONCURRENCY = 4
 STALLED_SECONDS = 60
@@ -51,6 +54,7 @@ def conninfo(url: str) -> str:
 def make_app(url: str, reach: jobs.Reach, *, sandbox: bool = False) -> App:
     """Make the queue's app, with one task for each entry of the timetable, and one that tidies the queue itself.
 
+    Two of a kind may run at once, which does no harm; a lock would let a worker that died hold up its job's successor.
     sandbox: whether the clock may have been moved, and must be looked at before each job.
     """
     app = App(connector=PsycopgConnector(conninfo=conninfo(url), min_size=1, max_size=4))
@@ -60,7 +64,7 @@ def make_app(url: str, reach: jobs.Reach, *, sandbox: bool = False) -> App:
         )
         app.periodic(cron=entry.cron)(task)
     tidy = app.task(name="queue.tidy", queueing_lock="queue.tidy", pass_context=True)(_tidy)
-    app.periodic(cron="*/5 * * * *")(tidy)
+    app.periodic(cron=EVERY_MINUTE)(tidy)
     return app
 
 
@@ -142,6 +146,7 @@ async def opened(settings: Settings, connections: int) -> AsyncIterator[jobs.Rea
         web_push=channels.web_push,
         public_url=settings.public_url,
         key=tokens_of(settings.secret_key.get_secret_value()).key,
+        patience=PATIENCE_SECONDS,
     )
     try:
         yield reach

@@ -50,6 +50,11 @@ class Consent(Identified, Versioned, Base):
         check("given", "(status = 'offered') = (given_at IS NULL)"),
         check("withdrawn", "(status = 'withdrawn') = (withdrawn_at IS NOT NULL)"),
         index("uq_consents_given", "patient_id", "purpose", unique=True, postgresql_where=text("status = 'given'")),
+        index(
+            "ix_consents_expires_on",
+            "expires_on",
+            postgresql_where=text("status IN ('given', 'offered') AND expires_on IS NOT NULL"),
+        ),
         index("ix_consents_patient_id", "patient_id", "created_at"),
     )
 

@@ -28,7 +28,7 @@ class NotificationStatus(StrEnum):
     """owed → sent → delivered, or back to failed when a receipt says so; failed is tried again.
 
     Ends: refused (nobody will take it), dropped (too many attempts), muted (the person or a limit of ours keeps it
-    in the app), merged (a later one of its kind stands for it).
+    in the app), merged (an earlier one of its kind, sent at that moment, stands for it).
     """
 
     OWED = "owed"
@@ -65,7 +65,8 @@ class Notification(Identified, Made, Base):
 
     `dedupe_key` makes a repeat of the causing event owe it once. `channel` is where to begin, then the one it goes by;
     `tried` are the channels that failed, `tries` the attempts on the present one, `attempts` all of them. `reference` is
-    the provider's id. Without a receipt or a look by `confirm_by` the next channel is taken.
+    the provider's id; `merged` among the parameters holds the ids of those that it stands for. Without a
+    receipt or a look by `confirm_by` the next channel is taken.
     """
 
     __tablename__ = "notifications"
@@ -75,6 +76,11 @@ class Notification(Identified, Made, Base):
         UniqueConstraint("clinic_id", "dedupe_key"),
         check("attempts", "attempts BETWEEN 0 AND 20"),
         index("ix_notifications_due", "due_at", postgresql_where=text("status IN ('owed', 'failed')")),
+        index(
+            "ix_notifications_urgent",
+            "due_at",
+            postgresql_where=text("status IN ('owed', 'failed') AND category IN ('red_flag', 'security')"),
+        ),
         index("ix_notifications_confirm_by", "confirm_by", postgresql_where=text("confirm_by IS NOT NULL")),
         index("ix_notifications_account_id", "account_id", "created_at", "id"),
         index(

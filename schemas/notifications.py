@@ -65,9 +65,10 @@ class DeviceIn(In):
 
 
 class DeviceOut(Out):
-    """A device on which messages ring; its token is not shown again."""
+    """A device on which messages ring; its token is not shown again. `version` is also the ETag."""
 
     id: UUID
+    version: int
     platform: Platform
     zone: str
     last_seen_at: UtcDatetime
@@ -96,8 +97,10 @@ class PreferencesOut(Out):
     """How the caller is told. Quiet hours are on the clock of `zone`; equal times mean none.
 
     `web_push_key` is what a browser needs to subscribe (`applicationServerKey`); null where there is no push to browsers.
+    `version` counts the caller's changes, from 1; the ETag begins with it.
     """
 
+    version: int
     language: str
     languages: list[str]
     zone: str

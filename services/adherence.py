@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from clinical import escalation, recurrence
 from clinical.adherence import Adherence, PlannedSession, adherence
 from core.database import fetch
-from models.alerts import AlertLevel
 from models.patients import Patient
 from models.programs import Program, ProgramStatus
 from services import alerts, clinics, programs
@@ -60,16 +59,12 @@ async def review(session: AsyncSession, clinic_id: UUID, *, at: datetime, dry_ru
     own = await clinics.settings_of(session, clinic_id)
     running = [_Running(*row) for row in (await session.execute(query)).all()]
     findings = [
-        alerts.Finding(
-            clinic_id,
-            program.patient_id,
-            program.episode_id,
-            raised.rule_id,
-            raised.rule_version,
-            AlertLevel(raised.level.value),
-            raised.then,
-            ("program", program.program_id),
-            raised.inputs,
+        alerts.Finding.of(
+            raised,
+            clinic_id=clinic_id,
+            patient_id=program.patient_id,
+            episode_id=program.episode_id,
+            source=("program", program.program_id),
         )
         for start in range(0, len(running), AT_ONCE)
         for program, measured in await _measure(session, clinic_id, running[start : start + AT_ONCE], at)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.crypto import Key
@@ -19,10 +20,16 @@ from integrations.sms import SmsSender
 from integrations.web_push import WebPushMessage, WebPushSender
 from models.notifications import NotificationChannel, NotificationStatus, Platform
 from services import letters, notifications
+from services.isolation import Isolation
 from services.notifications import Leased, Result, Settled
+
+log = structlog.get_logger("jobs")
 
 SENDING_SECONDS = 60.0
 """After so long a message counts as failed: well before its lease runs out and somebody else takes it."""
+
+URGENT_AGAIN = 50
+"""After so many other messages what has become urgent meanwhile has its turn."""
 
 Counts = dict[str, int]
 
@@ -98,42 +105,85 @@ async def deliver(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
     """Send all that is due.
 
     One message at a time, leased at the moment it is taken: however slow a provider is, nobody else takes a message that
-    is on its way.
+    is on its way. What is urgent goes first in all clinics, and has its turn again after every so many others. A clinic
+    in which something goes wrong does not hold up the next. Raises ClinicsFailed after all have had their turn.
     """
-    async with reach.sweep() as session:
-        if dry_run:
+    if dry_run:
+        async with reach.sweep() as session:
             return {"owed": await notifications.owed(session, at=at, clinic_id=reach.clinic_id)}
-        clinics = await notifications.clinics_owing(session, at=at, clinic_id=reach.clinic_id)
-    counts = Counter({"sent": 0, "failed": 0, "refused": 0})
-    began = reach.stopwatch()
-    for clinic_id in clinics:
-        async with reach.work(clinic_id) as session:
-            await notifications.prepare(session, clinic_id, at=at)
-        await _deliver_of(reach, clinic_id, at, began, counts)
-    return dict(counts)
+    run = _Delivery(reach, at)
+    await run.round(urgent=True)
+    await run.round(urgent=False)
+    return run.isolation.end(run.counts)
 
 
-async def _deliver_of(reach: Reach, clinic_id: UUID, at: datetime, began: float, counts: Counter[str]) -> None:
-    channels, platforms = _ways(reach)
-    one: Leased | None = None
-    results: list[Result] = []
-    while True:
-        passed = reach.stopwatch() - began
-        moment = at + timedelta(seconds=passed)
-        async with reach.work(clinic_id) as session:
-            if one is not None:
-                status = await notifications.record(session, one, results, at=moment)
-                counts[_COUNTED[status]] += 1
-            taken = None
-            if passed <= reach.patience:
-                taken = await notifications.lease(session, clinic_id, at=moment, channels=channels, platforms=platforms)
-        if taken is None:
+class _Delivery:
+    """One run: what it has done so far."""
+
+    def __init__(self, reach: Reach, at: datetime) -> None:
+        self.counts = Counter({"sent": 0, "failed": 0, "refused": 0})
+        self.isolation = Isolation(off=reach.clinic_id is not None)
+        self._reach, self._at, self._began = reach, at, reach.stopwatch()
+        self._failed: set[UUID] = set()
+        self._since_urgent = 0
+
+    async def round(self, *, urgent: bool) -> None:
+        """Send what is due in all clinics, the one that waits longest first; only what is urgent, or everything."""
+        self._since_urgent = 0
+        if self._passed() > self._reach.patience:
             return
-        if isinstance(taken, Settled):
+        async with self._reach.sweep() as session:
+            owing = notifications.clinics_owing
+            clinics = await owing(session, at=self._at, clinic_id=self._reach.clinic_id, urgent=urgent)
+        for clinic_id in clinics:
+            if self._passed() > self._reach.patience:
+                return
+            with self.isolation.of(clinic_id):
+                await self._clinic(clinic_id, urgent=urgent)
+
+    async def _clinic(self, clinic_id: UUID, *, urgent: bool) -> None:
+        reach, (channels, platforms) = self._reach, _ways(self._reach)
+        async with reach.work(clinic_id) as session:
+            await notifications.prepare(session, clinic_id, at=self._at)
+        one: Leased | None = None
+        results: list[Result] = []
+        while True:
+            passed = self._passed()
+            moment = self._at + timedelta(seconds=passed)
+            turn = not urgent and self._since_urgent >= URGENT_AGAIN
+            async with reach.work(clinic_id) as session:
+                if one is not None:
+                    await self._record(session, one, results, moment)
+                taken = None
+                if passed <= reach.patience and not turn:
+                    taken = await notifications.lease(
+                        session,
+                        clinic_id,
+                        at=moment,
+                        channels=channels,
+                        platforms=platforms,
+                        urgent=urgent,
+                        without=self._failed,
+                    )
             one = None
-            counts[_COUNTED[taken.status]] += 1
-        else:
-            one, results = taken, await _send(reach, taken)
+            if turn:
+                await self.round(urgent=True)
+            elif taken is None:
+                return
+            elif isinstance(taken, Settled):
+                self.counts[_COUNTED[taken.status]] += 1
+            else:
+                one, results = taken, await _send(reach, taken)
+                self._since_urgent += 1
+
+    async def _record(self, session: AsyncSession, one: Leased, results: list[Result], at: datetime) -> None:
+        status = await notifications.record(session, one, results, at=at)
+        self.counts[_COUNTED[status]] += 1
+        if status is NotificationStatus.FAILED:
+            self._failed.add(one.id)
+
+    def _passed(self) -> float:
+        return self._reach.stopwatch() - self._began
 
 
 def _ways(reach: Reach) -> tuple[AbstractSet[NotificationChannel], AbstractSet[Platform]]:
@@ -165,6 +215,8 @@ async def _send(reach: Reach, leased: Leased) -> list[Result]:
         return [Result(await _in_time(reach.sender.deliver(letter)))]
     except letters.Unwritable as error:
         return [Result(Refused(Reason.UNFIT, error.code))]
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one message, the others go out
+        return [Result(_internal(error))]
 
 
 async def _push(reach: Reach, message: PushMessage | WebPushMessage) -> Outcome:
@@ -181,3 +233,10 @@ async def _in_time(sending: Coroutine[Any, Any, Outcome]) -> Outcome:
             return await sending
     except TimeoutError:
         return Failed("timeout")
+    except Exception as error:  # noqa: BLE001 - a sender's mistake about one message; the others go out
+        return _internal(error)
+
+
+def _internal(error: Exception) -> Failed:
+    log.error("not sent", error=type(error).__name__)
+    return Failed("internal")

@@ -100,6 +100,7 @@ KINDS: Mapping[str, Kind] = {
     # programs and sessions
     "program.create": Kind("program.created", Action.READ_RECORD, staff=True),
     "program_version.create": Kind("program_version.created", Action.READ_RECORD),
+    "program_version.draft": Kind("program_version.created", Action.READ_RECORD, staff=True),
     "program.activate": Kind("program.activated", Action.READ_RECORD),
     "program.pause": Kind("program.paused", Action.READ_RECORD),
     "program.resume": Kind("program.resumed", Action.READ_RECORD),

@@ -5,7 +5,7 @@ happens inside one. The worker sweeps all clinics as the sweeper; a service acco
 """
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -41,6 +41,7 @@ from services import (
     throttling,
 )
 from services.access import Action, Actor
+from services.isolation import ClinicsFailed, clinic_by_clinic
 
 Counts = dict[str, int]
 
@@ -121,34 +122,41 @@ async def _expire_licenses(reach: Reach, at: datetime, *, dry_run: bool) -> Coun
         return await licenses.expire(session, at=at)
 
 
+async def _clinics(
+    reach: Reach,
+    clinics: Collection[UUID],
+    work: Callable[..., Awaitable[int]],
+    name: str,
+    at: datetime,
+    *,
+    dry_run: bool,
+) -> Counts:
+    """Do something in each of the clinics, in a transaction of its own; see `isolation`."""
+
+    async def one(clinic_id: UUID) -> int:
+        async with reach.work(clinic_id) as session:
+            return await work(session, clinic_id, at=at, dry_run=dry_run)
+
+    return await clinic_by_clinic(clinics, one, name, off=reach.clinic_id is not None)
+
+
 async def _expire_consents(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
     async with reach.sweep() as session:
         clinics = await consents.clinics_to_review(session, at=at)
-    expired = 0
-    for clinic_id in clinics:
-        async with reach.work(clinic_id) as session:
-            expired += await consents.expire(session, clinic_id, at=at, dry_run=dry_run)
-    return {"expired": expired}
+    return await _clinics(reach, clinics, consents.expire, "expired", at, dry_run=dry_run)
 
 
 async def _review_adherence(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
     async with reach.sweep() as session:
         clinics = await adherence.clinics_to_review(session)
-    found = 0
-    for clinic_id in clinics:
-        async with reach.work(clinic_id) as session:
-            found += await adherence.review(session, clinic_id, at=at, dry_run=dry_run)
-    return {"clinics": len(clinics), "alerts": found}
+    found = await _clinics(reach, clinics, adherence.review, "alerts", at, dry_run=dry_run)
+    return {"clinics": len(clinics), **found}
 
 
 async def _review_programs(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
     async with reach.sweep() as session:
         clinics = await adherence.clinics_to_review(session)
-    paused = 0
-    for clinic_id in clinics:
-        async with reach.work(clinic_id) as session:
-            paused += await programs.review(session, clinic_id, at=at, dry_run=dry_run)
-    return {"paused": paused}
+    return await _clinics(reach, clinics, programs.review, "paused", at, dry_run=dry_run)
 
 
 async def _housekeeping(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
@@ -256,8 +264,11 @@ class _Run:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
+        name = None if kind is None else kind.__name__
+        if isinstance(error, ClinicsFailed):
+            name, self.counts = error.first, error.counts
         async with self._reach.sweep() as session:
             await session.execute(
                 update(JobRun)
@@ -265,7 +276,7 @@ class _Run:
                 .values(
                     status="succeeded" if kind is None else "failed",
                     counts=self.counts,
-                    error=None if kind is None else kind.__name__,
+                    error=name,
                     finished_at=func.greatest(JobRun.started_at, func.clock_timestamp()),
                 )
             )

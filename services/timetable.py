@@ -28,7 +28,7 @@ TIMETABLE: tuple[Entry, ...] = (
     Entry("programs.review", "*/5 * * * *", "pause programs of patients whom nobody may treat any more"),
     Entry("adherence.review", "20 2 * * *", "look for too few sessions over 14 days (ES10)"),
     Entry("licenses.expire", "10 0 * * *", "mark licenses that run out soon, or have run out"),
-    Entry("consents.expire", "15 0 * * *", "mark consents that have run out"),
+    Entry("consents.expire", "*/5 * * * *", "mark consents that have run out, pause what rested on them"),
     Entry(
         "housekeeping", "40 3 * * *", "forget Idempotency-Keys after 30 days, runs after 90, old events and sign-ins"
     ),

@@ -2,8 +2,9 @@
 
 One parent has loaded them and forks a child for every command. The child has a session, an environment, standard streams
 and an exit status of its own, as one started from a shell has. That a cold start works too is shown by
-`tests/cli/test_up.py`, the operator's way in `tests/cli/test_commands.py` and the journeys; only there is measured what a
-command runs.
+`tests/cli/test_up.py`, the operator's way in `tests/cli/test_commands.py` and the journeys.
+
+Coverage is measured in a child unless its environment lacks what coverage.py puts there.
 """
 
 import atexit
@@ -21,6 +22,8 @@ from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from coverage import Coverage
+
 ROOT = Path(__file__).parents[1]
 LIBRARIES = ("cli.__main__", "cli.serving", "cli.people", "cli.migrations", "jobs.worker")
 ORDER_BYTES = 200_000
@@ -31,14 +34,13 @@ PLAIN = {"NO_COLOR": "1", "COLUMNS": "200"}
 class Child:
     """A running command; used as a `subprocess.Popen` is."""
 
-    def __init__(self, words: Sequence[str], env: Mapping[str, str], out: int, err: int) -> None:
-        """out, err: the file descriptors that it writes to."""
+    def __init__(self, words: Sequence[str], env: Mapping[str, str], typed: int, out: int, err: int) -> None:
+        """typed, out, err: the file descriptors that it reads from and writes to."""
         self.words = tuple(words)
         self.returncode: int | None = None
         self._report, told = os.pipe()
         order = json.dumps({"words": self.words, "env": dict(env)}).encode()
-        with Path(os.devnull).open("rb") as nothing:
-            socket.send_fds(_parent(), [order], [nothing.fileno(), out, err, told])
+        socket.send_fds(_parent(), [order], [typed, out, err, told])
         os.close(told)
         self.pid = int(os.read(self._report, 32))
 
@@ -68,10 +70,18 @@ class Child:
         self.send_signal(signal.SIGKILL)
 
 
-def run(*words: str, env: Mapping[str, str], timeout: float = 120) -> "subprocess.CompletedProcess[str]":
-    """Run a command to its end, and give its exit status and what it wrote."""
-    with TemporaryFile("w+", encoding="utf-8") as out, TemporaryFile("w+", encoding="utf-8") as err:
-        child = Child(words, env, out.fileno(), err.fileno())
+def run(
+    *words: str, env: Mapping[str, str], typed: str = "", timeout: float = 120
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end, and give its exit status and what it wrote. typed: what it is told."""
+    with (
+        TemporaryFile("w+", encoding="utf-8") as keys,
+        TemporaryFile("w+", encoding="utf-8") as out,
+        TemporaryFile("w+", encoding="utf-8") as err,
+    ):
+        keys.write(typed)
+        keys.seek(0)
+        child = Child(words, env, keys.fileno(), out.fileno(), err.fileno())
         try:
             status = child.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -86,7 +96,7 @@ def run(*words: str, env: Mapping[str, str], timeout: float = 120) -> "subproces
 def _parent() -> socket.socket:
     """Give the way to the parent, started at the first use; it goes when we go."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("PHYSIO_", "COVERAGE_"))}
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PHYSIO_")}
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.nursery", str(theirs.fileno())],
         cwd=ROOT,
@@ -145,6 +155,10 @@ def _be_midwife(order: Mapping[str, Mapping[str, str]], streams: Sequence[int]) 
     for target, stream in enumerate(standard):
         os.dup2(stream, target)
         os.close(stream)
+    if "COVERAGE_PROCESS_CONFIG" in os.environ and "COVERAGE_PROCESS_CONFIG" not in order["env"]:
+        measured = Coverage.current()
+        assert measured is not None
+        measured.stop()
     os.environ.clear()
     os.environ.update(order["env"])
     sys.argv = ["physio", *order["words"]]

@@ -201,7 +201,7 @@ def _letter(
         "clinic_id": row["clinic_id"],
         "template": template,
         **raising.loudness(AlertLevel(row["level"])),
-        "dedupe_key": f"{template}:{row['id']}:{row['version']}:{account_id or 'clinic'}",
+        "dedupe_key": f"{template}:{row['id']}:{row['version']}{notifications.TO}{account_id or 'clinic'}",
         "due_at": at,
         "account_id": account_id,
         "address": address,

@@ -2,15 +2,18 @@
 
 One unresolved alert per patient and rule. A repeat appends an event and counts; it may raise the level, never lower it,
 and an alert whose level rose must be acknowledged again. What was resolved within the last 72 hours is not opened again
-by the same rule at the same level or below: the event is kept with it. Red flags and other urgent ones are never muted.
+by the same rule at the same level or below: the event is kept with it. Red flags and other urgent ones are never muted,
+and each repeat of theirs must be acknowledged again, and is told again.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Self
 from uuid import UUID
 
+import asyncpg
 import orjson
 from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -50,9 +53,39 @@ class Finding:
     source: tuple[str, UUID]
     inputs: Mapping[str, Any]
 
+    @classmethod
+    def of(
+        cls,
+        raised: escalation.Raised,
+        *,
+        clinic_id: UUID,
+        patient_id: UUID,
+        episode_id: UUID | None,
+        source: tuple[str, UUID],
+    ) -> Self:
+        """Make one of what a rule raised at a patient; its level is not none."""
+        level = AlertLevel(raised.level.value)
+        return cls(
+            clinic_id,
+            patient_id,
+            episode_id,
+            raised.rule_id,
+            raised.rule_version,
+            level,
+            raised.then,
+            source,
+            raised.inputs,
+        )
+
+
+_ROSE = "array_position($13::text[], excluded.level::text) > array_position($13::text[], alerts.level::text)"
+
+# What is never muted is a new fact also for whoever has seen, and may have dealt with, the one before.
+_AGAIN = """(alerts.status IN ('acknowledged', 'assigned') AND (alerts.rule_id = ANY ($15::text[])
+      OR array_position($13::text[], excluded.level::text) >= array_position($13::text[], 'urgent_same_day')))"""
 
 # $13: levels in order. $15: rules that are never muted. An alert that is muted gets the event and nothing else.
-_RAISE = """
+_RAISE = f"""
 WITH found AS (
   SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
                        $9::uuid[], $10::text[]::jsonb[], $11::timestamptz[])
@@ -80,19 +113,13 @@ WITH found AS (
                     WHERE (m.clinic_id, m.patient_id, m.rule_id) = (f.clinic_id, f.patient_id, f.rule_id))
   ON CONFLICT (clinic_id, patient_id, rule_id) WHERE status <> 'resolved' DO UPDATE SET
     repeats = alerts.repeats + 1, version = alerts.version + 1, updated_at = $12,
-    status = CASE WHEN array_position($13::text[], excluded.level::text)
-                     > array_position($13::text[], alerts.level::text) THEN 'open' ELSE alerts.status END,
-    respond_by = CASE WHEN array_position($13::text[], excluded.level::text)
-                         > array_position($13::text[], alerts.level::text)
-                      THEN least(alerts.respond_by, excluded.respond_by) ELSE alerts.respond_by END,
-    overdue_at = CASE WHEN array_position($13::text[], excluded.level::text)
-                         > array_position($13::text[], alerts.level::text) THEN NULL ELSE alerts.overdue_at END,
-    escalations = CASE WHEN array_position($13::text[], excluded.level::text)
-                          > array_position($13::text[], alerts.level::text) THEN 0 ELSE alerts.escalations END,
-    escalate_at = CASE WHEN array_position($13::text[], excluded.level::text)
-                          > array_position($13::text[], alerts.level::text) THEN NULL ELSE alerts.escalate_at END,
-    level = CASE WHEN array_position($13::text[], excluded.level::text)
-                    > array_position($13::text[], alerts.level::text) THEN excluded.level ELSE alerts.level END
+    status = CASE WHEN {_ROSE} OR {_AGAIN} THEN 'open' ELSE alerts.status END,
+    respond_by = CASE WHEN {_AGAIN} THEN excluded.respond_by
+                      WHEN {_ROSE} THEN least(alerts.respond_by, excluded.respond_by) ELSE alerts.respond_by END,
+    overdue_at = CASE WHEN {_ROSE} OR {_AGAIN} THEN NULL ELSE alerts.overdue_at END,
+    escalations = CASE WHEN {_ROSE} OR {_AGAIN} THEN 0 ELSE alerts.escalations END,
+    escalate_at = CASE WHEN {_ROSE} OR {_AGAIN} THEN NULL ELSE alerts.escalate_at END,
+    level = CASE WHEN {_ROSE} THEN excluded.level ELSE alerts.level END
   RETURNING clinic_id, id, patient_id, rule_id, level, repeats
 ), events AS (
   INSERT INTO alert_events (clinic_id, alert_id, kind, at, source_type, source_id, inputs)
@@ -107,7 +134,7 @@ WITH found AS (
 )
 SELECT clinic_id, id, patient_id, rule_id, level::text AS level, repeats, false AS muted FROM put
 UNION ALL SELECT clinic_id, id, patient_id, rule_id, NULL, NULL, true FROM muted
-"""
+"""  # noqa: S608 - built of constants
 
 
 async def raise_alert(
@@ -181,10 +208,14 @@ async def _raise(session: AsyncSession, findings: list[Finding], at: datetime) -
     )
     loud = {level.value for level in ORDER[ORDER.index(TOLD_FROM) :]}
     told = [row for row in rows if row["level"] in loud]
-    await tell(
-        session, "alert_raised", [(row["clinic_id"], row["patient_id"], row["id"], row["level"]) for row in told], at
-    )
+    about = [(row["clinic_id"], row["patient_id"], row["id"], row["level"]) for row in told]
+    fresh = {row["id"]: row["repeats"] for row in told if row["repeats"] and _is_never_muted(row)}
+    await tell(session, "alert_raised", about, at, repeats=fresh)
     return [row["id"] for row in rows]
+
+
+def _is_never_muted(row: asyncpg.Record) -> bool:
+    return row["rule_id"] in NEVER_MUTED or AlertLevel(row["level"]) in URGENT
 
 
 async def tell(
@@ -194,19 +225,21 @@ async def tell(
     at: datetime,
     *,
     again: bool = False,
+    team: bool = False,
+    repeats: Mapping[UUID, int] = MappingProxyType({}),
 ) -> int:
-    """Owe an e-mail about alerts (clinic, patient, alert, level) to the patient's lead, else to another who treats him.
+    """Owe word of alerts (clinic, patient, alert, level) to the patient's lead, else to another who treats him.
 
-    Where nobody treats him any more it goes to the clinic's own address: an alert without a reader is the worst one.
-    Once per alert, template and level, or once more for an alert that is open `again`; the message names the alert, never
-    the patient or the finding.
+    team: to all who treat him. Where nobody treats him any more it goes to the clinic's own address: an alert without a
+    reader is the worst one. Once per alert, template and level, or once more for an alert that is open `again`, and for
+    each of its `repeats` (by alert, how many there were); the message names the alert, never the patient or the finding.
     """
     if not about:
         return 0
     readers = await fetch(
         session,
         """
-        SELECT DISTINCT ON (a.alert_id) a.clinic_id, a.alert_id, a.level, t.account_id,
+        SELECT DISTINCT ON (a.alert_id, CASE WHEN $6 THEN t.account_id END) a.clinic_id, a.alert_id, a.level, t.account_id,
           CASE WHEN t.account_id IS NULL THEN nullif(c.email, '') END AS address
         FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[]) AS a(clinic_id, patient_id, alert_id, level)
         JOIN clinics c ON c.id = a.clinic_id
@@ -214,10 +247,11 @@ async def tell(
           care_links l JOIN therapists t ON t.clinic_id = l.clinic_id AND t.id = l.therapist_id
             AND t.account_id IS NOT NULL AND t.status = 'active'
         ) ON l.clinic_id = a.clinic_id AND l.patient_id = a.patient_id AND l.during @> $5::timestamptz
-        ORDER BY a.alert_id, (l.role = 'lead') DESC NULLS LAST, lower(l.during)
+        ORDER BY a.alert_id, CASE WHEN $6 THEN t.account_id END, (l.role = 'lead') DESC NULLS LAST, lower(l.during)
         """,
         *([one[position] for one in about] for position in range(4)),
         at,
+        team,
     )
     return await notifications.owe_many(
         session,
@@ -227,7 +261,9 @@ async def tell(
                 "template": template,
                 **loudness(AlertLevel(row["level"])),
                 "dedupe_key": f"{template}:{row['alert_id']}:{row['level']}"
-                + (f":{at.timestamp():.0f}" if again else ""),
+                + (f":{at.timestamp():.0f}" if again else "")
+                + (f":{repeats[row['alert_id']]}" if row["alert_id"] in repeats else "")
+                + (f"{notifications.TO}{row['account_id'] or 'clinic'}" if team else ""),
                 "due_at": at,
                 "account_id": row["account_id"],
                 "address": row["address"],
@@ -267,7 +303,7 @@ async def mark_overdue(session: AsyncSession, *, at: datetime) -> int:
         at,
     )
     about = [(row["clinic_id"], row["patient_id"], row["id"], row["level"]) for row in rows]
-    await tell(session, "alert_overdue", about, at)
+    await tell(session, "alert_overdue", about, at, team=True)
     return len(rows)
 
 

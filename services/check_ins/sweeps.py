@@ -19,7 +19,6 @@ from clinical import escalation
 from clinical.levels import AlertLevel as Urgency
 from clinical.library import load
 from core.database import driver, fetch, fetchrow
-from models.alerts import AlertLevel
 from services import alerts
 from services.check_ins import reminders
 
@@ -248,16 +247,12 @@ def _reminds(row: asyncpg.Record) -> bool:
 
 def _findings(row: asyncpg.Record) -> list[alerts.Finding]:
     return [
-        alerts.Finding(
-            row["clinic_id"],
-            row["patient_id"],
-            row["episode_id"],
-            raised.rule_id,
-            raised.rule_version,
-            AlertLevel(raised.level.value),
-            raised.then,
-            ("check_in", row["id"]),
-            raised.inputs,
+        alerts.Finding.of(
+            raised,
+            clinic_id=row["clinic_id"],
+            patient_id=row["patient_id"],
+            episode_id=row["episode_id"],
+            source=("check_in", row["id"]),
         )
         for raised in escalation.missed(row["in_a_row"])
         if raised.level is not Urgency.NONE

@@ -9,6 +9,7 @@ channel and when, `texts` holds the words; devices, preferences and the list in 
 from services.notifications.addresses import heed
 from services.notifications.leasing import LEASE, Leased, Settled, Target, lease, prepare
 from services.notifications.owing import clinics_owing, owe, owe_many, owed
+from services.notifications.passing import TO
 from services.notifications.policy import ATTEMPTS, PATIENCE
 from services.notifications.recording import Result, record, take_receipt
 
@@ -16,6 +17,7 @@ __all__ = [
     "ATTEMPTS",
     "LEASE",
     "PATIENCE",
+    "TO",
     "Leased",
     "Result",
     "Settled",

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
@@ -10,6 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.database import as_identity
 from models.notifications import ClosedAddress, ClosedReason, NotificationChannel
+
+DEAD_FOR = timedelta(days=30)
+"""So long nothing is sent where nobody was reached; then it is tried again: mailboxes and numbers come back."""
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
@@ -34,7 +37,7 @@ async def close(
         channel=channel, address=address, reason=reason, code=code, closed_at=at, opened_at=None
     )
     fresh = {"reason": kept.excluded.reason, "code": kept.excluded.code, "closed_at": at, "opened_at": None}
-    is_open = ClosedAddress.opened_at.is_not(None)
+    is_open = ClosedAddress.opened_at.is_not(None) | (ClosedAddress.reason == ClosedReason.DEAD)
     stronger = kept.excluded.reason == ClosedReason.OPTED_OUT
     async with as_identity(session):
         await session.execute(
@@ -60,14 +63,22 @@ async def reopen(
 
 
 async def closed(
-    session: AsyncSession, pairs: Sequence[tuple[NotificationChannel, str]]
+    session: AsyncSession, pairs: Sequence[tuple[NotificationChannel, str]], *, insist: bool = False, at: datetime
 ) -> set[tuple[NotificationChannel, str]]:
-    """Give those of the addresses that are closed. The session has stepped into the identity's role."""
+    """Give those of the addresses that are closed. The session has stepped into the identity's role.
+
+    insist: a mailbox counts that is closed for being dead: what it is about is worth an attempt in vain.
+    """
     if not pairs:
         return set()
     query = select(ClosedAddress.channel, ClosedAddress.address).where(
-        tuple_(ClosedAddress.channel, ClosedAddress.address).in_(pairs), ClosedAddress.opened_at.is_(None)
+        tuple_(ClosedAddress.channel, ClosedAddress.address).in_(pairs),
+        ClosedAddress.opened_at.is_(None),
+        (ClosedAddress.reason != ClosedReason.DEAD) | (ClosedAddress.closed_at > at - DEAD_FOR),
     )
+    if insist:
+        mail = ClosedAddress.channel == NotificationChannel.EMAIL
+        query = query.where(~(mail & (ClosedAddress.reason == ClosedReason.DEAD)))
     return {(row.channel, row.address) for row in await session.execute(query)}
 
 

@@ -22,7 +22,7 @@ from models.notifications import (
     NotificationStatus,
     Platform,
 )
-from services.notifications import addresses, policy
+from services.notifications import addresses, passing, policy
 from services.notifications.policy import CATEGORIES, Defer, Facts, Settle
 
 EMAIL, SMS, PUSH = NotificationChannel.EMAIL, NotificationChannel.SMS, NotificationChannel.PUSH
@@ -92,25 +92,34 @@ INSERT INTO notification_receipts (clinic_id, notification_id, channel, status, 
 SELECT $1, id, channel, 'unconfirmed', $2 FROM late
 """
 
-# The oldest one that waits stays; it has the first place in line, and says no less than the others.
+# The one that is sent stays, and says no less than the others; it knows what it stands for.
 _MERGE = """
-WITH waiting AS (
-  SELECT id, row_number() OVER (
-    PARTITION BY account_id, category, template, channel ORDER BY created_at, id
-  ) AS place
-  FROM notifications
-  WHERE clinic_id = $1 AND status = 'owed' AND due_at <= $2 AND attempts = 0
-    AND account_id IS NOT NULL AND category = ANY($3::text[])
+WITH merged AS (
+  UPDATE notifications SET status = 'merged'
+  WHERE clinic_id = $1 AND id IN (
+    SELECT id FROM notifications
+    WHERE clinic_id = $1 AND account_id = $3 AND category = $4 AND template = $5 AND channel = $6
+      AND status = 'owed' AND due_at <= $7 AND attempts = 0 AND id <> $2
+    FOR UPDATE SKIP LOCKED)
+  RETURNING id
 )
-UPDATE notifications n SET status = 'merged' FROM waiting w
-WHERE n.clinic_id = $1 AND n.id = w.id AND w.place > 1 AND n.status = 'owed' AND n.attempts = 0
+UPDATE notifications SET parameters = parameters || jsonb_build_object('merged', (SELECT jsonb_agg(id) FROM merged))
+WHERE clinic_id = $1 AND id = $2 AND EXISTS (SELECT FROM merged)
 """
 
 _NEXT = """
-WITH next AS MATERIALIZED (
+WITH urgent AS MATERIALIZED (
   SELECT * FROM notifications
-  WHERE clinic_id = $1 AND status IN ('owed', 'failed') AND due_at <= $2
+  WHERE clinic_id = $1 AND status IN ('owed', 'failed') AND due_at <= $2 AND category IN ('red_flag', 'security')
+    AND (tries = 0 OR id <> ALL ($4::uuid[]))
   ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+), other AS MATERIALIZED (
+  SELECT * FROM notifications
+  WHERE clinic_id = $1 AND status IN ('owed', 'failed') AND due_at <= $2 AND NOT $3 AND NOT EXISTS (SELECT FROM urgent)
+    AND (tries = 0 OR id <> ALL ($4::uuid[]))
+  ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+), next AS (
+  SELECT * FROM urgent UNION ALL SELECT * FROM other
 )
 SELECT n.id, n.account_id, n.patient_id, n.address, n.channel, n.category, n.template, n.parameters, n.attempts,
   n.tries, n.tried, n.sent_at, n.last_error,
@@ -118,8 +127,11 @@ SELECT n.id, n.account_id, n.patient_id, n.address, n.channel, n.category, n.tem
   coalesce(p.phone, t.phone) AS phone, r.language, r.quiet_from, r.quiet_until, r.muted_until, r.channels,
   (SELECT s.status FROM consents s WHERE s.clinic_id = $1 AND s.patient_id = p.id AND s.purpose = 'reminders'
     AND s.status IN ('given', 'withdrawn') ORDER BY s.created_at DESC LIMIT 1) AS consent,
-  (SELECT i.status FROM check_ins i WHERE i.clinic_id = $1
-    AND i.id = CASE WHEN n.category = 'check_in' THEN (n.parameters ->> 'check_in_id')::uuid END) AS check_in
+  n.category = 'check_in' AND (
+    SELECT bool_and(i.status IN ('submitted', 'late', 'excused')) FROM notifications o
+    JOIN check_ins i ON i.clinic_id = $1 AND i.id = (o.parameters ->> 'check_in_id')::uuid
+    WHERE o.clinic_id = $1 AND o.id = ANY (ARRAY[n.id] || ARRAY(
+      SELECT jsonb_array_elements_text(coalesce(n.parameters -> 'merged', '[]'))::uuid))) AS done
 FROM next n
 JOIN clinics c ON c.id = $1
 LEFT JOIN patients p ON p.clinic_id = $1 AND p.account_id = n.account_id
@@ -145,14 +157,12 @@ WHERE clinic_id = $1 AND account_id = $2 AND retired_at IS NULL
 ORDER BY last_seen_at DESC LIMIT $3
 """
 
-_MERGED = [category.value for category, rule in policy.RULES.items() if rule.merges]
 _LIMITED = [category.value for category, rule in policy.RULES.items() if rule.limited]
 
 
 async def prepare(session: AsyncSession, clinic_id: UUID, *, at: datetime) -> None:
-    """Before a clinic's messages are sent: take up what nobody confirmed in time, and let one stand for several."""
+    """Before a clinic's messages are sent: take up what nobody confirmed in time."""
     await fetch(session, _UNCONFIRMED, clinic_id, at)
-    await fetch(session, _MERGE, clinic_id, at, _MERGED)
 
 
 async def lease(
@@ -162,13 +172,16 @@ async def lease(
     at: datetime,
     channels: AbstractSet[NotificationChannel] = SENT_BY_EMAIL,
     platforms: AbstractSet[Platform] = frozenset(),
+    urgent: bool = False,
+    without: AbstractSet[UUID] = frozenset(),
 ) -> Leased | Settled | None:
-    """Take the message of a clinic that is due longest, if there is one; nobody else gets it for five minutes.
+    """Take the message of a clinic that is due longest, the urgent ones first; nobody else gets it for five minutes.
 
-    channels, platforms: those that this process can send by. Where nothing is to be sent, or not yet, that is settled
-    at once.
+    channels, platforms: those that this process can send by. urgent: only what goes before everything else. without:
+    messages that failed in this run, which have their next try on the same channel in a later one. Where nothing
+    is to be sent, or not yet, that is settled at once; word of an alert that reaches nobody goes to the next one in line.
     """
-    row = await fetchrow(session, _NEXT, clinic_id, at)
+    row = await fetchrow(session, _NEXT, clinic_id, at, urgent, list(without))
     if row is None:
         return None
     category = NotificationCategory(row["category"] or CATEGORIES.get(row["template"], NotificationCategory.CHECK_IN))
@@ -181,7 +194,12 @@ async def lease(
     if isinstance(decision, Settle):
         values = _settled(row, decision)
         await session.execute(mine.values(**values))
+        if values["status"] in passing.LOST and category in passing.PASSED_ON:
+            await passing.pass_on(session, clinic_id, row["id"], at=at)
         return Settled(row["id"], values["status"])
+    if policy.RULES[category].merges and row["attempts"] == 0 and row["account_id"] is not None:
+        kind = (row["account_id"], category.value, row["template"], row["channel"])
+        await fetch(session, _MERGE, clinic_id, row["id"], *kind, at)
     tries = row["tries"] if decision.channel.value == row["channel"] else 0
     values = {"attempts": row["attempts"] + 1, "due_at": at + LEASE, "channel": decision.channel, "tries": tries}
     await session.execute(mine.values(**values))
@@ -236,6 +254,8 @@ async def _decide(
         )
         assert counted is not None
         contacts, rung = counted["contacts"], counted["rung"]
+    if row["attempts"] >= policy.MOST_ATTEMPTS:  # whoever took it died of it, again and again
+        return Settle(NotificationStatus.DROPPED, "attempts")
     if patient and category in PATIENTS_OWN and row["consent"] == "withdrawn":
         return Settle(NotificationStatus.MUTED, "consent_withdrawn")
     return policy.decide(
@@ -251,7 +271,7 @@ async def _decide(
             muted_until=row["muted_until"],
             rung=rung,
             contacts=contacts,
-            done=row["check_in"] in {"submitted", "late", "excused"},
+            done=bool(row["done"]),
         )
     )
 
@@ -296,7 +316,7 @@ async def _reach(
             active, email = account.status is AccountStatus.ACTIVE, email or account.email
             ended = await _ended(session, [one["sign_in_id"] for one in targets if one["sign_in_id"]])
         pairs = [(channel, each) for channel, each in ((EMAIL, email), (SMS, phone)) if each is not None and active]
-        shut = await addresses.closed(session, pairs)
+        shut = await addresses.closed(session, pairs, insist=category in policy.FIRST, at=at)
     if category is NotificationCategory.INVITATION:
         shut = set()  # somebody has asked for it just now, by hand
     reached: Reached = {channel: (each, ()) for channel, each in pairs if (channel, each) not in shut}

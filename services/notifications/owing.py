@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.database import fetch
 from models.notifications import Notification, NotificationCategory, NotificationChannel, NotificationStatus
-from services.notifications.policy import CATEGORIES
+from services.notifications.policy import CATEGORIES, FIRST
 
 
 async def owe(
@@ -86,15 +86,19 @@ async def owe_many(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> 
     return len(new)
 
 
-async def clinics_owing(session: AsyncSession, *, at: datetime, clinic_id: UUID | None = None) -> list[UUID]:
+async def clinics_owing(
+    session: AsyncSession, *, at: datetime, clinic_id: UUID | None = None, urgent: bool = False
+) -> list[UUID]:
     """Clinics that have something to send at `at`, the one that waits longest first. Runs as the sweeper, too.
 
-    clinic_id: look at this one only.
+    clinic_id: look at this one only. urgent: only what goes before everything else.
     """
     late = and_(Notification.status == NotificationStatus.SENT, Notification.confirm_by <= at)
     query = select(Notification.clinic_id).where(or_(due(at), late)).group_by(Notification.clinic_id)
     if clinic_id is not None:
         query = query.where(Notification.clinic_id == clinic_id)
+    if urgent:
+        query = query.where(Notification.category.in_(FIRST))
     return list(await session.scalars(query.order_by(func.min(Notification.due_at))))
 
 

@@ -76,6 +76,13 @@ CATEGORIES: Mapping[str, Category] = MappingProxyType(
 """What a message is by its template, where whoever owes it does not say."""
 
 
+FIRST = (Category.RED_FLAG, Category.SECURITY)
+"""What goes out before everything else; `ix_notifications_urgent` finds it."""
+
+MOST_ATTEMPTS = ATTEMPTS * 2
+"""After so many attempts, on all channels, a message is dropped also when no attempt was ever recorded."""
+
+
 @dataclass(frozen=True)
 class Facts:
     """What is known about one owed message at the moment it could be sent.
@@ -177,7 +184,7 @@ def retry(rule: Rule, *, tries: int, attempts: int, further: bool, asked: float 
     tries: failures on this channel, this one included. further: whether another channel is left. asked: seconds that
     the provider wants us to wait.
     """
-    if tries >= (rule.tries if further else ATTEMPTS) or attempts >= ATTEMPTS * 2:
+    if tries >= (rule.tries if further else ATTEMPTS) or attempts >= MOST_ATTEMPTS:
         return None
     return max(PATIENCE * int(2 ** (tries - 1)), timedelta(seconds=asked or 0))
 

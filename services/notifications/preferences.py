@@ -87,6 +87,7 @@ async def _shown(
         row.quiet_from if row else None, row.quiet_until if row else None, patient=patient is not None
     )
     return PreferencesOut(
+        version=row.version if row else 1,
         language=(row.language if row else None) or (patient.language if patient else texts.ENGLISH),
         languages=sorted(texts.languages()),
         zone=zone,

@@ -19,7 +19,7 @@ from models.notifications import (
     NotificationStatus,
     ReceiptStatus,
 )
-from services.notifications import addresses, leasing, policy
+from services.notifications import addresses, leasing, passing, policy
 from services.notifications.leasing import Leased
 
 CLOSED = {Reason.ADDRESS_DEAD: ClosedReason.DEAD, Reason.OPTED_OUT: ClosedReason.OPTED_OUT}
@@ -42,23 +42,40 @@ async def record(
     """Record how sending went, on one device or several; give the message's status.
 
     One device that took it is enough. What failed is tried again, as late as the provider asks, then by the next channel;
-    what was refused goes by the next channel at once. Whoever took the message after our lease ran out has the last word.
+    what was refused goes by the next channel at once. Whoever took the message after our lease ran out has the last word,
+    and so has what came in while it was on its way: that it was read in the app, or a receipt.
     """
     await session.execute(
         insert(NotificationReceipt).on_conflict_do_nothing(), [_receipt(leased, each, at) for each in results]
     )
     await _forget(session, leased, results, at)
     values = _values(leased, [each.outcome for each in results], at)
-    await session.execute(
+    done = await session.scalar(
         update(Notification)
         .where(
             Notification.clinic_id == leased.clinic_id,
             Notification.id == leased.id,
             Notification.attempts == leased.attempts,
+            Notification.status.in_([NotificationStatus.OWED, NotificationStatus.FAILED]),
+            ~Notification.tried.contains([leased.channel.value]),
         )
         .values(**values)
+        .returning(Notification.id)
     )
+    if values["status"] is NotificationStatus.SENT:  # read in the app meanwhile: it rang all the same
+        await session.execute(
+            update(Notification)
+            .where(
+                Notification.clinic_id == leased.clinic_id,
+                Notification.id == leased.id,
+                Notification.status == NotificationStatus.DELIVERED,
+                Notification.sent_at.is_(None),
+            )
+            .values(sent_at=at)
+        )
     status: NotificationStatus = values["status"]
+    if done and status in passing.LOST and leased.category in passing.PASSED_ON:
+        await passing.pass_on(session, leased.clinic_id, leased.id, at=at)
     return status
 
 

@@ -155,7 +155,7 @@ async def create_version(
     await audit.record(
         session,
         actor,
-        "program_version.create",
+        "program_version.create" if running else "program_version.draft",
         subject=("program_version", written.id),
         patient_id=patient.id,
         at=at,

@@ -13,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from clinical import escalation
 from clinical.recurrence import local_date
 from core.database import fetch
-from models.alerts import AlertLevel
 from models.episodes import Episode
 from models.patients import Patient
 from models.programs import Program, ProgramStatus
@@ -129,16 +128,12 @@ async def rest(
     await alerts.raise_many(
         session,
         [
-            alerts.Finding(
-                clinic_id,
-                row["patient_id"],
-                row["episode_id"],
-                raised.rule_id,
-                raised.rule_version,
-                AlertLevel(raised.level.value),
-                raised.then,
-                ("program", row["id"]),
-                raised.inputs,
+            alerts.Finding.of(
+                raised,
+                clinic_id=clinic_id,
+                patient_id=row["patient_id"],
+                episode_id=row["episode_id"],
+                source=("program", row["id"]),
             )
             for row in rows
             if row["halted_by"] in licensing.MESSAGES

@@ -196,6 +196,7 @@ async def test_a_patient_is_told_of_himself_only_and_never_of_drafts(desk: Desk)
         ("assessment.create", mine),
         ("report.update", mine),
         ("program.create", mine),
+        ("program_version.draft", mine),
         ("report.sign", mine),
         ("check_in.answer", mine),
         ("alert.acknowledge", mine),
@@ -203,7 +204,7 @@ async def test_a_patient_is_told_of_himself_only_and_never_of_drafts(desk: Desk)
     ):
         await write(desk.sessions, world, action, about)
     assert types(await told(desk, "alice", after)) == ["report.signed", "check_in.answered"]
-    assert len(await told(desk, "bob", after)) == 8
+    assert len(await told(desk, "bob", after)) == 9
 
 
 async def test_the_office_is_told_of_people_and_never_of_anything_clinical(desk: Desk) -> None:

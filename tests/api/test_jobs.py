@@ -19,7 +19,7 @@ from integrations.channels import Channels
 from integrations.delivery import Accepted, Failed, Outcome
 from integrations.email import Letter
 from models.identity import Role
-from services import notifications
+from services import jobs, notifications
 from services.timetable import TIMETABLE
 from tests.conftest import Database
 from tests.factories import bearer, make_actor, sign_in
@@ -109,15 +109,17 @@ async def test_while_a_letter_is_on_its_way_others_are_served(scheduler: Schedul
     assert (ran.status_code, ran.json()["counts"]["sent"], asked) == (201, 1, [200])
 
 
-async def test_what_fails_is_no_success_and_stands_in_the_timetable(scheduler: Scheduler) -> None:
-    async def fail() -> None:
+async def test_what_fails_is_no_success_and_stands_in_the_timetable(
+    scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_args: Any, **_options: Any) -> Any:
         raise ZeroDivisionError("a text that may hold anything")
 
-    scheduler.post.before = fail
-    failed = await scheduler.run("notifications.deliver")
+    monkeypatch.setitem(jobs.JOBS, "licenses.expire", fail)
+    failed = await scheduler.run("licenses.expire")
     assert (failed.status_code, failed.json()["code"]) == (500, "internal_error")
     assert "anything" not in failed.text
-    last = await scheduler.last_run("notifications.deliver")
+    last = await scheduler.last_run("licenses.expire")
     assert (last["status"], last["error"]) == ("failed", "ZeroDivisionError")
     assert (await scheduler.run("check-ins.close")).status_code == 201  # nothing is left behind
 
@@ -166,15 +168,15 @@ async def test_two_with_the_same_key_at_once_get_the_same_answer(scheduler: Sche
     assert len(scheduler.post.taken) == 2
 
 
-async def test_a_key_is_not_kept_for_a_run_that_failed(scheduler: Scheduler) -> None:
-    async def fail() -> None:
+async def test_a_key_is_not_kept_for_a_run_that_failed(scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_args: Any, **_options: Any) -> Any:
         raise ZeroDivisionError
 
-    scheduler.post.before = fail
     key = {"Idempotency-Key": "once-more"}
-    assert (await scheduler.run("notifications.deliver", {}, **key)).status_code == 500
-    scheduler.post.before = nothing
-    mended = await scheduler.run("notifications.deliver", {}, **key)
+    with monkeypatch.context() as broken:
+        broken.setitem(jobs.JOBS, "licenses.expire", fail)
+        assert (await scheduler.run("licenses.expire", {}, **key)).status_code == 500
+    mended = await scheduler.run("licenses.expire", {}, **key)
     assert (mended.status_code, "Idempotent-Replay" in mended.headers) == (201, False)
 
 

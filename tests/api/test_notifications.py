@@ -142,7 +142,9 @@ async def test_without_a_choice_the_usual_holds_and_a_choice_changes_only_what_i
     assert by_name["security"]["channels"]["sms"] is None
     assert by_name["red_flag"]["mandatory"]
     one = {"categories": {"check_in": {"sms": False}}, "quiet_from": "22:00", "quiet_until": "06:30"}
-    assert (await desk.ask("alice", "PATCH", PREFERENCES, one)).status_code == 200
+    first = await desk.ask("alice", "PATCH", PREFERENCES, one)
+    assert (first.status_code, usual["version"], first.json()["version"]) == (200, 1, 2)
+    assert first.headers["etag"].startswith('"2-')
     two = {"categories": {"check_in": {"push": False}}, "language": "pt-BR"}
     changed = (await desk.ask("alice", "PATCH", PREFERENCES, two)).json()
     assert (changed["quiet_from"], changed["quiet_until"], changed["language"]) == ("22:00:00", "06:30:00", "pt-BR")
@@ -179,10 +181,11 @@ async def test_what_concerns_safety_cannot_be_switched_off(desk: Desk) -> None:
 async def test_a_device_is_registered_once_and_seen_again(desk: Desk) -> None:
     path = f"/v1/me/devices/{uuid4()}"
     first = await desk.ask("alice", "PUT", path, PHONE)
-    assert (first.status_code, first.headers["location"]) == (201, path)
+    assert (first.status_code, first.headers["location"], first.headers["etag"]) == (201, path, '"1"')
     assert "token" not in first.json()
     again = await desk.ask("alice", "PUT", path, BROWSER)
-    assert (again.status_code, again.json()["platform"]) == (200, "web")
+    assert (again.status_code, again.json()["platform"], again.json()["version"]) == (200, "web", 2)
+    assert again.headers["etag"] == '"2"'
     (row,) = await kept(desk, Device)
     assert (row.token, row.endpoint) == (None, "https://push.example.com/send/1")
     assert row.sign_in_id is not None

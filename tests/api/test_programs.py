@@ -12,6 +12,7 @@ from api.app import create_app
 from core.crypto import new_id
 from core.database import Sessions
 from core.settings import Settings
+from models.audit import AuditEvent
 from models.patients import Patient
 from models.red_flag_screens import RedFlagScreen
 from models.sessions import ExerciseSession
@@ -102,6 +103,10 @@ async def test_the_documents_examples_are_accepted(client: AsyncClient, world: C
     (edit,) = forms.ProgramVersionCreate.model_json_schema()["examples"]
     path = f"{made.headers['location']}/versions"
     assert (await client.post(path, json=edit, headers=_match(bob, made))).status_code == 201
+    async with world.sessions() as session:
+        await world.open(session)
+        drafted = select(AuditEvent.action).where(AuditEvent.resource_type == "program_version")
+        assert list(await session.scalars(drafted)) == ["program_version.draft"], "no news for the patient"
 
 
 async def test_two_posts_with_one_key_write_one_program(client: AsyncClient, world: Care, bob: dict[str, str]) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +15,8 @@ import pytest
 from core.database import make_engine, make_sessions
 from services import notifications
 from services.timetable import TIMETABLE
-from tests.conftest import ROOT, Database
+from tests import nursery
+from tests.conftest import Database
 from tests.live import environment
 from tests.services.caring import care
 
@@ -28,11 +28,7 @@ def jobs(fresh_database: Database, tmp_path: Path) -> Run:
     """Run a command of `physio jobs`."""
 
     def run(*words: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "cli", "jobs", *words],
-            cwd=ROOT, env={**environment(fresh_database, tmp_path), "COLUMNS": "200"},
-            capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
+        return nursery.run("jobs", *words, env=environment(fresh_database, tmp_path))
 
     return run
 

@@ -1,7 +1,6 @@
 """A database is made as a sandbox, before anything is in it, or never is one; settings and database must agree."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import psycopg
@@ -10,16 +9,13 @@ import pytest
 from cli import sandbox
 from core.settings import Settings
 from dev.cluster import Cluster
-from tests.conftest import ROOT, Database
+from tests import nursery
+from tests.conftest import Database
 from tests.live import environment, working
 
 
 def physio(database: Database, folder: Path, *words: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "cli", *words],
-        cwd=ROOT, env=environment(database, folder, database_url=database.owner, **settings),
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+    return nursery.run(*words, env=environment(database, folder, database_url=database.owner, **settings))
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from core.database import make_engine, make_sessions
 from core.errors import Refusal
 from schemas.authentication import SignedIn, SignInRequest
 from services import authentication
+from tests import nursery
 from tests.conftest import ROOT, Database
 from tests.factories import TOKENS
 from tests.live import environment
@@ -37,11 +38,7 @@ def users(database: Database, tmp_path: Path) -> Run:
     """Run a command of `physio users`; typed: what comes in on standard input."""
 
     def run(*words: str, typed: str = "") -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "cli", "users", *words],
-            cwd=ROOT, env=environment(database, tmp_path), input=typed,
-            capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
+        return nursery.run("users", *words, env=environment(database, tmp_path), typed=typed)
 
     return run
 

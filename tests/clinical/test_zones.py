@@ -6,14 +6,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from clinical import recurrence
-from clinical.zones import FIRST, LAST, every_zone
-
-RULES = {each.name: each for each in every_zone()}
+from clinical.zones import FIRST, LAST
+from tests.clinical.zone_rules import zone_rules
 
 
 def test_the_rules_are_complete_and_in_order() -> None:
-    assert RULES.keys() == recurrence.zones()
-    for each in RULES.values():
+    assert zone_rules().keys() == recurrence.zones()
+    for each in zone_rules().values():
         assert len(each.offsets) == len(each.changes) + 1 == len(each.walls) + 1
         assert list(each.changes) == sorted(set(each.changes))
         assert list(each.walls) == sorted(set(each.walls))
@@ -33,7 +32,7 @@ def test_the_rules_are_complete_and_in_order() -> None:
     ],
 )
 def test_no_change_is_missed(zone: str, changes: int | None) -> None:
-    rules, there = RULES[zone], ZoneInfo(zone)
+    rules, there = zone_rules()[zone], ZoneInfo(zone)
     assert changes in {None, len(rules.changes)}
     at, place = FIRST, 0
     while at < LAST:
@@ -44,6 +43,6 @@ def test_no_change_is_missed(zone: str, changes: int | None) -> None:
 
 
 def test_a_change_is_known_to_the_second() -> None:
-    assert datetime(2026, 3, 8, 7, tzinfo=UTC) in RULES["America/New_York"].changes
-    assert datetime(2026, 3, 8, 3) in RULES["America/New_York"].walls  # noqa: DTZ001 - a wall time
-    assert datetime(2026, 11, 1, 2) in RULES["America/New_York"].walls  # noqa: DTZ001 - the first of the repeated hour
+    assert datetime(2026, 3, 8, 7, tzinfo=UTC) in zone_rules()["America/New_York"].changes
+    assert datetime(2026, 3, 8, 3) in zone_rules()["America/New_York"].walls  # noqa: DTZ001 - a wall time
+    assert datetime(2026, 11, 1, 2) in zone_rules()["America/New_York"].walls  # noqa: DTZ001 - the first of the repeated hour

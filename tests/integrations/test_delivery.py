@@ -24,6 +24,8 @@ AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
         ("soon", None),
         ("", None),
         ("9" * 400, None),
+        ("Mon, 02 Mar 99999999999999999999 09:00:30 GMT", None),
+        ("Mon, 02 Mar 2026 09:00:30 +99999999999999999999", None),
     ],
 )
 def test_a_wait_is_seconds_or_a_date_and_at_most_a_day(said: str, seconds: float | None) -> None:

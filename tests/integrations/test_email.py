@@ -71,7 +71,9 @@ async def test_a_letter_reaches_the_server_with_its_key_as_message_id(desk: Desk
 @pytest.mark.parametrize(
     ("reply", "after_data", "outcome"),
     [
-        ("550 no such user alice", "250 taken", Refused(Reason.ADDRESS_DEAD, "550")),
+        ("550 no such user alice", "250 taken", Refused(Reason.BLOCKED, "550")),
+        ("551 not here", "250 taken", Refused(Reason.BLOCKED, "551")),
+        ("553 relaying denied", "250 taken", Refused(Reason.BLOCKED, "553")),
         ("550 5.1.1 alice is unknown", "250 taken", Refused(Reason.ADDRESS_DEAD, "550")),
         ("550 5.7.1 policy", "250 taken", Refused(Reason.BLOCKED, "550")),
         ("552 5.2.2 alice's mailbox is full", "250 taken", Refused(Reason.BLOCKED, "552")),
@@ -95,13 +97,14 @@ async def test_the_servers_answer_decides_whether_to_try_again(
         ("5.1.1 unknown", Reason.ADDRESS_DEAD),
         ("5.1.10 takes no mail", Reason.ADDRESS_DEAD),
         ("5.2.1 disabled", Reason.ADDRESS_DEAD),
+        ("5.1.2 host not found", Reason.BLOCKED),
         ("5.1.8 bad sender", Reason.BLOCKED),
         ("5.1.100 ours alone", Reason.BLOCKED),
         ("no code, and 5.1.1 in the middle", Reason.BLOCKED),
     ],
 )
 def test_the_finer_code_counts_more_than_the_reply(said: str, reason: Reason) -> None:
-    assert classify(554, said, recipient=True) == Refused(reason, "554")
+    assert classify(554, said) == Refused(reason, "554")
 
 
 async def test_a_wrong_password_or_a_server_that_is_away_is_worth_another_try(desk: Desk, port: int) -> None:

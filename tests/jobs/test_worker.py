@@ -9,9 +9,14 @@ from pathlib import Path
 
 import asyncpg
 from procrastinate import App, PsycopgConnector
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from core.crypto import derive_key
 from core.database import make_engine, make_sessions
-from jobs.worker import conninfo, give_back
+from integrations.email import FolderSender
+from jobs.worker import conninfo, give_back, make_app
+from services import jobs
+from services.timetable import TIMETABLE
 from tests.conftest import Database
 from tests.services.check_ins.scene import scene
 
@@ -77,3 +82,12 @@ def test_the_queue_is_reached_by_socket_or_host() -> None:
     for part in ("host=/run/pg", "port=5433", "user=physio_worker", "dbname=physio", "search_path=procrastinate"):
         assert part in found
     assert "host=db.example" in conninfo("postgresql+asyncpg://w:s@db.example:5432/physio")
+
+
+def test_of_each_job_one_waits_and_no_dead_worker_holds_up_the_next() -> None:
+    url = "postgresql+asyncpg://physio_worker@/physio"
+    sessions = async_sessionmaker[AsyncSession]()
+    reach = jobs.Reach(sessions, sessions, FolderSender("a@b.example", Path()), "", key=derive_key("k", "tokens"))
+    tasks = make_app(url, reach).tasks
+    for entry in TIMETABLE:
+        assert (tasks[entry.job].lock, tasks[entry.job].queueing_lock) == (None, entry.job)

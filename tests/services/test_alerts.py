@@ -222,7 +222,7 @@ async def test_an_alert_that_nobody_saw_in_time_is_marked_once_and_reminded_of(w
         marked = [await alerts.mark_overdue(session, at=NOW + timedelta(hours=hours)) for hours in (0.5, 30, 31)]
     assert marked == [0, 1, 0]
     assert (await events(ward, alert.id))[-1] == "overdue"
-    assert f"alert_overdue:{alert.id}:emergency_now" in await letters(ward)
+    assert f"alert_overdue:{alert.id}:emergency_now@{ward.bob.account_id}" in await letters(ward), "the whole team"
 
 
 async def test_an_alert_that_nobody_treats_goes_to_the_clinics_own_address(ward: Care) -> None:
@@ -237,3 +237,36 @@ async def test_an_alert_that_nobody_treats_goes_to_the_clinics_own_address(ward:
         await ward.open(session)
         letters = list(await session.scalars(select(Notification).where(Notification.clinic_id == ward.clinic_id)))
     assert [(one.account_id, one.address) for one in letters] == [(None, "desk@example.org")]
+
+
+@pytest.mark.parametrize("changes", [{"level": "urgent_same_day"}, {"level": "high", "rule_id": "ES13"}])
+async def test_a_repeat_of_what_is_never_muted_must_be_acknowledged_again_and_is_told_again(
+    ward: Care, changes: dict[str, Any]
+) -> None:
+    first = await raise_(ward, **changes)
+    await do(ward, alerts.acknowledge, first)
+    later = NOW + timedelta(days=2)
+    again = await raise_(ward, at=later, **changes)
+    assert (again.id, again.status, again.repeats) == (first.id, AlertStatus.OPEN, 1)
+    assert again.respond_by > later
+    assert (again.overdue_at, again.escalations, again.escalate_at) == (None, 0, None)
+    key = f"alert_raised:{first.id}:{changes['level']}"
+    assert await letters(ward) == [key, f"{key}:1"]
+    unseen = await raise_(ward, at=later + timedelta(minutes=1), **changes)
+    assert unseen.respond_by == again.respond_by, "nobody has looked: its time runs on"
+    assert await letters(ward) == [key, f"{key}:1", f"{key}:2"]
+
+
+async def test_an_overdue_alert_reminds_the_whole_team(ward: Care) -> None:
+    async with ward.sessions.begin() as session:
+        await ward.open(session)
+        await link(session, ward.world.alice, ward.world.carol, CareRole.MEMBER)
+    alert = await raise_(ward)
+    async with ward.sessions.begin() as session:
+        await bind_clinic(session, ward.clinic_id)
+        await alerts.mark_overdue(session, at=NOW + timedelta(days=30))
+    team = {ward.bob.account_id, ward.world.actors["carol"].account_id}
+    assert set(await letters(ward)) == {
+        f"alert_raised:{alert.id}:high",
+        *(f"alert_overdue:{alert.id}:high@{one}" for one in team),
+    }

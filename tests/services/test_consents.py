@@ -12,8 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.database import Sessions
 from models.consents import Consent, ConsentMethod, ConsentStatus
 from models.patients import Patient
+from models.programs import Program
 from schemas.consents import ConsentCreate
 from services import consents
+from services.timetable import TIMETABLE
 from tests.factories import NOW
 from tests.services.caring import DAY, Care, care
 
@@ -80,3 +82,22 @@ async def test_a_consent_given_anew_while_it_ends_meets_no_deadlock(
         rows = (await session.scalars(select(Consent).order_by(Consent.created_at))).all()
     assert rows[0].status is ConsentStatus.SUPERSEDED
     assert rows[0].method is ConsentMethod.ELECTRONIC
+
+
+async def test_no_program_runs_on_a_consent_that_ran_out_minutes_ago(alices: Care) -> None:
+    (cron,) = [entry.cron for entry in TIMETABLE if entry.job == "consents.expire"]
+    assert cron == "*/5 * * * *"
+    async with alices.sessions.begin() as session:
+        await alices.open(session)
+        await give(session, alices)
+    await alices.running(at=NOW + timedelta(hours=1))
+    midnight = (NOW + 2 * DAY).replace(hour=0) - timedelta(hours=1)  # in Berlin
+    for minutes, expected in ((-1, 0), (0, 1), (1, 0)):
+        at = midnight + timedelta(minutes=minutes)
+        async with alices.sessions.begin() as session:
+            await alices.open(session)
+            assert await consents.expire(session, alices.clinic_id, at=at) == expected
+    async with alices.sessions() as session:
+        await alices.open(session)
+        halted = await session.scalars(select(Program.halted_by).where(Program.clinic_id == alices.clinic_id))
+        assert list(halted) == ["telehealth_consent_expired"]

@@ -1,5 +1,6 @@
 import asyncio
-import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -8,6 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.crypto import derive_key
 from core.database import Sessions, as_identity, bind_clinic, make_engine, make_sessions
@@ -22,6 +24,7 @@ from models.jobs import JobRun
 from models.notifications import Notification, NotificationStatus
 from models.therapists import License, LicenseStatus
 from services import delivery, job_board, jobs, letters, notifications, throttling
+from services.isolation import ClinicsFailed
 from services.notifications import policy
 from services.timetable import TIMETABLE
 from tests.conftest import Database
@@ -34,12 +37,9 @@ class Post:
 
     def __init__(self) -> None:
         self.taken: list[Letter] = []
-        self.error: Exception | None = None
         self.answer: Outcome = Accepted()
 
     async def deliver(self, letter: Letter) -> Outcome:
-        if self.error is not None:
-            raise self.error
         if isinstance(self.answer, Accepted):
             self.taken.append(letter)
         return self.answer
@@ -205,10 +205,18 @@ async def test_a_mail_server_that_never_answers_costs_one_attempt_and_a_minute_a
     assert [(one.status, one.last_error) for one in await owed(ward)] == [(NotificationStatus.FAILED, "timeout")]
 
 
-async def test_who_has_little_patience_leaves_the_rest_owed(ward: Care, reach: jobs.Reach, post: Post) -> None:
+async def test_who_has_little_patience_leaves_the_rest_owed(ward: Care, reach: jobs.Reach) -> None:
     for number in range(3):
         await owe(ward, str(number), template="device_added")
-    hurried = replace(reach, patience=15.0, stopwatch=itertools.count(step=10).__next__)
+    passed = 0.0
+
+    class SlowPost(Post):
+        async def deliver(self, letter: Letter) -> Outcome:
+            nonlocal passed
+            passed += 20
+            return await super().deliver(letter)
+
+    hurried = replace(reach, sender=SlowPost(), patience=15.0, stopwatch=lambda: passed)
     assert (await jobs.run("notifications.deliver", hurried, at=NOW)).counts["sent"] == 1
     assert [one.attempts for one in await owed(ward)] == [1, 0, 0]
     assert (await jobs.run("notifications.deliver", reach, at=NOW)).counts["sent"] == 2
@@ -281,12 +289,13 @@ def test_every_template_can_be_written() -> None:
 
 
 async def test_a_failing_job_leaves_a_row_with_the_name_of_its_error(
-    ward: Care, reach: jobs.Reach, post: Post, sessions: Sessions
+    ward: Care, reach: jobs.Reach, sessions: Sessions
 ) -> None:
-    await owe(ward)
-    post.error = ZeroDivisionError("a text that may hold anything")
+    def stopped() -> float:
+        raise ZeroDivisionError("a text that may hold anything")
+
     with pytest.raises(ZeroDivisionError):
-        await jobs.run("notifications.deliver", reach, at=NOW)
+        await jobs.run("notifications.deliver", replace(reach, stopwatch=stopped), at=NOW)
     async with sessions() as session:
         query = select(JobRun).where(JobRun.clinic_id == ward.clinic_id)
         (row,) = (await session.scalars(query)).all()
@@ -397,3 +406,64 @@ async def test_a_program_rests_when_the_last_link_has_run_out(ward: Care, reach:
     after = await jobs.run("programs.review", reach, at=NOW + timedelta(days=2))
     again = await jobs.run("programs.review", reach, at=NOW + timedelta(days=3))
     assert [one.counts["paused"] for one in (before, rehearsed, after, again)] == [0, 1, 1, 0]
+
+
+async def test_a_clinic_that_fails_does_not_hold_up_the_others_and_the_run_ends_failed(
+    fresh_database: Database, post: Post
+) -> None:
+    engines = {role: make_engine(getattr(fresh_database, role)) for role in ("api", "sweeper", "worker")}
+    api, sweeper, worker = (make_sessions(engine) for engine in engines.values())
+    wards = [await care(api), await care(api)]
+    for ward in wards:
+        await owe(ward, due_at=NOW)
+
+    class Reach(jobs.Reach):
+        @asynccontextmanager
+        async def work(self, clinic_id: UUID | None) -> AsyncIterator[AsyncSession]:
+            if clinic_id == wards[0].clinic_id:
+                raise ZeroDivisionError("a text that may hold anything")
+            async with super().work(clinic_id) as session:
+                yield session
+
+    for ward in wards:
+        await ward.running(at=NOW)
+    reach = Reach(sweeper, worker, post, "https://app.example", key=TOKENS.key)
+    at = NOW + timedelta(days=14)
+    expected = {
+        "notifications.deliver": {"sent": 1, "failed": 0, "refused": 0, "clinics_failed": 1},
+        "adherence.review": {"alerts": 1, "clinics_failed": 1},
+    }
+    for job, counts in expected.items():
+        with pytest.raises(ClinicsFailed):
+            await jobs.run(job, reach, at=at)
+        async with sweeper() as session:
+            row = (await session.scalars(select(JobRun).where(JobRun.job == job))).one()
+            assert (row.status, row.error, row.counts) == ("failed", "ZeroDivisionError", counts)
+    for engine in engines.values():
+        await engine.dispose()
+
+
+async def test_what_becomes_urgent_in_one_clinic_has_its_turn_among_many_messages_of_another(
+    fresh_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "URGENT_AGAIN", 2)
+    engines = {role: make_engine(getattr(fresh_database, role)) for role in ("api", "sweeper", "worker")}
+    api, sweeper, worker = (make_sessions(engine) for engine in engines.values())
+    busy, other = await care(api), await care(api)
+    nobody: dict[str, Any] = {"account_id": None, "template": "device_added"}
+    for number in range(4):
+        to = {"account_id": None, "address": f"{number}@patients.example"}
+        await owe(busy, str(number), due_at=NOW - timedelta(hours=1), **to)
+
+    class Alarm(Post):
+        async def deliver(self, letter: Letter) -> Outcome:
+            if not self.taken:
+                await owe(other, **nobody, address="urgent@patients.example")
+            return await super().deliver(letter)
+
+    post = Alarm()
+    reach = jobs.Reach(sweeper, worker, post, "https://app.example", key=TOKENS.key)
+    assert (await jobs.run("notifications.deliver", reach, at=NOW)).counts["sent"] == 5
+    assert [letter.to.startswith("urgent") for letter in post.taken] == [False, False, True, False, False]
+    for engine in engines.values():
+        await engine.dispose()

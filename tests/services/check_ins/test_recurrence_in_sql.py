@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clinical import recurrence
-from clinical.zones import ZoneRules, every_zone
+from clinical.zones import ZoneRules
+from tests.clinical.zone_rules import zone_rules
 from tests.conftest import Database
 
 ROOT = Path(__file__).parents[3]
 ZONES = sorted(recurrence.zones())
-RULES = {each.name: each for each in every_zone()}
 YEARS = range(2025, 2038)
 
 Local = tuple[date, time, str]
@@ -64,7 +64,7 @@ async def test_every_zone_agrees_around_every_change_of_its_clocks(database: Dat
     asked: list[Local] = []
     instants: list[tuple[datetime, str]] = []
     for zone in ZONES:
-        for change in _changes(RULES[zone]):
+        for change in _changes(zone_rules()[zone]):
             shown = (change - timedelta(seconds=1)).astimezone(ZoneInfo(zone)) + timedelta(seconds=1)
             wall = shown.replace(tzinfo=None) + timedelta(minutes=minute)
             asked.append((wall.date(), wall.time(), zone))

@@ -19,7 +19,9 @@ from integrations.sms import TwilioSender
 from integrations.twins import Twins, open_twins
 from integrations.twins.server import Fault, Reply
 from integrations.web_push import Subscription
+from models.care_team import CareRole
 from models.check_ins import CheckIn, CheckInStatus
+from models.clinics import Clinic
 from models.consents import Consent, ConsentMethod, ConsentPurpose, ConsentStatus
 from models.identity import Account, AccountStatus, SignIn
 from models.notifications import (
@@ -35,9 +37,11 @@ from models.notifications import (
 )
 from models.patients import Patient
 from models.therapists import Therapist
-from services import jobs, notifications
-from tests.factories import NOW, TOKENS
+from services import alerts, jobs, notifications
+from services.notifications import inbox
+from tests.factories import NOW, TOKENS, link
 from tests.services.caring import Care, care
+from tests.services.test_alerts import do, raise_
 
 MINUTE = timedelta(minutes=1)
 URL = "https://app.example"
@@ -308,11 +312,11 @@ async def test_a_dead_mailbox_is_not_tried_again_but_for_an_invitation(ward: War
     asked: list[str] = []
     post = type("Post", (), {"deliver": staticmethod(dead)})()
     ward.reach = replace(ward.reach, sender=post)
-    await ward.owe(template="device_added")
+    await ward.owe(template="check_in_open", channel="email")
     assert await ward.deliver() == {"refused": 1}
     row = await ward.row()
     assert (row.status, row.last_error) == (NotificationStatus.REFUSED, "550")
-    await ward.owe(template="device_added")
+    await ward.owe(template="check_in_open", channel="email")
     assert await ward.deliver() == {"refused": 1}
     assert len(asked) == 1
     invited = {"invitation_id": str(ward.care.clinic_id), "seed": "00" * 32}
@@ -568,3 +572,239 @@ async def test_a_message_of_an_older_version_has_its_templates_category(ward: Wa
     await ward.add(Notification(clinic_id=ward.care.clinic_id, account_id=ward.care.alice.account_id, **old))
     await ward.prefer(channels={"check_in": {"email": False, "sms": False, "push": False, "pigeon": True}})
     assert await ward.deliver() == {"muted": 1}
+
+
+# ------------------------------------------------------------------ one message does not stand in the others' way
+
+
+class Box:
+    """A mail server that answers letter by letter as it is told, or does something meanwhile."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.keys: list[str] = []
+
+    async def deliver(self, letter: Any) -> Any:
+        self.keys.append(letter.key)
+        answer = self.answers.pop(0) if self.answers else Accepted()
+        if isinstance(answer, Exception):
+            raise answer
+        return await answer() if callable(answer) else answer
+
+
+async def test_a_message_that_cannot_be_built_or_breaks_its_sender_does_not_stop_the_others(ward: Ward) -> None:
+    broken = {"invitation_id": "no id", "seed": "00" * 32}
+    await ward.owe("invitation", "email", account_id=None, patient_id=None, address="a@b.example", parameters=broken)
+    await ward.owe("device_added", "email")
+    await ward.owe("device_added", "email")
+    ward.reach = replace(ward.reach, sender=Box(ZeroDivisionError("a text that may hold anything")))
+    assert await ward.deliver() == {"failed": 2, "sent": 1}
+    failed = [one.last_error for one in await ward.rows() if one.status is NotificationStatus.FAILED]
+    assert failed == ["internal"] * 2
+
+
+async def test_a_message_that_everybody_dies_of_is_dropped(ward: Ward) -> None:
+    await ward.owe("device_added", "email")
+    async with ward.care.sessions.begin() as session:
+        await ward.care.open(session)
+        await session.execute(update(Notification).values(attempts=16))
+    assert await ward.deliver() == {"failed": 1}
+    row = await ward.row()
+    assert (row.status, row.last_error, row.attempts) == (NotificationStatus.DROPPED, "attempts", 16)
+
+
+async def test_what_failed_is_not_tried_again_in_the_same_run(ward: Ward) -> None:
+    passed = 0.0
+
+    async def slow() -> Failed:
+        nonlocal passed
+        passed += 300
+        return Failed("451")
+
+    ward.reach = replace(ward.reach, sender=Box(slow, slow), stopwatch=lambda: passed)
+    await ward.owe("device_added", "email")
+    await ward.owe("device_added", "email")
+    assert await ward.deliver() == {"failed": 2}
+    assert [one.attempts for one in await ward.rows()] == [1, 1]
+
+
+async def test_what_is_urgent_goes_first(ward: Ward) -> None:
+    async def alarm() -> Accepted:
+        await ward.owe("device_added", "email", due_at=NOW)
+        return Accepted()
+
+    box = Box(Accepted(), alarm)
+    ward.reach = replace(ward.reach, sender=box)
+    for number in range(4):
+        to: dict[str, Any] = {"patient_id": None, "account_id": None, "address": f"{number}@patients.example"}
+        await ward.owe("check_in_open", "email", due_at=NOW - timedelta(hours=1), **to)
+    await ward.owe("device_added", "email", due_at=NOW)
+    assert await ward.deliver() == {"sent": 6}
+    urgent = {str(one.id) for one in await ward.rows() if one.template == "device_added"}
+    assert [key in urgent for key in box.keys] == [True, False, True, False, False, False]
+
+
+# ------------------------------------------------------------------ what came in while it was on its way
+
+
+async def test_what_was_read_while_it_was_sent_stays_read(ward: Ward) -> None:
+    async def read() -> Accepted:
+        (row,) = await ward.rows()
+        async with ward.care.sessions.begin() as session:
+            await ward.care.open(session)
+            await inbox.read(session, ward.care.alice, row.id, at=NOW)
+        return Accepted()
+
+    ward.reach = replace(ward.reach, sender=Box(read))
+    await ward.owe("device_added", "email")
+    await ward.deliver()
+    row = await ward.row()
+    assert (row.status, row.confirm_by, row.sent_at) == (NotificationStatus.DELIVERED, None, NOW)
+
+
+async def test_a_receipt_that_came_before_the_answer_sends_it_by_the_next_channel(ward: Ward) -> None:
+    class Early:
+        async def deliver(self, _message: Any) -> Accepted:
+            assert await ward.receive(await ward.row(), "SMearly", Refused(Reason.BLOCKED, "30007"), NOW)
+            return Accepted("SMearly")
+
+    await ward.agree()
+    await ward.owe(channel="sms")
+    ward.reach = replace(ward.reach, sms=Early())
+    await ward.deliver()
+    row = await ward.row()
+    assert (row.status, row.channel, row.tried) == (NotificationStatus.SENT, NotificationChannel.EMAIL, ["sms"])
+    assert len(ward.letters()) == 1
+
+
+# ------------------------------------------------------------------ one for several
+
+
+async def test_a_message_that_stands_for_several_is_obsolete_when_all_of_them_are(ward: Ward) -> None:
+    first, second = uuid4(), uuid4()
+    for number, check_in_id in enumerate((first, second)):
+        hour = NOW + timedelta(hours=number)
+        await ward.add(
+            CheckIn(
+                clinic_id=ward.care.clinic_id,
+                id=check_in_id,
+                patient_id=ward.care.world.alice.id,
+                episode_id=ward.care.episode_id,
+                local_date=NOW.date() + timedelta(days=number),
+                question_set="daily",
+                zone="UTC",
+                status=CheckInStatus.EXCUSED if number == 0 else CheckInStatus.OPEN,
+                opens_at=hour,
+                due_at=hour,
+                closes_at=hour + timedelta(hours=1),
+                late_until=hour + timedelta(hours=2),
+            )
+        )
+        await ward.owe(parameters={"check_in_id": str(check_in_id)})
+    await ward.owe()
+    ward.reach = replace(ward.reach, sender=Box(Failed("451")))
+    assert await ward.deliver() == {"muted": 1, "failed": 1}, "the first is settled, the second is not lost"
+    rows = await ward.rows()
+    assert [one.status.value for one in rows] == ["muted", "failed", "merged"]
+    assert rows[1].parameters == {"check_in_id": str(second), "merged": [str(rows[2].id)]}
+    assert await ward.deliver(rows[1].due_at) == {"sent": 1}
+
+
+# ------------------------------------------------------------------ addresses that are dead for a time
+
+
+async def test_a_dead_mailbox_is_tried_again_after_a_month_and_at_once_for_what_is_urgent(ward: Ward) -> None:
+    dead = Refused(Reason.ADDRESS_DEAD, "550")
+    box = Box(dead, dead)
+    ward.reach = replace(ward.reach, sender=box)
+    day = timedelta(days=1)
+    for at, expected, asked in [
+        (NOW, {"refused": 1}, 1),
+        (NOW + 29 * day, {"refused": 1}, 1),
+        (NOW + 30 * day, {"refused": 1}, 2),
+        (NOW + 59 * day, {"refused": 1}, 2),
+        (NOW + 60 * day, {"sent": 1}, 3),
+    ]:
+        await ward.owe("check_in_open", "email", due_at=at)
+        assert await ward.deliver(at) == expected
+        assert len(box.keys) == asked
+    box.answers = [dead]
+    await ward.owe("device_added", "email", due_at=NOW + 61 * day)
+    assert await ward.deliver(NOW + 61 * day) == {"refused": 1}
+    await ward.owe("device_added", "email", due_at=NOW + 61 * day)
+    assert await ward.deliver(NOW + 61 * day) == {"sent": 1}
+
+
+# ------------------------------------------------------------------ the next one in line
+
+
+async def told(ward: Ward) -> list[tuple[str, UUID | None, str | None, str]]:
+    return [(one.template, one.account_id, one.address, one.status.value) for one in await ward.rows()]
+
+
+async def test_word_of_an_alert_that_reaches_nobody_goes_on_from_one_to_the_next(ward: Ward) -> None:
+    bob, carol, dana = (ward.care.world.actors[name].account_id for name in ("bob", "carol", "dana"))
+    async with ward.care.sessions.begin() as session:
+        await ward.care.open(session)
+        await link(session, ward.care.world.alice, ward.care.world.carol, CareRole.MEMBER)
+    refused = Refused(Reason.BLOCKED, "550")
+    ward.reach = replace(ward.reach, sender=Box(refused, refused, refused))
+    alert = await raise_(ward.care)
+    assert await ward.deliver() == {"refused": 3}
+    assert await told(ward) == [
+        ("alert_raised", bob, None, "refused"),
+        ("alert_raised", carol, None, "refused"),
+        ("alert_unanswered", dana, None, "refused"),
+    ], "the clinic has no address"
+    assert {str(one.parameters["alert_id"]) for one in await ward.rows()} == {str(alert.id)}
+
+
+async def test_word_of_an_urgent_alert_passes_by_whoever_cannot_sign_in_and_ends_at_the_clinics_address(
+    ward: Ward,
+) -> None:
+    accounts = [ward.care.world.actors[name].account_id for name in ("bob", "carol", "dana")]
+    async with ward.care.sessions.begin() as session:
+        await ward.care.open(session)
+        await link(session, ward.care.world.alice, ward.care.world.carol, CareRole.MEMBER)
+        clinic = await session.get_one(Clinic, ward.care.clinic_id)
+        clinic.email = "office@clinic.example"
+    async with ward.care.sessions.begin() as session, as_identity(session):
+        shut = update(Account).where(Account.id.in_(accounts))
+        await session.execute(shut.values(status=AccountStatus.DISABLED))
+    await raise_(ward.care, level="emergency_now")
+    assert await ward.deliver() == {"refused": 1, "sent": 1}
+    assert await told(ward) == [
+        ("alert_raised", accounts[0], None, "refused"),
+        ("alert_unanswered", None, "office@clinic.example", "sent"),
+    ]
+
+
+async def test_what_stood_for_another_alert_or_was_told_to_another_or_taken_up_is_passed_on_as_needed(
+    ward: Ward,
+) -> None:
+    bob, carol = (ward.care.world.actors[name].account_id for name in ("bob", "carol"))
+    async with ward.care.sessions.begin() as session:
+        await ward.care.open(session)
+        await link(session, ward.care.world.alice, ward.care.world.carol, CareRole.MEMBER)
+    refused = Refused(Reason.BLOCKED, "550")
+    ward.reach = replace(ward.reach, sender=Box(refused))
+    both = [await raise_(ward.care, rule_id=rule) for rule in ("ES03", "ES04")]
+    assert await ward.deliver() == {"refused": 1, "sent": 1}
+    rows = [(one.account_id, one.status.value, one.parameters["alert_id"]) for one in await ward.rows()]
+    assert sorted(rows, key=str) == sorted(
+        [
+            (bob, "refused", str(both[0].id)),
+            (bob, "merged", str(both[1].id)),
+            (carol, "sent", str(both[0].id)),
+            (carol, "merged", str(both[1].id)),
+        ],
+        key=str,
+    )
+    later = NOW + timedelta(days=30)
+    await do(ward.care, alerts.acknowledge, both[1], at=NOW)
+    async with ward.care.sessions.begin() as session:
+        await ward.care.open(session)
+        await alerts.mark_overdue(session, at=later)
+    ward.reach = replace(ward.reach, sender=Box(refused))
+    assert await ward.deliver(later) == {"refused": 1, "sent": 1}
+    assert len(await ward.rows()) == 6, "of the team one has heard of it"
