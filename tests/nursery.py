@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,9 +25,12 @@ from tempfile import TemporaryFile
 
 from coverage import Coverage
 
+from cli.running import _end_with_parent
+
 ROOT = Path(__file__).parents[1]
 LIBRARIES = ("cli.__main__", "cli.serving", "cli.people", "cli.migrations", "jobs.worker")
 ORDER_BYTES = 200_000
+NUMBER = struct.Struct("q")
 PLAIN = {"NO_COLOR": "1", "COLUMNS": "200"}
 """What Rich wants to know when it is loaded."""
 
@@ -42,14 +46,14 @@ class Child:
         order = json.dumps({"words": self.words, "env": dict(env)}).encode()
         socket.send_fds(_parent(), [order], [typed, out, err, told])
         os.close(told)
-        self.pid = int(os.read(self._report, 32))
+        self.pid = _told(self._report)
 
     def wait(self, timeout: float | None = None) -> int:
         """Give the exit status, as Popen does. Raises subprocess.TimeoutExpired."""
         if self.returncode is None:
             if not select.select([self._report], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(self.words, timeout or 0)
-            self.returncode = os.waitstatus_to_exitcode(int(os.read(self._report, 32)))
+            self.returncode = os.waitstatus_to_exitcode(_told(self._report))
             os.close(self._report)
         return self.returncode
 
@@ -68,6 +72,12 @@ class Child:
     def kill(self) -> None:
         """End it at once."""
         self.send_signal(signal.SIGKILL)
+
+
+def _told(report: int) -> int:
+    """Read the next number of a midwife's report."""
+    (number,) = NUMBER.unpack(os.read(report, NUMBER.size))
+    return int(number)
 
 
 def run(
@@ -143,13 +153,15 @@ def _bury(*_: object) -> None:
 def _be_midwife(order: Mapping[str, Mapping[str, str]], streams: Sequence[int]) -> None:
     """Have the child, wait for it, and tell how it ended; only the child returns from here."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _end_with_parent()  # a test run that is killed leaves nobody behind
     *standard, report = streams
     pid = os.fork()
     if pid:
-        os.write(report, str(pid).encode())
+        os.write(report, NUMBER.pack(pid))
         _, status = os.waitpid(pid, 0)
-        os.write(report, str(status).encode())
+        os.write(report, NUMBER.pack(status))
         os._exit(0)
+    _end_with_parent()
     os.close(report)
     os.setsid()
     for target, stream in enumerate(standard):
