@@ -170,6 +170,8 @@ _ALSO: Mapping[str, set[str]] = {
     "accept_invitation": {"401", "404"},
     "get_progress_chart": {"406"},
     "get_report": {"406"},
+    "get_sandbox_clock": {"404"},
+    "move_sandbox_clock": {"404"},
 }
 """Refusals that the form of an operation does not tell: who is not signed in shows a password, a token or a code."""
 
