@@ -105,8 +105,9 @@ async def test_a_drawing_that_takes_too_long_is_unavailable_and_its_child_killed
     pretend(monkeypatch, "import time; time.sleep(60)")
     monkeypatch.setattr(drawing, "TIMEOUT_SECONDS", 2.0)
     asked = asyncio.create_task(documents.chart(SPEC, "svg"))
-    while drawing._of_this_loop().child is None:  # a busy machine takes its time to start one
-        await asyncio.sleep(0.01)
+    for _ in range(150):  # a busy machine takes its time to start one
+        if drawing._of_this_loop().child is None:
+            await asyncio.sleep(0.01)
     pid = child().pid
     with pytest.raises(Unavailable) as refusal:
         await asked
