@@ -57,7 +57,11 @@ cover: $(DEV)
 
 .PHONY: contract
 contract: $(DEV)  ## Attack every operation with what its OpenAPI document allows and forbids, by schemathesis
-	@$(TESTS) tests/contract
+	@$(TESTS) tests/contract --thorough
+
+.PHONY: soak
+soak: $(DEV)  ## Kill workers, API and PostgreSQL for a quarter of an hour, and count what is lost or doubled
+	@$(BIN)/python -m tests.soak
 
 .PHONY: bench
 bench: $(DEV)  ## Measure speed and memory as ratios to a floor in the same run

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from benchmarks import dataset
-from cli import migrations
+from benchmarks import databases, dataset
 from dev.cluster import Cluster
 
 CASELOAD = 200
@@ -149,7 +148,7 @@ WHERE i.indrelid = $1::text::regclass AND NOT i.indisprimary
 
 async def make(cluster: Cluster, database: str, scale: Scale, tell: Callable[[str], None]) -> None:
     """Make a migrated database of this scale; one of the same name is dropped first. tell: hears each step."""
-    await asyncio.to_thread(_empty, cluster, database)
+    await asyncio.to_thread(databases.make, cluster, database)
     values = {
         "clinics": scale.clinics,
         "per_clinic": scale.patients // scale.clinics,
@@ -176,12 +175,6 @@ async def make(cluster: Cluster, database: str, scale: Scale, tell: Callable[[st
     await first.execute("CHECKPOINT")
     for each in (first, second):
         await each.close()
-
-
-def _empty(cluster: Cluster, database: str) -> None:
-    cluster.drop_database(database)
-    cluster.create_database(database)
-    migrations.upgrade(cluster.url("physio_owner", database))
 
 
 async def _connect(cluster: Cluster, database: str) -> "asyncpg.Connection[asyncpg.Record]":

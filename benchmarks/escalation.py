@@ -4,10 +4,9 @@ import asyncio
 import time
 from datetime import UTC, datetime
 
-from benchmarks import dataset
+from benchmarks import databases, dataset
 from benchmarks.measures import Bench
 from benchmarks.report import Result, at_most
-from cli import migrations
 from core.database import make_engine, make_sessions
 from dev.cluster import Cluster
 from services import check_ins
@@ -57,11 +56,8 @@ def escalate(bench: Bench) -> list[Result]:
     """Measure closing them, counting misses in a row and raising ES08, as `physio_sweeper` does it."""
     cluster = bench.postgres.cluster
     bench.tell("escalation: check-ins")
-    cluster.drop_database(DATABASE)
-    cluster.create_database(DATABASE)
-    migrations.upgrade(cluster.url("physio_owner", DATABASE))
-    count, seconds = asyncio.run(_measure(bench, cluster))
-    cluster.drop_database(DATABASE)
+    with databases.empty(cluster, DATABASE):
+        count, seconds = asyncio.run(_measure(bench, cluster))
     return [at_most(f"escalating {count:,} open check-ins".replace(",", " "), seconds, "s", None, LIMIT)]
 
 

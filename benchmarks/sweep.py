@@ -7,10 +7,9 @@ from statistics import median
 
 import asyncpg
 
-from benchmarks import dataset
+from benchmarks import databases, dataset
 from benchmarks.measures import Bench
 from benchmarks.report import Result, at_least
-from cli import migrations
 from core.database import Sessions, make_engine, make_sessions
 from dev.cluster import Cluster
 from services import check_ins
@@ -66,12 +65,8 @@ def _count(number: int) -> str:
 def _in_a_database(bench: Bench, plans: int, clinics: int, rounds: int) -> tuple[int, float, float]:
     cluster = bench.postgres.cluster
     bench.tell("sweep: plans")
-    cluster.drop_database(DATABASE)
-    cluster.create_database(DATABASE)
-    migrations.upgrade(cluster.url("physio_owner", DATABASE))
-    found = asyncio.run(_measure(bench, cluster, plans, clinics, rounds))
-    cluster.drop_database(DATABASE)
-    return found
+    with databases.empty(cluster, DATABASE):
+        return asyncio.run(_measure(bench, cluster, plans, clinics, rounds))
 
 
 async def _measure(bench: Bench, cluster: Cluster, plans: int, clinics: int, rounds: int) -> tuple[int, float, float]:

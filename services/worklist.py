@@ -15,17 +15,32 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.database import fetch
+from core.errors import Invalid, Problem
 from schemas.pages import Key, Page, Paged, UnknownCursor
 from schemas.worklist import Reason, WorklistEntry, WorklistFilters, WorklistReason
 from services import audit
 from services.access import Action, Actor, require
 from services.caseload import CASELOAD, EXPIRY_AHEAD, HELD_AFTER, REVIEW_AFTER, SIGNS, TAIL, WEIGHTS
+from services.episodes import body_regions
 
-__all__ = ["REVIEW_AFTER", "WEIGHTS", "browse"]
+__all__ = ["REVIEW_AFTER", "WEIGHTS", "browse", "check_regions"]
 
 EVERYBODY = WorklistFilters()
 MOST_SHOWN = 400
 """So many a cursor remembers; behind them it also goes by the place of the last one."""
+
+
+class UnknownRegion(Invalid):
+    """A filter asks for a body region that there is not."""
+
+
+def check_regions(regions: Sequence[str], place: str) -> None:
+    """Refuse words that no episode can have: the list would be empty, as if nobody needed help.
+
+    place: JSON pointer of the regions. Raises UnknownRegion.
+    """
+    if not body_regions().issuperset(regions):
+        raise UnknownRegion(Problem(place, "region_unknown", "This is not one of the body regions."))
 
 
 async def browse(
@@ -39,9 +54,10 @@ async def browse(
 ) -> Paged[WorklistEntry]:
     """Patients with an active care link to the caller, the most urgent first; inactive ones only with an alert.
 
-    search: the beginning of either name in any case, or a whole record number. Raises UnknownCursor.
+    search: the beginning of either name in any case, or a whole record number. Raises UnknownCursor, UnknownRegion.
     """
     require(actor, Action.READ_WORKLIST)
+    check_regions(wanted.body_region, "#/query/body_region")
     shown, behind = _shown(page.after)
     rows = await fetch(
         session,

@@ -14,7 +14,7 @@ from models.therapists import Therapist
 from models.worklist_views import NAME_IS_UNIQUE, WorklistView
 from schemas.pages import Page, Paged, fetch
 from schemas.worklist_views import WorklistViewChange, WorklistViewCreate
-from services import audit
+from services import audit, worklist
 from services.access import Action, Actor, require
 
 MOST = 20
@@ -35,8 +35,9 @@ async def browse(session: AsyncSession, actor: Actor, page: Page) -> Paged[Workl
 
 
 async def create(session: AsyncSession, actor: Actor, form: WorklistViewCreate, *, at: datetime) -> WorklistView:
-    """Keep filters under a name. Raises ViewNameTaken, TooManyViews."""
+    """Keep filters under a name. Raises ViewNameTaken, TooManyViews, UnknownRegion."""
     own = _own(actor)
+    worklist.check_regions(form.filters.body_region, "/filters/body_region")
     # Two at once would count the same: they wait for each other at their owner's row.
     owner = select(Therapist.id).where(Therapist.clinic_id == actor.clinic_id, Therapist.id == actor.therapist_id)
     await session.execute(owner.with_for_update(key_share=True))
@@ -52,8 +53,10 @@ async def create(session: AsyncSession, actor: Actor, form: WorklistViewCreate, 
 async def update(
     session: AsyncSession, actor: Actor, view_id: UUID, change: WorklistViewChange, *, version: int, at: datetime
 ) -> WorklistView:
-    """Change a view's name or its filters. Raises NotFound, Stale, ViewNameTaken."""
+    """Change a view's name or its filters. Raises NotFound, Stale, ViewNameTaken, UnknownRegion."""
     row = await _get(session, actor, view_id, version)
+    if "filters" in change.model_fields_set:
+        worklist.check_regions(change.filters.body_region, "/filters/body_region")
     await _save(session, row, **change.model_dump(mode="json", include=change.model_fields_set))
     return await _done(session, actor, "worklist_view.update", row, at=at)
 

@@ -80,6 +80,11 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
     return {"uvloop": uvloop.new_event_loop}
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Know `--thorough`."""
+    parser.addoption("--thorough", action="store_true", help="attack the API for minutes, not seconds (tests/contract)")
+
+
 # ------------------------------------------------------------------ the server
 
 

@@ -43,6 +43,8 @@ async def test_filters_are_parameters_that_may_be_repeated(client: AsyncClient, 
     assert await found("reason=alert&level=high&overdue_only=true") == 0
     status, (error,) = await found("reason=mood")
     assert (status, error["pointer"]) == (422, "#/query/reason/0")
+    status, (error,) = await found("body_region=low_back&body_region=lowback")
+    assert (status, error["pointer"], error["code"]) == (422, "#/query/body_region", "region_unknown")
     status, (error,) = await found("level=high&urgent=true")
     assert (status, error["code"]) == (422, "query_unknown")
 
@@ -135,6 +137,7 @@ async def test_a_therapist_keeps_so_many_views_and_no_more(client: AsyncClient, 
         ({"name": "x", "filters": {"level": ["loud"]}}, "/filters/level/0"),
         ({"name": "x", "filters": {"body_region": ["Low back"]}}, "/filters/body_region/0"),
         ({"name": "x"}, "/filters"),
+        ({"name": "Knees", "filters": {"body_region": ["knees"]}}, "/filters/body_region"),
     ],
 )
 async def test_a_view_that_breaks_a_rule_is_refused(
