@@ -59,7 +59,7 @@ def _problems(question: Question, value: Any) -> list[Problem]:
             longest = question.max_length or 0
             fits = isinstance(value, str) and len(value) <= longest
             return [] if fits else [Problem(at, "not_text", f"This must be text of at most {longest} characters.")]
-        case _:
+        case _:  # never
             assert_never(question.type)
 
 

@@ -144,7 +144,7 @@ def advice(level: Level, *, country: str) -> Advice:
                 f"something new or worrying comes up, tell us, and in an emergency call {number}."
             )
             actions = ()
-        case _:
+        case _:  # never
             assert_never(level)
     return Advice(level, title, text, actions, number)
 

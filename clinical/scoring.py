@@ -106,7 +106,7 @@ def _score(
             if missing > rule.max_missing:
                 return None, False
             return int(half_up(Fraction(sum(values) * len(items), len(values)))), missing > 0
-        case _:
+        case _:  # never
             assert_never(rule.method)
 
 

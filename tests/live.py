@@ -78,8 +78,8 @@ def working(database: Database, folder: Path, **settings: Any) -> Iterator[Live]
 @contextmanager
 def _running(command: list[str], env: dict[str, str], log: Path, url: str = "") -> Iterator[Live]:
     with log.open("wb") as said:
-        # What a live process runs, other tests run too; measured, it would take twice as long.
-        env = {name: value for name, value in env.items() if not name.startswith("COVERAGE_")}
+        # What a live process runs, other tests run too.
+        env = {name: value for name, value in env.items() if not name.startswith("SLIPCOVER_")}
         with Path(os.devnull).open("rb") as nothing:
             process = Child(command, env, nothing.fileno(), said.fileno(), said.fileno())
     live = Live(url, process, log)

@@ -4,7 +4,7 @@ One parent has loaded them and forks a child for every command. The child has a 
 and an exit status of its own, as one started from a shell has. That a cold start works too is shown by
 `tests/cli/test_up.py`, the operator's way in `tests/cli/test_commands.py` and the journeys.
 
-Coverage is measured in a child unless its environment lacks what coverage.py puts there.
+Coverage is measured in a child, too, unless its environment lacks what SlipCover puts there.
 """
 
 import atexit
@@ -26,7 +26,7 @@ from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from coverage import Coverage
+import slipcover
 
 from cli.running import _end_with_parent
 
@@ -34,6 +34,7 @@ ROOT = Path(__file__).parents[1]
 LIBRARIES = ("cli.__main__", "cli.serving", "cli.people", "cli.migrations", "jobs.worker")
 ORDER_BYTES = 200_000
 NUMBER = struct.Struct("q")
+FOLDER = "SLIPCOVER_COVERAGE_DIR"
 PLAIN = {"NO_COLOR": "1", "COLUMNS": "200"}
 """What Rich wants to know when it is loaded."""
 
@@ -132,6 +133,7 @@ def _parent() -> socket.socket:
 
 def _serve(orders: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, _bury)
+    measured = _measured()
     for name in LIBRARIES:
         import_module(name)
     gc.freeze()  # or the first collection in a child would copy all of it
@@ -141,7 +143,7 @@ def _serve(orders: socket.socket) -> None:
             return
         if os.fork() == 0:
             orders.close()
-            _be_midwife(json.loads(order), streams)
+            _be_midwife(json.loads(order), streams, measured)
             return
         for stream in streams:
             os.close(stream)
@@ -154,7 +156,20 @@ def _bury(*_: object) -> None:
             pass
 
 
-def _be_midwife(order: Mapping[str, Mapping[str, str]], streams: Sequence[int]) -> None:
+def _measured() -> slipcover.Slipcover | None:
+    """Have coverage measured in whatever is loaded from now on, if it is measured in this run."""
+    if FOLDER not in os.environ:
+        return None
+    patterns = os.environ["SLIPCOVER_EXCLUDE_LINES"].split("\n")
+    measured = slipcover.Slipcover(branch=True, exclude_lines=patterns)
+    matcher = slipcover.FileMatcher(sources=os.environ["SLIPCOVER_SOURCE"].split(","))
+    slipcover.ImportManager(measured, matcher).__enter__()  # for good: the process is ours
+    return measured
+
+
+def _be_midwife(
+    order: Mapping[str, Mapping[str, str]], streams: Sequence[int], measured: slipcover.Slipcover | None
+) -> None:
     """Have the child, wait for it, and tell how it ended; only the child returns from here."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _end_with_parent()  # a test run that is killed leaves nobody behind
@@ -171,14 +186,18 @@ def _be_midwife(order: Mapping[str, Mapping[str, str]], streams: Sequence[int]) 
     for target, stream in enumerate(standard):
         os.dup2(stream, target)
         os.close(stream)
-    if "COVERAGE_PROCESS_CONFIG" in os.environ and "COVERAGE_PROCESS_CONFIG" not in order["env"]:
-        measured = Coverage.current()
-        assert measured is not None
-        measured.stop()
     os.environ.clear()
     os.environ.update(order["env"])
     sys.argv = ["physio", *order["words"]]
+    folder = order["env"].get(FOLDER)
+    if measured is not None and folder is not None:
+        atexit.register(_tell, measured, Path(folder))
     _leave_with(import_module("cli.__main__").main)
+
+
+def _tell(measured: slipcover.Slipcover, folder: Path) -> None:
+    """Leave what was run where SlipCover's plugin looks for what the test workers ran."""
+    (folder / f"coverage-gw-{os.getpid()}.json").write_text(json.dumps(measured.get_coverage()))
 
 
 def _leave_with(work: Callable[[], None]) -> None:

@@ -183,7 +183,6 @@ def verdict(answer: Response) -> str:
     return str(answer.status_code) if answer.status_code in {401, 403, 404} else "granted"
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("name", NAMES)
 async def test_everybody_gets_what_the_table_says(name: str, stage: Stage) -> None:
     wrong = []

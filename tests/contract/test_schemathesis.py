@@ -193,7 +193,6 @@ def send(stage: Stage, name: str, case: Any) -> None:
     )
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_the_server_keeps_its_contract(name: str, stage: Stage) -> None:
     stage.statuses.clear()
