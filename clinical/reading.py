@@ -28,10 +28,11 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """Plain YAML in which only `true` and `false` are booleans, and no key comes twice.
 
-    YAML 1.1 reads yes, no, on and off as booleans: answers of questionnaires would turn into something else.
+    YAML 1.1 reads yes, no, on and off as booleans: answers of questionnaires would turn into something else. The parser
+    is libyaml: PyYAML's own takes half a second for the library, at every start.
     """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - the library's signature
@@ -70,16 +71,16 @@ class Document(Generic[Parsed]):
 
 def read(root: Traversable, name: str, model: type[Parsed]) -> Document[Parsed]:
     """Return the file `name` below `root` as `model`. Raises BrokenFile."""
-    text = root.joinpath(name).read_text(encoding="utf-8")
+    written = root.joinpath(name).read_bytes()
     try:
-        loader = _Loader(text)
+        loader = _Loader(written)
         node = loader.get_single_node()
         data = None if node is None else loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise BrokenFile(name, mark.line + 1 if mark else 1, error.problem or "this is not YAML") from error
     except yaml.reader.ReaderError as error:
-        raise BrokenFile(name, text.count("\n", 0, error.position) + 1, error.reason) from error
+        raise BrokenFile(name, written.count(b"\n", 0, error.position) + 1, error.reason) from error
     if node is None:
         raise BrokenFile(name, 1, "the file is empty")
     try:

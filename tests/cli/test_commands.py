@@ -68,14 +68,14 @@ def test_an_operators_own_server_gets_roles_then_a_schema_then_a_clinic(bare: Em
     assert (migrated.returncode, migrated.stdout) == (0, "")
     assert "the schema is at" in migrated.stderr
 
-    clinic = cold(
+    clinic = physio(
         "users", "create-clinic", "Sunrise", "--email", "dana@example.org", "--password", "correct-horse-9", **given
     )
     assert clinic.returncode == 0, clinic.stderr
-    token = cold("users", "create-service", clinic.stdout.strip(), "scheduler", "--scope", "*", **given)
+    token = physio("users", "create-service", clinic.stdout.strip(), "scheduler", "--scope", "*", **given)
     assert token.returncode == 0, token.stderr
     assert len(token.stdout.strip()) > 20
-    assert "0 exercises" in cold("library", "sync", **given).stderr
+    assert "0 exercises" in physio("library", "sync", **given).stderr
 
 
 @pytest.mark.parametrize(

@@ -78,13 +78,15 @@ def emptied(home: Path, seconds: float = 20) -> bool:
     return True
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_one_signal_stops_all_of_it(home: Path, how: signal.Signals) -> None:
-    process = start(home, free_port())
+def stopped(process: "subprocess.Popen[bytes]", home: Path, how: signal.Signals) -> bool:
+    """Whether one signal stops all of it."""
     process.send_signal(how)
-    assert process.wait(30) == 0
-    assert emptied(home, 0)
-    assert not (home / "postgres" / "postmaster.pid").exists()
+    status = process.wait(30)
+    return status == 0 and emptied(home, 0) and not (home / "postgres" / "postmaster.pid").exists()
+
+
+def test_ctrl_c_stops_all_of_it(home: Path) -> None:
+    assert stopped(start(home, free_port()), home, signal.SIGINT)
 
 
 def test_a_killed_parent_leaves_nothing_running(home: Path) -> None:
@@ -101,7 +103,7 @@ def test_when_the_database_dies_the_rest_does_not_pretend(home: Path) -> None:
     assert emptied(home)
 
 
-def test_a_second_one_is_told_what_is_taken(home: Path) -> None:
+def test_a_second_one_is_told_what_is_taken_and_sigterm_stops_the_first(home: Path) -> None:
     port = free_port()
     process = start(home, port)
     try:
@@ -111,8 +113,8 @@ def test_a_second_one_is_told_what_is_taken(home: Path) -> None:
         guest = physio("users", "create-clinic", "Sunrise", "--email", "dana@example.org",
                        "--password", "correct-horse-9 of mine", home=home)  # fmt: skip
     finally:
-        process.terminate()
-        process.wait(30)
+        in_order = stopped(process, home, signal.SIGTERM)
+    assert in_order
     assert (same_port.returncode, same_data.returncode) == (1, 1)
     assert guest.returncode == 0, guest.stderr  # a clinic can be opened while everything runs
     said = same_port.stderr

@@ -27,12 +27,12 @@ def shelf(tmp_path: Path) -> Path:
     return tmp_path
 
 
-_READ: dict[tuple[str, str, type[Any]], Document[Any]] = {}
+_READ: dict[tuple[str, bytes, type[Any]], Document[Any]] = {}
 
 
 def _remembered(root: Traversable, name: str, model: type[Parsed]) -> Document[Parsed]:
     """Read a file whose words have been read before only once: each test breaks one file of thirty."""
-    key = (name, root.joinpath(name).read_text(encoding="utf-8"), model)
+    key = (name, root.joinpath(name).read_bytes(), model)
     if key not in _READ:
         _READ[key] = read(root, name, model)
     return _READ[key]
@@ -121,7 +121,7 @@ BREAKS: dict[str, Break] = {
     "a field nobody knows": ("instruments/nprs.yaml", "est_minutes: 1", "est_minute: 1", "est_minute"),
     "a key that comes twice": ("instruments/nprs.yaml", "recall:", "code:", "comes twice"),
     "no YAML at all": ("instruments/nprs.yaml", "items:", "items: [", "expected"),
-    "a character that YAML forbids": ("instruments/nprs.yaml", "schema_version", "\x07", "special characters"),
+    "a character that YAML forbids": ("instruments/nprs.yaml", "schema_version", "\x07", "control characters"),
     "an instrument under a wrong name": ("instruments/phq2.yaml", "code: phq2", "code: phq3", "the file is named"),
     "a primary score that is not scored": (
         "instruments/gad7.yaml",
@@ -222,6 +222,15 @@ def test_a_broken_file_is_named_with_its_line(shelf: Path, broken: Break) -> Non
     assert caught.value.name == name
     assert abs(caught.value.line - line) <= 4
     assert reason in str(caught.value)
+
+
+def test_bytes_that_are_no_text_are_named_with_their_line(shelf: Path) -> None:
+    file = shelf / "education.yaml"
+    lines = file.read_bytes().split(b"\n")
+    lines[30] = "# Übung".encode("latin-1")
+    file.write_bytes(b"\n".join(["# Übung".encode(), *lines]))
+    with pytest.raises(BrokenFile, match=r"^education\.yaml:32: "):
+        load_from(shelf)
 
 
 def test_the_line_is_the_very_line_of_the_mistake(shelf: Path) -> None:

@@ -123,7 +123,7 @@ async def prepared(database: Database, name: str) -> Walk:
     steps = [step for step in earlier if OPERATIONS[step.operation].method != "GET" or step.keep]
     async with client_of(create_app(settings, sessions=sessions)) as client:
         here = Walk(cast, client, sessions)
-        wrong = await walk.run(here, DOCUMENT, steps)
+        wrong = await walk.run(here, steps)
         assert wrong == {}
         step = STEPS[FIRST[name]]
         if step.before is not None:

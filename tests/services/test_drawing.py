@@ -22,8 +22,16 @@ ROOT = Path(__file__).resolve().parents[2]
 SPEC = charts.spec(ChartName.PAIN, sample_progress())
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 async def _closed() -> AsyncIterator[None]:
+    yield
+    await documents.close()
+
+
+@pytest.fixture
+async def alone() -> AsyncIterator[None]:
+    """No child of the test before, and none is left to the next."""
+    await documents.close()
     yield
     await documents.close()
 
@@ -83,6 +91,7 @@ async def test_a_killed_child_is_replaced_without_anybody_noticing() -> None:
     assert child().pid != first.pid
 
 
+@pytest.mark.usefixtures("alone")
 async def test_a_child_that_dies_every_time_is_unavailable_and_the_next_one_works(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -99,6 +108,7 @@ async def test_a_request_that_breaks_the_child_is_refused_and_leaves_a_new_one()
     assert (await documents.chart(SPEC, "svg")).startswith(b"<svg")
 
 
+@pytest.mark.usefixtures("alone")
 async def test_a_drawing_that_takes_too_long_is_unavailable_and_its_child_killed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -148,6 +158,7 @@ async def test_a_child_that_has_drawn_enough_is_replaced(monkeypatch: pytest.Mon
     assert drawing._of_this_loop().child is None
 
 
+@pytest.mark.usefixtures("alone")
 async def test_a_document_that_cannot_be_set_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = "import sys; sys.stdout.buffer.write((1).to_bytes(4, 'big') + b'\\x01'); sys.stdout.flush(); input()"
     pretend(monkeypatch, answer)
