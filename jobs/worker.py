@@ -167,6 +167,8 @@ async def serve(settings: Settings) -> None:
                 warning = await time_zones.differing(await session.connection())
             if warning is not None:
                 log.warning("old rules", about=warning)
+            if settings.environment == "production" and settings.smtp_url is None:
+                log.warning("no mail leaves the house", about="PHYSIO_SMTP_URL is not set: mail goes to a folder")
             await _catch_up(app)
             await app.run_worker_async(
                 concurrency=CONCURRENCY,

@@ -9,7 +9,9 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
+import asyncpg
 import structlog
+from sqlalchemy.exc import NoResultFound, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.crypto import Key
@@ -32,6 +34,9 @@ URGENT_AGAIN = 50
 """After so many other messages what has become urgent meanwhile has its turn."""
 
 Counts = dict[str, int]
+
+Done = tuple[Leased, list[Result]]
+"""A message that was sent, and what was said about it."""
 
 _COUNTED = {
     NotificationStatus.SENT: "sent",
@@ -142,48 +147,83 @@ class _Delivery:
                 await self._clinic(clinic_id, urgent=urgent)
 
     async def _clinic(self, clinic_id: UUID, *, urgent: bool) -> None:
-        reach, (channels, platforms) = self._reach, _ways(self._reach)
-        async with reach.work(clinic_id) as session:
+        async with self._reach.work(clinic_id) as session:
             await notifications.prepare(session, clinic_id, at=self._at)
-        one: Leased | None = None
-        results: list[Result] = []
+        done: Done | None = None
         while True:
             passed = self._passed()
-            moment = self._at + timedelta(seconds=passed)
             turn = not urgent and self._since_urgent >= URGENT_AGAIN
-            async with reach.work(clinic_id) as session:
-                if one is not None:
-                    await self._record(session, one, results, moment)
-                taken = None
-                if passed <= reach.patience and not turn:
-                    taken = await notifications.lease(
-                        session,
-                        clinic_id,
-                        at=moment,
-                        channels=channels,
-                        platforms=platforms,
-                        urgent=urgent,
-                        without=self._failed,
-                    )
-            one = None
-            if turn:
+            more = passed <= self._reach.patience and not turn
+            moment = self._at + timedelta(seconds=passed)
+            taken, unfit = await self._step(clinic_id, done, moment, urgent=urgent, more=more)
+            done = None
+            if unfit is not None:
+                await self._set_aside(clinic_id, moment, unfit, urgent=urgent)
+            elif turn:
                 await self.round(urgent=True)
             elif taken is None:
                 return
             elif isinstance(taken, Settled):
                 self.counts[_COUNTED[taken.status]] += 1
             else:
-                one, results = taken, await _send(reach, taken)
+                done = taken, await _send(self._reach, taken)
                 self._since_urgent += 1
 
-    async def _record(self, session: AsyncSession, one: Leased, results: list[Result], at: datetime) -> None:
-        status = await notifications.record(session, one, results, at=at)
-        self.counts[_COUNTED[status]] += 1
-        if status is NotificationStatus.FAILED:
-            self._failed.add(one.id)
+    async def _step(
+        self, clinic_id: UUID, done: Done | None, at: datetime, *, urgent: bool, more: bool
+    ) -> tuple[Leased | Settled | None, Exception | None]:
+        """Record what became of one message and take the next, in one transaction.
+
+        Where the next cannot be taken because of what is in it, the record stands all the same, and the error is given.
+        """
+        unfit: Exception | None = None
+        try:
+            return await self._in_one(clinic_id, done, at, urgent=urgent, more=more), None
+        except Exception as error:
+            if not more or not _unfit(error):
+                raise
+            unfit = error
+        return await self._in_one(clinic_id, done, at, urgent=urgent, more=False), unfit
+
+    async def _in_one(
+        self, clinic_id: UUID, done: Done | None, at: datetime, *, urgent: bool, more: bool
+    ) -> Leased | Settled | None:
+        status, taken = None, None
+        async with self._reach.work(clinic_id) as session:
+            if done is not None:
+                status = await notifications.record(session, *done, at=at)
+            if more:
+                channels, platforms = _ways(self._reach)
+                taken = await notifications.lease(
+                    session, clinic_id, at=at, channels=channels, platforms=platforms, urgent=urgent, without=self._failed
+                )
+        if done is not None and status is not None:
+            self.counts[_COUNTED[status]] += 1
+            if status is NotificationStatus.FAILED:
+                self._failed.add(done[0].id)
+        return taken
+
+    async def _set_aside(self, clinic_id: UUID, at: datetime, error: Exception, *, urgent: bool) -> None:
+        """Let the others pass a message that cannot be taken. Raises the error where there is none."""
+        async with self._reach.work(clinic_id) as session:
+            there = await notifications.set_aside(session, clinic_id, at=at, urgent=urgent, without=self._failed)
+        if not there:
+            raise error
+        log.error("not taken", clinic_id=str(clinic_id), error=type(error).__name__)
+        self.counts["failed"] += 1
 
     def _passed(self) -> float:
         return self._reach.stopwatch() - self._began
+
+
+def _unfit(error: Exception) -> bool:
+    """Tell whether an error is about what is in a row, not about the database, with which no other row would fare better."""
+    state = getattr(error, "sqlstate", None) or getattr(getattr(error, "orig", None), "sqlstate", None)
+    if state is not None:
+        return str(state)[:2] in {"22", "23"}  # data exceptions, broken constraints
+    if isinstance(error, NoResultFound):
+        return True
+    return not isinstance(error, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError | SQLAlchemyError)
 
 
 def _ways(reach: Reach) -> tuple[AbstractSet[NotificationChannel], AbstractSet[Platform]]:

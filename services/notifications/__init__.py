@@ -7,7 +7,7 @@ channel and when, `texts` holds the words; devices, preferences and the list in 
 """
 
 from services.notifications.addresses import heed
-from services.notifications.leasing import LEASE, Leased, Settled, Target, lease, prepare
+from services.notifications.leasing import LEASE, Leased, Settled, Target, lease, prepare, set_aside
 from services.notifications.owing import clinics_owing, owe, owe_many, owed
 from services.notifications.passing import TO
 from services.notifications.policy import ATTEMPTS, PATIENCE
@@ -30,5 +30,6 @@ __all__ = [
     "owed",
     "prepare",
     "record",
+    "set_aside",
     "take_receipt",
 ]

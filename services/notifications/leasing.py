@@ -143,6 +143,20 @@ LEFT JOIN LATERAL (
 ) d ON true
 """
 
+# The first in line, as _NEXT has it, but without a look at what is in it.
+_SET_ASIDE = f"""
+WITH first AS (
+  SELECT id FROM notifications
+  WHERE clinic_id = $1 AND status IN ('owed', 'failed') AND due_at <= $2 AND (tries = 0 OR id <> ALL ($4::uuid[]))
+    AND (NOT $3 OR category IN ('red_flag', 'security'))
+  ORDER BY category IN ('red_flag', 'security') DESC, due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+)
+UPDATE notifications n SET attempts = n.attempts + 1, due_at = $5, last_error = 'internal',
+  status = CASE WHEN n.attempts + 1 >= {policy.MOST_ATTEMPTS} THEN 'dropped' ELSE 'failed' END
+FROM first WHERE n.clinic_id = $1 AND n.id = first.id
+RETURNING n.id, n.status, n.category
+"""  # noqa: S608 - a number of ours
+
 _CONTACTS = """
 SELECT count(*)::int AS contacts,
   (count(*) FILTER (WHERE sent_at >= $4 AND channel IN ('push', 'sms')))::int AS rung
@@ -219,6 +233,19 @@ async def lease(
         further=decision.further,
         targets=targets,
     )
+
+
+async def set_aside(
+    session: AsyncSession, clinic_id: UUID, *, at: datetime, urgent: bool, without: AbstractSet[UUID]
+) -> bool:
+    """Let the message that `lease` would take and cannot wait, so that those behind it go out; whether there was one.
+
+    The same arguments as for `lease`. After as many attempts as any message has it is dropped.
+    """
+    row = await fetchrow(session, _SET_ASIDE, clinic_id, at, urgent, list(without), at + LEASE)
+    if row is not None and row["status"] == NotificationStatus.DROPPED and row["category"] in passing.PASSED_ON:
+        await passing.pass_on(session, clinic_id, row["id"], at=at)
+    return row is not None
 
 
 def _settled(row: asyncpg.Record, decision: Settle) -> dict[str, Any]:

@@ -603,6 +603,35 @@ async def test_a_message_that_cannot_be_built_or_breaks_its_sender_does_not_stop
     assert failed == ["internal"] * 2
 
 
+async def test_a_message_that_cannot_even_be_read_lets_the_others_pass_and_is_dropped_in_the_end(ward: Ward) -> None:
+    """What was sent just before it must not be forgotten over it: it would be sent again."""
+    box = Box()
+    ward.reach = replace(ward.reach, sender=box)
+    await ward.owe("device_added", "email", due_at=NOW - 3 * MINUTE)
+    await ward.owe("check_in_open", "email", due_at=NOW - 2 * MINUTE, parameters={"merged": 7})
+    await ward.owe("device_added", "email", due_at=NOW - MINUTE)
+    assert await ward.deliver() == {"failed": 1, "sent": 2}
+    assert len(set(box.keys)) == len(box.keys) == 2
+    for turn in range(1, 16):
+        assert await ward.deliver(NOW + turn * notifications.LEASE) == {"failed": 1}
+    assert await ward.deliver(NOW + 16 * notifications.LEASE) == {}
+    assert len(box.keys) == 2
+    (row,) = (one for one in await ward.rows() if one.template == "check_in_open")
+    assert (row.status, row.last_error, row.attempts) == (NotificationStatus.DROPPED, "internal", 16)
+
+
+async def test_a_database_in_trouble_is_nobodys_fault(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def lost(*_: Any, **__: Any) -> None:
+        raise ConnectionResetError
+
+    await ward.owe("device_added", "email")
+    monkeypatch.setattr(notifications, "lease", lost)
+    with pytest.raises(ConnectionResetError):
+        await ward.deliver()
+    row = await ward.row()
+    assert (row.status, row.attempts) == (NotificationStatus.OWED, 0)
+
+
 async def test_a_message_that_everybody_dies_of_is_dropped(ward: Ward) -> None:
     await ward.owe("device_added", "email")
     async with ward.care.sessions.begin() as session:
