@@ -250,6 +250,13 @@ async def start(actor: Actor, job: str, reach: Reach, *, at: datetime, dry_run: 
     return await run(job, reach, at=at, dry_run=dry_run)
 
 
+LONGEST_RUN = timedelta(hours=1)
+"""After so long a run that has not ended never will: its process is gone."""
+
+CUT_OFF = "CutOff"
+"""Stands where a failed run's error has its name."""
+
+
 class _Run:
     """One row about one run, committed before and after, whatever happens in between."""
 
@@ -260,6 +267,16 @@ class _Run:
 
     async def __aenter__(self) -> Self:
         async with self._reach.sweep() as session:
+            await session.execute(
+                update(JobRun)
+                .where(
+                    JobRun.job == self._job,
+                    JobRun.clinic_id.is_not_distinct_from(self._reach.clinic_id),
+                    JobRun.status == "running",
+                    JobRun.started_at < self._at - LONGEST_RUN,
+                )
+                .values(status="failed", error=CUT_OFF, finished_at=self._at)
+            )
             session.add(JobRun(id=self.id, job=self._job, clinic_id=self._reach.clinic_id, started_at=self._at))
         return self
 

@@ -305,6 +305,25 @@ async def test_a_failing_job_leaves_a_row_with_the_name_of_its_error(
         await jobs.run("no.such.job", reach, at=NOW)
 
 
+async def test_a_run_whose_process_is_gone_counts_as_failed_after_an_hour(ward: Care, reach: jobs.Reach) -> None:
+    def begun(minutes: int) -> JobRun:
+        return JobRun(job="consents.expire", clinic_id=ward.clinic_id, started_at=NOW - timedelta(minutes=minutes))
+
+    async with ward.sessions.begin() as session:
+        await ward.open(session)
+        session.add_all([begun(61), begun(59)])
+    await jobs.run("consents.expire", reach, at=NOW)
+    async with ward.sessions() as session:
+        await ward.open(session)
+        shown = await job_board.runs(session, job="consents.expire", limit=3)
+    assert [(each.status, each.error) for each in shown] == [
+        ("succeeded", None),
+        ("running", None),
+        ("failed", jobs.CUT_OFF),
+    ]
+    assert shown[2].finished_at == NOW
+
+
 async def test_a_service_account_runs_jobs_and_the_office_looks_at_them(
     ward: Care, reach: jobs.Reach, sessions: Sessions
 ) -> None:
