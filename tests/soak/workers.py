@@ -10,7 +10,7 @@ from procrastinate import App, PsycopgConnector
 
 from core.database import make_engine, make_sessions
 from jobs.worker import conninfo, give_back
-from services import check_ins
+from services import check_ins, jobs
 from services.notifications import LEASE
 from tests.soak import crowd
 from tests.soak.crowd import Rows, one
@@ -102,8 +102,11 @@ def killing(house: House, size: Killing, seed: int, tell: Tell) -> list[Figure]:
         (owed,) = one(rows, "SELECT count(*) FROM notifications WHERE channel = 'email'")
         (reminded,) = one(rows, _REMINDED)
         (alerts,) = one(rows, _RAISED)
-        (cut,) = one(rows, "SELECT count(*) FROM job_runs WHERE status = 'running'")
-        (failed,) = one(rows, "SELECT count(*) FROM job_runs WHERE status = 'failed' AND error <> 'CancelledError'")
+        (cut,) = one(rows, f"SELECT count(*) FROM job_runs WHERE status = 'running' OR error = '{jobs.CUT_OFF}'")
+        (failed,) = one(
+            rows,
+            f"SELECT count(*) FROM job_runs WHERE status = 'failed' AND error NOT IN ('CancelledError', '{jobs.CUT_OFF}')",
+        )
         left_behind, not_tidied = asyncio.run(_tidy(house, rows))
         return [
             told(name, "workers killed (-9)", kills),
