@@ -7,8 +7,9 @@ day by day, with no instant passed over. The clock never goes back.
 
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, text, update
@@ -31,15 +32,19 @@ MOVING = 7_450_804
 """Key of the advisory lock that lets one move at a time happen."""
 
 
-# When something happens next after $1, by the rows: check-ins are made (a day ahead), open and close; alerts run out of
-# time; letters become due. And when somebody's right to treat ends: with the care link, or the license's last day.
+# When something happens next after $1, by the rows: check-ins are made (a day ahead), open, are reminded of and close;
+# alerts run out of time and go on to the next; letters become due, or should have been confirmed. And when somebody's
+# right to treat ends: with the care link, or the license's last day.
 _NEXT = """
 SELECT least(
   (SELECT min(next_due_at) - interval '24 hours' FROM check_in_plans
    WHERE status = 'active' AND next_due_at > $1::timestamptz + interval '24 hours'),
   (SELECT min(opens_at) FROM check_ins WHERE status = 'due' AND opens_at > $1),
+  (SELECT min(remind_at) FROM check_ins WHERE status = 'open' AND remind_at > $1),
   (SELECT min(closes_at) FROM check_ins WHERE status IN ('due', 'open') AND closes_at > $1),
   (SELECT min(respond_by) FROM alerts WHERE status = 'open' AND overdue_at IS NULL AND respond_by > $1),
+  (SELECT min(escalate_at) FROM alerts WHERE status = 'open' AND escalate_at > $1),
+  (SELECT min(confirm_by) FROM notifications WHERE status = 'sent' AND confirm_by > $1),
   (SELECT min(due_at) FROM notifications WHERE status IN ('owed', 'failed') AND due_at > $1 AND channel <> 'in_app')
 ) AS by_rows,
 least(
@@ -57,26 +62,34 @@ SELECT
   EXISTS (SELECT FROM check_in_plans
           WHERE status = 'active' AND next_due_at <= $1::timestamptz + interval '24 hours')
   OR EXISTS (SELECT FROM check_ins WHERE status = 'due' AND opens_at <= $1 AND closes_at > $1)
+  OR EXISTS (SELECT FROM check_ins WHERE status = 'open' AND remind_at <= $1 AND closes_at > $1)
     AS "check-ins.dispatch",
   EXISTS (SELECT FROM check_ins WHERE status IN ('due', 'open') AND closes_at <= $1) AS "check-ins.close",
-  EXISTS (SELECT FROM alerts WHERE status = 'open' AND overdue_at IS NULL AND respond_by <= $1) AS "alerts.escalate",
+  EXISTS (SELECT FROM alerts WHERE status = 'open' AND overdue_at IS NULL AND respond_by <= $1)
+  OR EXISTS (SELECT FROM alerts WHERE status = 'open' AND escalate_at <= $1) AS "alerts.escalate",
   EXISTS (SELECT FROM notifications
-          WHERE status IN ('owed', 'failed') AND due_at <= $1 AND channel <> 'in_app') AS "notifications.deliver"
+          WHERE status IN ('owed', 'failed') AND due_at <= $1 AND channel <> 'in_app')
+  OR EXISTS (SELECT FROM notifications WHERE status = 'sent' AND confirm_by <= $1) AS "notifications.deliver"
 """
 
 
 PASSES = 10
 """So often, at most, is one instant gone over: what a job causes may be due at once, and what cannot be done stays due."""
 
+LEAST_SECONDS = 1.0
+"""So long, at least, letters are sent at an instant: each call gets some of them out."""
+
 _BLIND = {entry.job for entry in TIMETABLE if entry.cron.startswith("*")} - {
     "check-ins.dispatch",
     "check-ins.close",
-    "alerts.escalate",
     "notifications.deliver",
     "programs.review",
     "jobs.watch",
 }
-"""Jobs of every few minutes of which the rows above say nothing: they run at every instant. Nothing is late meanwhile."""
+"""Jobs of every few minutes of which the rows above say nothing: they run at every instant. Nothing is late meanwhile.
+
+`alerts.escalate` is one of them for what it hands back: the alerts of somebody who no longer treats the patient.
+"""
 
 
 class ClockRefused(Invalid):
@@ -133,17 +146,13 @@ async def move(actor: Actor, form: ClockMove, reach: jobs.Reach, hands: Hands) -
     Raises Forbidden, ClockRefused, ClockMoving.
     """
     check(actor)
-    async with reach.sweep() as guard:  # its transaction holds the lock for as long as the clock moves
-        if not await guard.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": MOVING}):
-            raise ClockMoving
-        known = await ahead(guard)
-        assert known is not None, "whoever calls has looked"
+    async with _alone(reach):
+        known = await _known(reach)
         now = hands.real() + known
         to = _target(form, now)
         way = _Way()
         reached = await _go(reach, hands, way, now, to)
-        found = await ahead(guard)
-        assert found is not None
+        found = await _known(reach)
         await jobs.run("jobs.watch", reach, at=hands.real() + found)  # or probes would think that nobody looks
     return ClockMoved(
         now=hands.real() + found,
@@ -153,6 +162,29 @@ async def move(actor: Actor, form: ClockMove, reach: jobs.Reach, hands: Hands) -
         instants=way.instants,
         counts={job: dict(counts) for job, counts in way.counts.items()},
     )
+
+
+@asynccontextmanager
+async def _alone(reach: jobs.Reach) -> AsyncIterator[None]:
+    """Let nobody else move the clock meanwhile. Raises ClockMoving.
+
+    The connection holds the lock, not a transaction: letters are sent on the way, and none may be open as long as that.
+    """
+    async with reach.sweeper() as guard:
+        await guard.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+        if not await guard.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": MOVING}):
+            raise ClockMoving
+        try:
+            yield
+        finally:
+            await guard.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MOVING})
+
+
+async def _known(reach: jobs.Reach) -> timedelta:
+    async with reach.sweep() as session:
+        known = await ahead(session)
+    assert known is not None, "whoever calls has looked"
+    return known
 
 
 def _target(form: ClockMove, now: datetime) -> datetime:
@@ -173,12 +205,15 @@ async def _go(reach: jobs.Reach, hands: Hands, way: _Way, now: datetime, to: dat
     began = hands.stopwatch()
     at, passes = now, 0
     while True:
+        left = hands.patience - (hands.stopwatch() - began)
         async with reach.sweep() as session:
             due = await _due(session, at) if passes < PASSES else set()
+            if due and passes and left < 0:
+                return False
             if not due:
                 if at >= to:
                     return True
-                if at > now and hands.stopwatch() - began > hands.patience:
+                if at > now and left < 0:
                     return False
                 at, due = await _next(session, at, to)
                 hands.show(await _set(session, hands, at))
@@ -188,7 +223,8 @@ async def _go(reach: jobs.Reach, hands: Hands, way: _Way, now: datetime, to: dat
         way.instants += bool(due) and passes == 0
         for entry in TIMETABLE:
             if entry.job in due:
-                way.add(entry.job, (await jobs.run(entry.job, reach, at=at)).counts)
+                hurried = replace(reach, patience=max(left, LEAST_SECONDS))
+                way.add(entry.job, (await jobs.run(entry.job, hurried, at=at)).counts)
         passes += 1
 
 

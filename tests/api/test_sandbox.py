@@ -1,7 +1,9 @@
 """The clock of a sandbox: it moves ahead, never back, and what would have happened has happened in order."""
 
+import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,10 +19,12 @@ from clinical.recurrence import instant
 from core import clock
 from core.database import Sessions, bind_clinic, make_engine, make_sessions
 from core.settings import Settings
+from integrations.channels import open_channels
+from integrations.delivery import Accepted
 from jobs import worker
 from models.identity import Role
 from schemas.check_ins import PlanIn
-from services import sandbox
+from services import notifications, sandbox
 from services.check_ins import plans
 from tests.api.conftest import client_of
 from tests.conftest import Database
@@ -61,12 +65,12 @@ class Sandbox:
     mail: Path
     clients: list[AsyncClient] = field(default_factory=list)
 
-    async def plan(self) -> None:
+    async def plan(self, **more: Any) -> None:
         """Ask alice every morning at eight, while a program runs."""
         await self.ward.running(at=self.start)
         async with self.sessions.begin() as session:
             await self.ward.open(session)
-            form = PlanIn.model_validate({"question_set": "daily", "frequency": "daily", "local_time": "08:00"})
+            form = PlanIn.model_validate({"question_set": "daily", "frequency": "daily", "local_time": "08:00"} | more)
             await plans.create(session, self.ward.bob, self.ward.episode_id, form, at=self.start)
 
     async def headers(self, role: Role, *scopes: str) -> dict[str, str]:
@@ -166,6 +170,57 @@ async def test_twelve_weeks_pass_in_order_over_a_change_of_the_clocks(box: Sandb
     assert len(list(box.mail.glob("*.eml"))) == len(owed)
     runs = await box.rows.fetch("SELECT started_at FROM job_runs ORDER BY finished_at - started_at")
     assert len(runs) > 300
+
+
+async def test_reminders_and_the_next_in_line_have_their_hour_too(box: Sandbox, client: AsyncClient) -> None:
+    await box.plan(remind_after_hours=3)
+    moved = await box.move({"advance": {"days": 14}}, client)
+    assert moved.json()["reached"] is True
+    reminders = await box.rows.fetch("SELECT sent_at FROM notifications WHERE template = 'check_in_reminder'")
+    sent = Counter(row["sent_at"].astimezone(ZONE).time().replace(second=0, microsecond=0) for row in reminders)
+    assert sent.keys() == {time(8), time(11)}, "three hours after eight; of what was missed at night, in the morning"
+    assert sent[time(11)] == 13
+    alerts = await box.rows.fetch(
+        "SELECT rule_id, escalations, escalate_at FROM alerts WHERE rule_id <> 'ES10' ORDER BY raised_at"
+    )
+    assert [(row["rule_id"], row["escalations"], row["escalate_at"]) for row in alerts] == [
+        ("ES08", 2, None),
+        ("ES09", 2, None),
+    ]
+
+
+async def test_a_slow_mail_server_holds_no_transaction_open_and_the_rest_comes_with_the_next_call(
+    box: Sandbox, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_for = 0.0
+
+    class Slow:
+        async def deliver(self, _letter: Any) -> Accepted:
+            nonlocal open_for
+            await asyncio.sleep(0.4)
+            age = "SELECT extract(epoch FROM max(now() - xact_start))::float FROM pg_stat_activity"
+            open_for = max(open_for, await box.rows.fetchval(f"{age} WHERE usename LIKE 'physio%'") or 0)
+            return Accepted()
+
+    async with box.sessions.begin() as session:
+        await box.ward.open(session)
+        for number in range(8):
+            await notifications.owe(
+                session, clinic_id=box.ward.clinic_id, template="device_added", channel="email", due_at=box.start,
+                dedupe_key=str(number), account_id=box.ward.alice.account_id, patient_id=box.ward.world.alice.id,
+            )  # fmt: skip
+    channels = open_channels(box.settings)
+    monkeypatch.setattr(door, "open_channels", lambda _settings: replace(channels, email=Slow()))
+    monkeypatch.setattr(door, "PATIENCE_SECONDS", 0.5)
+    to = {"to": (box.start + timedelta(hours=1)).isoformat()}
+    first = await box.move(to, client)
+    assert (first.status_code, first.json()["reached"]) == (202, False)
+    for _ in range(10):
+        if (await box.move(to, client)).status_code == 200:
+            break
+    sent = await box.rows.fetchval("SELECT count(*) FROM notifications WHERE status = 'sent'")
+    assert sent == 8
+    assert open_for < 0.3
 
 
 async def test_the_clock_never_goes_back_nor_further_than_it_may(box: Sandbox, client: AsyncClient) -> None:
