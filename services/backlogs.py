@@ -36,6 +36,7 @@ _SINCE: Mapping[str, tuple[str, ...]] = {
     "check-ins.dispatch": (
         "SELECT clinic_id, next_due_at AS since FROM check_in_plans WHERE status = 'active' AND next_due_at <= $1",
         "SELECT clinic_id, opens_at FROM check_ins WHERE status = 'due' AND opens_at <= $1 AND closes_at > $1",
+        "SELECT clinic_id, remind_at FROM check_ins WHERE status = 'open' AND remind_at <= $1 AND closes_at > $1",
     ),
     "check-ins.close": (
         "SELECT clinic_id, closes_at AS since FROM check_ins WHERE status IN ('due', 'open') AND closes_at <= $1",
@@ -43,10 +44,12 @@ _SINCE: Mapping[str, tuple[str, ...]] = {
     "alerts.escalate": (
         "SELECT clinic_id, respond_by AS since FROM alerts"
         " WHERE status = 'open' AND overdue_at IS NULL AND respond_by <= $1",
+        "SELECT clinic_id, escalate_at FROM alerts WHERE status = 'open' AND escalate_at <= $1",
     ),
     "notifications.deliver": (
         "SELECT clinic_id, due_at AS since FROM notifications"
         " WHERE status IN ('owed', 'failed') AND due_at <= $1 AND channel <> 'in_app'",
+        "SELECT clinic_id, confirm_by FROM notifications WHERE status = 'sent' AND confirm_by <= $1",
     ),
     "licenses.expire": (
         "SELECT l.clinic_id, (l.expires_on + 1)::timestamp AT TIME ZONE 'UTC' AS since"

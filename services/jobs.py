@@ -198,11 +198,13 @@ async def _watch(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
     """Find what waits too long, and tell. It asks the rows that are due, so a job that hangs cannot hide itself."""
     async with reach.sweep(dry_run=dry_run) as session:
         late, clinics = await backlogs.watch(session, at=at, clinic_id=reach.clinic_id)
-    told = 0
-    for clinic_id in () if dry_run else clinics:
+
+    async def tell(clinic_id: UUID) -> int:
         async with reach.work(clinic_id) as session:
-            told += await backlogs.tell(session, clinic_id, at=at)
-    return {"overdue": len(late), "told": told}
+            return await backlogs.tell(session, clinic_id, at=at)
+
+    told = await clinic_by_clinic([] if dry_run else clinics, tell, "told", off=reach.clinic_id is not None)
+    return {"overdue": len(late), **told}
 
 
 JOBS: Mapping[str, Callable[..., Awaitable[Counts]]] = {

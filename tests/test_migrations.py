@@ -93,6 +93,16 @@ async def test_running_the_revisions_again_changes_nothing(empty: Database) -> N
     await connection.close()
 
 
+async def test_a_revision_that_is_cut_off_between_its_transactions_can_be_run_again(empty: Database) -> None:
+    in_order = [*scripts().walk_revisions()][::-1]
+    parted = [each for each in in_order if "autocommit_block" in Path(each.path).read_text(encoding="utf-8")]
+    assert len(parted) > 3
+    for each in parted:
+        alembic(empty, command.upgrade, each.revision)
+        alembic(empty, command.stamp, str(each.down_revision))  # killed just before it was written down
+        alembic(empty, command.upgrade, each.revision)
+
+
 def test_the_models_say_what_the_revisions_built(database: Database) -> None:
     alembic(database, command.check)
 
