@@ -168,6 +168,8 @@ async def _dead(reach: "Reach", _at: datetime) -> "Sequence[DeadLetter]":
 
 
 async def _replay(reach: "Reach", at: datetime, dead_id: str | None) -> "list[DeadLetter]":
+    from sqlalchemy import select  # noqa: PLC0415
+
     from core.errors import NotFound  # noqa: PLC0415
     from models.notifications import Notification  # noqa: PLC0415
     from services import audit, dead_letters  # noqa: PLC0415
@@ -184,17 +186,20 @@ async def _replay(reach: "Reach", at: datetime, dead_id: str | None) -> "list[De
             return again
     async with reach.sweep() as session:
         if dead_id is None:
-            found = await dead_letters.letters(session)
+            found = [(each.clinic_id, UUID(each.id)) for each in await dead_letters.letters(session)]
         else:
-            found = await dead_letters.letters(session, Notification.id == UUID(dead_id))
+            mine = select(Notification.clinic_id, Notification.id).where(Notification.id == UUID(dead_id))
+            found = [(row.clinic_id, row.id) for row in await session.execute(mine)]
     if dead_id is not None and not found:
         raise NotFound
-    for letter in found:
-        assert letter.clinic_id is not None, "letters are of a clinic"
-        async with reach.work(letter.clinic_id) as session:
-            again.append(await dead_letters.replay_letter(session, letter.clinic_id, UUID(letter.id), at=at))
-            subject = ("notification", UUID(letter.id))
-            await audit.record_operator(session, letter.clinic_id, "notification.replay", at=at, subject=subject)
+    for clinic_id, letter_id in found:
+        assert clinic_id is not None, "letters are of a clinic"
+        async with reach.work(clinic_id) as session:
+            letter, changed = await dead_letters.replay_letter(session, clinic_id, letter_id, at=at)
+            if changed:
+                again.append(letter)
+                subject = ("notification", letter_id)
+                await audit.record_operator(session, clinic_id, "notification.replay", at=at, subject=subject)
     return again
 
 

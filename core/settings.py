@@ -17,6 +17,7 @@ TLS = frozenset({"require", "verify-ca", "verify-full"})
 _ADDRESS = re.compile(
     r"(postgres|postgresql(\+[a-z0-9]+)?)://([^:/@]*(:[^@]*)?@)?([^/?#@:]*|\[[^]]*\])(:\d+)?/[^/?#]+(\?|$)"
 )
+PORT = 8000
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -42,7 +43,7 @@ class Settings(BaseSettings):
         default=False, description="a clinic of fictional people with well-known passwords; loopback only"
     )
     host: str = Field("127.0.0.1", description="address to listen on")
-    port: Annotated[int, Field(ge=1, le=65535, description="port to listen on")] = 8000
+    port: Annotated[int, Field(ge=1, le=65535, description="port to listen on")] = PORT
     data_dir: Path = Field(Path(".physio"), description="where one-machine mode keeps its database, mail and secrets")
 
     database_url: SecretStr | None = Field(
@@ -78,7 +79,10 @@ class Settings(BaseSettings):
         None, description="smtp://user:password@host:587; without it mail goes to a folder"
     )
     mail_from: str = Field("clinic@physio.example", description="sender of e-mail")
-    public_url: str = Field("http://127.0.0.1:8000", description="what links in e-mail begin with")
+    public_url: str = Field(
+        f"http://127.0.0.1:{PORT}",
+        description="what links in messages begin with, and what Twilio calls; left out: port PHYSIO_PORT of this machine",
+    )
     twilio_account_sid: str | None = Field(None, description="account at Twilio; without the three, no SMS is sent")
     twilio_auth_token: SecretStr | None = Field(None, description="its primary auth token; signs receipts, too")
     twilio_sender: str | None = Field(None, description="our number (+15005550006) or messaging service (MG…)")
@@ -132,6 +136,12 @@ class Settings(BaseSettings):
         if url is not None and not _ADDRESS.match(url.get_secret_value()):
             raise ValueError("write it as postgresql://user:password@host:5432/database")
         return url
+
+    @model_validator(mode="before")
+    @classmethod
+    def _found_at_home(cls, values: dict[str, object]) -> dict[str, object]:
+        """Without another address we are where we listen: links must not lead to somebody else's server."""
+        return {"public_url": f"http://127.0.0.1:{values.get('port', PORT)}", **values}
 
     @model_validator(mode="after")
     def _fit_to_run(self) -> Self:

@@ -105,12 +105,14 @@ async def replay(session: AsyncSession, actor: Actor, dead_id: str, *, at: datet
         found = await _failed(session, int(dead_id.removeprefix(QUEUE)))
         _check_scope(actor, found["task_name"], also_admin=False)
         again = await _run_again(session, found, at)
-        await audit.record(session, actor, "job.replay", at=at, subject=("job", None))
+        if found["status"] == "failed":
+            await audit.record(session, actor, "job.replay", at=at, subject=("job", None))
         return again
     _check_scope(actor, DELIVERY, also_admin=True)
     letter_id = UUID(dead_id)
-    again = await replay_letter(session, actor.clinic_id, letter_id, at=at)
-    await audit.record(session, actor, "notification.replay", at=at, subject=("notification", letter_id))
+    again, changed = await replay_letter(session, actor.clinic_id, letter_id, at=at)
+    if changed:
+        await audit.record(session, actor, "notification.replay", at=at, subject=("notification", letter_id))
     return again
 
 
@@ -120,16 +122,19 @@ def _check_scope(actor: Actor, job: str, *, also_admin: bool) -> None:
         raise Forbidden
 
 
-async def replay_letter(session: AsyncSession, clinic_id: UUID, letter_id: UUID, *, at: datetime) -> DeadLetter:
-    """Owe a letter of the clinic again that was given up, with all its attempts. Raises NotFound."""
+async def replay_letter(
+    session: AsyncSession, clinic_id: UUID, letter_id: UUID, *, at: datetime
+) -> tuple[DeadLetter, bool]:
+    """Owe a letter of the clinic again that was given up, with all its attempts; tell whether it was. Raises NotFound."""
     mine = (Notification.clinic_id == clinic_id, Notification.id == letter_id)
     anew = {"attempts": 0, "tries": 0, "tried": [], "last_error": None, "confirm_by": None}
     again = {**anew, "status": NotificationStatus.OWED, "due_at": at}
-    await session.execute(update(Notification).where(*mine, Notification.status.in_(DEAD)).values(**again))
+    dead = update(Notification).where(*mine, Notification.status.in_(DEAD))
+    changed = await session.scalar(dead.values(**again).returning(Notification.id))
     row = (await session.execute(select(*_COLUMNS).where(*mine))).one_or_none()
     if row is None:
         raise NotFound
-    return _letter(row)
+    return _letter(row), changed is not None
 
 
 async def replay_job(session: AsyncSession, job_id: int, *, at: datetime) -> DeadLetter:

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 
 from cli import migrations
 from core import revisions
@@ -94,10 +94,9 @@ async def test_running_the_revisions_again_changes_nothing(empty: Database) -> N
 
 
 async def test_a_revision_that_is_cut_off_between_its_transactions_can_be_run_again(empty: Database) -> None:
-    in_order = [*scripts().walk_revisions()][::-1]
-    parted = [each for each in in_order if "autocommit_block" in Path(each.path).read_text(encoding="utf-8")]
-    assert len(parted) > 3
-    for each in parted:
+    several = [each for each in scripts().walk_revisions() if "autocommit_block" in written(each)]
+    assert len(several) > 3
+    for each in reversed(several):
         alembic(empty, command.upgrade, each.revision)
         alembic(empty, command.stamp, str(each.down_revision))  # killed just before it was written down
         alembic(empty, command.upgrade, each.revision)
@@ -111,6 +110,10 @@ def scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(Config(toml_file=ROOT / "pyproject.toml"))
 
 
+def written(revision: Script) -> str:
+    return Path(revision.path).read_text(encoding="utf-8")
+
+
 def test_the_revisions_stand_in_one_line() -> None:
     assert len(scripts().get_heads()) == 1
     assert len(scripts().get_bases()) == 1
@@ -119,7 +122,7 @@ def test_the_revisions_stand_in_one_line() -> None:
 
 def test_revisions_lean_on_no_model_and_say_what_they_do() -> None:
     for revision in scripts().walk_revisions():
-        text = Path(revision.path).read_text(encoding="utf-8")
+        text = written(revision)
         assert "from models" not in text, revision.path
         assert "import models" not in text, revision.path
         assert revision.doc, revision.path

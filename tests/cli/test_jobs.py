@@ -128,6 +128,7 @@ def test_dead_letters_are_seen_and_tried_again_without_anybodys_address(jobs: Ru
         "check_in_reminder",
     )
     assert "1 will be" in jobs("replay", letter["id"]).stderr
+    assert "0 will be" in jobs("replay", letter["id"]).stderr, "safe to repeat"
     assert read(fresh_database, "SELECT status, attempts FROM notifications") == [("owed", 0)]
     assert "1 will be" in jobs("replay", job["id"]).stderr
     assert "1 will be" in jobs("replay", job["id"]).stderr, "safe to repeat"

@@ -142,3 +142,8 @@ def test_a_refused_start_names_the_variable_and_not_its_value(
     said = capsys.readouterr().err
     assert "PHYSIO_PORT" in said
     assert "secret" not in said
+
+
+def test_links_lead_to_where_we_listen_unless_something_else_is_said() -> None:
+    assert make(port=8123).public_url == "http://127.0.0.1:8123"
+    assert make(port=8123, public_url="https://physio.example").public_url == "https://physio.example"
