@@ -11,7 +11,7 @@ from api.pages import Page
 from api.routes import Router
 from models.alerts import Alert, AlertLevel, AlertStatus
 from schemas.alerts import AlertOut, Assignment, Reopening, Resolution
-from schemas.base import Listing
+from schemas.base import CODE, Listing
 from schemas.pages import Paged
 from services import alerts
 
@@ -27,7 +27,7 @@ async def list_alerts(
     status: Annotated[list[AlertStatus] | None, Query(max_length=4, description="Without it: all but resolved")] = None,
     level: Annotated[list[AlertLevel] | None, Query(max_length=6)] = None,
     patient_id: UUID | None = None,
-    rule_id: Annotated[str | None, Query(max_length=20)] = None,
+    rule_id: Annotated[str | None, Query(max_length=20, pattern=CODE)] = None,
     owner_id: UUID | None = None,
 ) -> Paged[Alert]:
     """List alerts, what must be answered first on top."""

@@ -325,6 +325,8 @@ class Live:
 
     async def _keep_up(self, session: AsyncSession, clinic_id: UUID, streams: Sequence[Stream]) -> None:
         while streams and not await self._tell(session, clinic_id, streams):
+            for stream in streams:  # who has yet to take this page asks for the next one by himself
+                stream.behind = stream.behind or bool(stream.waiting)
             streams = [stream for stream in streams if not stream.waiting and stream.bookmark is not None]
 
     async def _catch_up(self, session: AsyncSession, clinic_id: UUID, streams: Sequence[Stream]) -> None:

@@ -9,7 +9,7 @@ from api.dependencies import Caller, Now, Session
 from api.pages import Page
 from api.routes import Router
 from models.outcomes import Outcome
-from schemas.base import Listing
+from schemas.base import CODE, Listing
 from schemas.outcomes import OutcomeCreate, OutcomeRead, OutcomeScored
 from schemas.pages import Paged
 from services import outcomes
@@ -34,7 +34,9 @@ async def list_outcomes(
     episode_id: UUID,
     page: Page,
     now: Now,
-    instrument: Annotated[str | None, Query(max_length=40, description="Only this instrument's code")] = None,
+    instrument: Annotated[
+        str | None, Query(max_length=40, pattern=CODE, description="Only this instrument's code")
+    ] = None,
 ) -> Paged[Outcome]:
     """List an episode's scored responses, newest first."""
     return await outcomes.browse(session, actor, episode_id, page, instrument=instrument, at=now)

@@ -11,6 +11,7 @@ from fastapi import Query, Response
 from api.dependencies import Caller, Now, Session
 from api.negotiation import JSON, PNG, SVG, VEGA_LITE, Accept, Drawn, choose
 from api.routes import Router
+from schemas.base import CODE
 from schemas.progress import ChartName, Progress
 from services import charts, documents, progress
 
@@ -70,7 +71,12 @@ async def get_progress_chart(
     to: To = None,
     episode_id: OfEpisode = None,
     instrument: Annotated[
-        str | None, Query(max_length=40, description="For outcomes: whose scores; by default the first instrument's")
+        str | None,
+        Query(
+            max_length=40,
+            pattern=CODE,
+            description="For outcomes: whose scores; by default the first instrument's",
+        ),
     ] = None,
 ) -> Response:
     """Draw progress as a chart: a Vega-Lite specification, SVG or PNG, by Accept."""

@@ -6,8 +6,9 @@ minute; the worker does not listen either, it asks once a second. A pooler's tra
 """
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import structlog
@@ -37,6 +38,9 @@ PATIENCE_SECONDS = 45.0
 POLL_SECONDS = 1.0
 CONCURRENCY = 4
 STALLED_SECONDS = 60
+MOST_DEATHS = 5
+"""So often a job of dead workers is begun; then it is a dead letter. The timetable makes it anew in any case."""
+
 KEPT_HOURS = 7 * 24
 """Failed jobs stay in the queue's table for a week; what each run did stands in `job_runs`."""
 
@@ -106,7 +110,10 @@ async def give_back(manager: JobManager) -> None:
     """
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
         try:
-            await manager.retry_job(job)
+            if job.attempts >= MOST_DEATHS:  # it may be what they die of
+                await manager.finish_job(job, Status.FAILED, delete_job=False)
+            else:
+                await manager.retry_job(job)
         except UniqueViolation:
             await manager.finish_job(job, Status.ABORTED, delete_job=True)
 
@@ -125,7 +132,7 @@ async def _catch_up(app: App) -> None:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, connections: int) -> AsyncIterator[jobs.Reach]:
+async def opened(settings: Settings, connections: int, ending: Callable[[], bool] = bool) -> AsyncIterator[jobs.Reach]:
     """Give what a job over all clinics works with. connections: for sweeps, and as many for single clinics."""
     assert settings.worker_database_url is not None, "PHYSIO_WORKER_DATABASE_URL"
     assert settings.sweeper_database_url is not None, "PHYSIO_SWEEPER_DATABASE_URL"
@@ -150,6 +157,7 @@ async def opened(settings: Settings, connections: int) -> AsyncIterator[jobs.Rea
         public_url=settings.public_url,
         key=tokens_of(settings.secret_key.get_secret_value()).key,
         patience=PATIENCE_SECONDS,
+        ending=ending,
     )
     try:
         yield reach
@@ -163,7 +171,8 @@ async def serve(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT; then stop within ten seconds."""
     assert settings.worker_database_url is not None, "PHYSIO_WORKER_DATABASE_URL"
     worker_url = settings.worker_database_url.get_secret_value()
-    async with opened(settings, CONCURRENCY) as reach:
+    stopping = asyncio.Event()
+    async with opened(settings, CONCURRENCY, stopping.is_set) as reach:
         app = make_app(worker_url, reach, sandbox=settings.sandbox)
         async with app.open_async():
             async with reach.sweeper() as session:
@@ -173,13 +182,26 @@ async def serve(settings: Settings) -> None:
             if settings.environment == "production" and settings.smtp_url is None:
                 log.warning("no mail leaves the house", about="PHYSIO_SMTP_URL is not set: mail goes to a folder")
             await _catch_up(app)
-            await app.run_worker_async(
-                concurrency=CONCURRENCY,
-                listen_notify=False,
-                fetch_job_polling_interval=POLL_SECONDS,
-                shutdown_graceful_timeout=GRACE_SECONDS,
-                delete_jobs=DeleteJobCondition.SUCCESSFUL,
+            working = asyncio.create_task(
+                app.run_worker_async(
+                    concurrency=CONCURRENCY,
+                    listen_notify=False,
+                    fetch_job_polling_interval=POLL_SECONDS,
+                    shutdown_graceful_timeout=GRACE_SECONDS,
+                    delete_jobs=DeleteJobCondition.SUCCESSFUL,
+                    install_signal_handlers=False,
+                )
             )
+
+            def stop() -> None:
+                """Let the jobs know before the worker waits for them: sending ends with the letter under way."""
+                stopping.set()
+                working.cancel()
+
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, stop)
+            with suppress(asyncio.CancelledError):
+                await working
 
 
 def main(settings: Settings) -> None:

@@ -99,6 +99,9 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:\d{2})")
 _CLOCK = re.compile(r"\d{2}:\d{2}(:\d{2})?")
 
+CODE = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+"""What the codes of instruments and rules are made of."""
+
 
 class _Verbatim:
     """Marks a text that `In` must not touch, such as a password."""

@@ -195,7 +195,13 @@ class _Delivery:
             if more:
                 channels, platforms = _ways(self._reach)
                 taken = await notifications.lease(
-                    session, clinic_id, at=at, channels=channels, platforms=platforms, urgent=urgent, without=self._failed
+                    session,
+                    clinic_id,
+                    at=at,
+                    channels=channels,
+                    platforms=platforms,
+                    urgent=urgent,
+                    without=self._failed,
                 )
         if done is not None and status is not None:
             self.counts[_COUNTED[status]] += 1

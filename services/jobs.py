@@ -57,7 +57,8 @@ class Reach:
 
     sweeper: sessions for set-based sweeps. worker: sessions for the work of one clinic. clinic_id: the one clinic that
     the run is for, None for all. public_url: where the app is, for letters. key: the tokens' key, for codes in letters.
-    turn: what to wait for before each transaction. patience: after so many seconds no further letter is begun.
+    turn: what to wait for before each transaction. patience: after so many seconds no further letter is begun. ending:
+    whether the process is about to stop, so that none is begun either.
     stopwatch: seconds that pass, from any beginning. sms, push, web_push: None for a provider that is not set.
     """
 
@@ -69,6 +70,7 @@ class Reach:
     key: Key = field(kw_only=True)
     turn: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
     patience: float = float("inf")
+    ending: Callable[[], bool] = bool
     stopwatch: Callable[[], float] = time.monotonic
     sms: SmsSender | None = None
     push: PushSender | None = None

@@ -37,6 +37,9 @@ async def test_an_alert_is_seen_assigned_and_resolved_with_if_match(client: Asyn
     assert (done.json()["status"], done.json()["outcome"]) == ("resolved", "program_changed")
     assert (await client.get("/v1/alerts", headers=bob)).json()["items"] == []
     assert (await client.get("/v1/alerts", headers=ward.world.headers["alice"])).status_code == 403
+    for path in ("/v1/alerts?rule_id=%00", f"/v1/episodes/{ward.episode_id}/outcomes?instrument=%00"):
+        refused = await client.get(path, headers=bob)
+        assert refused.status_code == 422, "a character that no column holds"
 
 
 async def test_a_scheduler_outside_runs_a_job_for_its_clinic(client: AsyncClient, sessions: Sessions) -> None:

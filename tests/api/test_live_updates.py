@@ -113,6 +113,21 @@ async def test_what_many_writers_commit_out_of_order_arrives_once_over_connectio
         assert (await listener.event())["resource_id"] == after[0]
 
 
+async def test_a_listener_who_is_up_to_date_is_told_of_a_thousand_at_once(stage: Stage) -> None:
+    async with stage.listen() as bob:
+        assert await bob.control() == "ready"
+        async with stage.sessions.begin() as session:
+            await bind_clinic(session, stage.world.clinic.id)
+            things = [uuid4() for _ in range(1_500)]
+            at = datetime.now(UTC)
+            alice, actor = stage.world.alice.id, stage.world.actors["bob"]
+            for thing in things:
+                await audit.record(session, actor, "goal.update", at=at, subject=("goal", thing), patient_id=alice)
+        async with asyncio.timeout(10):  # a page of 100 with each look, once a second, would take 15
+            got = [(await bob.event())["resource_id"] for _ in things]
+    assert got == [str(thing) for thing in things]
+
+
 async def test_who_loses_his_patient_is_told_nothing_more_and_who_has_one_is(stage: Stage) -> None:
     async with stage.listen("bob") as bob, stage.listen("alice") as alice, stage.listen("carol") as carol:
         for each in (bob, alice, carol):
