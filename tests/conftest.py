@@ -27,6 +27,7 @@ from core.database import Sessions, make_engine, make_sessions
 from core.settings import Settings
 from dev.cluster import SUPERUSER, Cluster, run_statements
 from dev.postgres import EmbeddedPostgres
+from tests import nursery
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = "physio_template"
@@ -42,6 +43,7 @@ structlog.configure(
 )
 
 SERVER = pytest.StashKey[EmbeddedPostgres]()
+NURSERY = pytest.StashKey[nursery.Nursery]()
 
 
 @dataclass(frozen=True)
@@ -100,12 +102,25 @@ def start_server(config: pytest.Config) -> Cluster:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell an xdist worker, before it starts, where the server is."""
+    """Tell an xdist worker, before it starts, where the server is, and the nursery."""
     node.workerinput["cluster"] = start_server(node.config).to_plain()
+    if NURSERY not in node.config.stash:
+        node.config.stash[NURSERY] = nursery.start()
+    node.workerinput["nursery"] = node.config.stash[NURSERY].address
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Use, in an xdist worker, the nursery of the run."""
+    given = getattr(config, "workerinput", {}).get("nursery")
+    if given is not None:
+        nursery.share(given)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the server and remove its data."""
+    shared = config.stash.get(NURSERY, None)
+    if shared is not None:
+        shared.close()
     server = config.stash.get(SERVER, None)
     if server is not None:
         server.stop()

@@ -12,19 +12,23 @@ import gc
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Any
 
 import slipcover
 
@@ -106,47 +110,93 @@ def run(
         return subprocess.CompletedProcess(words, status, out.read(), err.read())
 
 
+@dataclass(frozen=True)
+class Nursery:
+    """A parent: where it takes orders. It goes when `lifeline` is closed, or whoever holds it ends."""
+
+    address: str
+    process: "subprocess.Popen[bytes]"
+    lifeline: int
+
+    def close(self) -> None:
+        """Let it go."""
+        os.close(self.lifeline)
+        self.process.wait()
+        shutil.rmtree(Path(self.address).parent, ignore_errors=True)
+
+
+_SHARED: list[str] = []
+
+
+def share(address: str) -> None:
+    """Use the parent that somebody else has started, instead of one of our own: to load the libraries takes seconds."""
+    _SHARED.append(address)
+
+
+def start() -> Nursery:
+    """Start a parent. It listens at once, and answers when it has loaded the libraries."""
+    address = f"{tempfile.mkdtemp(prefix='physio-nursery-')}/orders"  # a folder that is ours alone: orders are obeyed
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(address)
+    listener.listen()
+    held, lifeline = os.pipe()
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PHYSIO_")}
+    with listener:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.nursery", str(listener.fileno()), str(held)],
+            cwd=ROOT,
+            env=env | PLAIN,
+            pass_fds=[listener.fileno(), held],
+            stdin=subprocess.DEVNULL,
+        )
+    os.close(held)
+    return Nursery(address, process, lifeline)
+
+
 @cache
 def _parent() -> socket.socket:
-    """Give the way to the parent, started at the first use; it goes when we go."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    env = {name: value for name, value in os.environ.items() if not name.startswith("PHYSIO_")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.nursery", str(theirs.fileno())],
-        cwd=ROOT,
-        env=env | PLAIN,
-        pass_fds=[theirs.fileno()],
-        stdin=subprocess.DEVNULL,
-    )
-    theirs.close()
-
-    def leave() -> None:
-        ours.close()
-        process.wait()
-
-    atexit.register(leave)
-    return ours
+    """Give the way to the parent; one of our own is started at the first use, and goes when we go."""
+    if _SHARED:
+        address = _SHARED[0]
+    else:
+        own = start()
+        atexit.register(own.close)
+        address = own.address
+    orders = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    orders.connect(address)
+    return orders
 
 
 # ------------------------------------------------------------------ in the parent
 
 
-def _serve(orders: socket.socket) -> None:
+def _serve(listener: socket.socket, lifeline: int) -> None:
     signal.signal(signal.SIGCHLD, _bury)
     measured = _measured()
     for name in LIBRARIES:
         import_module(name)
     gc.freeze()  # or the first collection in a child would copy all of it
+    customers: list[socket.socket] = []
     while True:
-        order, streams, _, _ = socket.recv_fds(orders, ORDER_BYTES, 4)
-        if not order:
+        waiting: list[Any] = [listener, lifeline, *customers]
+        ready, _, _ = select.select(waiting, [], [])
+        if lifeline in ready:
             return
-        if os.fork() == 0:
-            orders.close()
-            _be_midwife(json.loads(order), streams, measured)
-            return
-        for stream in streams:
-            os.close(stream)
+        if listener in ready:
+            customers.append(listener.accept()[0])
+        for customer in [each for each in customers if each in ready]:
+            order, streams, _, _ = socket.recv_fds(customer, ORDER_BYTES, 4)
+            if not order:
+                customers.remove(customer)
+                customer.close()
+            elif os.fork() == 0:
+                for each in (listener, *customers):
+                    each.close()
+                os.close(lifeline)
+                _be_midwife(json.loads(order), streams, measured)
+                return
+            for stream in streams:
+                os.close(stream)
 
 
 def _bury(*_: object) -> None:
@@ -221,4 +271,4 @@ def _leave_with(work: Callable[[], None]) -> None:
 
 
 if __name__ == "__main__":
-    _serve(socket.socket(fileno=int(sys.argv[1])))
+    _serve(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))

@@ -1,5 +1,6 @@
 """The house under attack: real processes over a real database, killed and started again, on a clock of their own."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any, Self
 import httpx
 import psycopg
 
+from tests import nursery
 from tests.conftest import Database
 from tests.live import ROOT, environment, free_port
 
@@ -24,11 +26,11 @@ STOP_SECONDS = 30
 class Child:
     """One process of ours (`serve` or `worker`) that is killed and started again; its log is one file."""
 
-    def __init__(self, command: str, env: dict[str, str], log: Path, url: str = "") -> None:
-        """command: of `physio`. url: where it answers, for the API."""
-        self.command, self.env, self.log, self.url = command, env, log, url
+    def __init__(self, command: str, env: dict[str, str], log: Path, url: str = "", *, cold: bool = True) -> None:
+        """command: of `physio`. url: where it answers, for the API. cold: loads its libraries itself, as in a clinic."""
+        self.command, self.env, self.log, self.url, self.cold = command, env, log, url, cold
         self.starts = 0
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | nursery.Child | None = None
 
     @property
     def pid(self) -> int:
@@ -42,12 +44,15 @@ class Child:
     def start(self) -> None:
         assert not self.running
         self.starts += 1
-        with self.log.open("ab") as said:
+        with self.log.open("ab") as said, Path(os.devnull).open("rb") as nothing:
+            if not self.cold:
+                self.process = nursery.Child([self.command], self.env, nothing.fileno(), said.fileno(), said.fileno())
+                return
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "cli", self.command],
                 cwd=ROOT,
                 env=self.env,
-                stdin=subprocess.DEVNULL,
+                stdin=nothing,
                 stdout=said,
                 stderr=said,
                 start_new_session=True,
@@ -99,6 +104,7 @@ class House:
 
     database: Database
     folder: Path
+    cold: bool = True
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -135,7 +141,8 @@ class House:
 
     def _child(self, command: str, name: str, url: str, **settings: Any) -> Child:
         env = environment(self.database, self.folder, clock_file=self.clock, **settings)
-        child = Child(command, env, self.folder / f"{name}.log", url)
+        env = {name: value for name, value in env.items() if not name.startswith("SLIPCOVER_")}
+        child = Child(command, env, self.folder / f"{name}.log", url, cold=self.cold)
         self.children.append(child)
         return child
 

@@ -22,9 +22,9 @@ class Stage:
     seed: int
     server: EmbeddedPostgres | None = None
 
-    @property
-    def house(self) -> House:
-        return House(self.database, self.folder)
+    def house(self, *, short: bool) -> House:
+        """Give the house. short: its processes are forked, for they start and are killed more often than they work."""
+        return House(self.database, self.folder, cold=not short)
 
 
 class Trial(Protocol):
@@ -33,11 +33,11 @@ class Trial(Protocol):
 
 def _workers(stage: Stage, *, short: bool) -> list[Figure]:
     size = workers.SHORT_KILLING if short else workers.LONG_KILLING
-    return workers.killing(stage.house, size, stage.seed, stage.tell)
+    return workers.killing(stage.house(short=short), size, stage.seed, stage.tell)
 
 
 def _outage(stage: Stage, *, short: bool) -> list[Figure]:
-    return workers.outage(stage.house, workers.SHORT_OUTAGE if short else workers.LONG_OUTAGE, stage.tell)
+    return workers.outage(stage.house(short=short), workers.SHORT_OUTAGE if short else workers.LONG_OUTAGE, stage.tell)
 
 
 def _zones(stage: Stage, *, short: bool) -> list[Figure]:
@@ -45,21 +45,23 @@ def _zones(stage: Stage, *, short: bool) -> list[Figure]:
 
 
 def _api(stage: Stage, *, short: bool) -> list[Figure]:
-    return crashes.api(stage.house, crashes.SHORT if short else crashes.LONG, stage.seed, stage.tell)
+    return crashes.api(stage.house(short=short), crashes.SHORT if short else crashes.LONG, stage.seed, stage.tell)
 
 
 def _postgres(stage: Stage, *, short: bool) -> list[Figure]:
     assert stage.server is not None, "this test kills its server"
-    return crashes.postgres(stage.house, stage.server, crashes.SHORT if short else crashes.LONG, stage.seed, stage.tell)
+    return crashes.postgres(
+        stage.house(short=short), stage.server, crashes.SHORT if short else crashes.LONG, stage.seed, stage.tell
+    )
 
 
 def _outbox(stage: Stage, *, short: bool) -> list[Figure]:
-    return outbox.run(stage.house, outbox.SHORT if short else outbox.LONG, stage.seed, stage.tell)
+    return outbox.run(stage.house(short=short), outbox.SHORT if short else outbox.LONG, stage.seed, stage.tell)
 
 
 def _canaries(stage: Stage, *, short: bool) -> list[Figure]:
     log = None if stage.server is None else stage.server.log
-    return canaries.run(stage.house, canaries.SHORT if short else canaries.LONG, stage.tell, log)
+    return canaries.run(stage.house(short=short), canaries.SHORT if short else canaries.LONG, stage.tell, log)
 
 
 TRIALS: Mapping[str, Trial] = {
