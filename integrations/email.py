@@ -15,15 +15,15 @@ from urllib.parse import unquote, urlsplit
 import aiosmtplib
 
 from core import clock
-from integrations.delivery import Accepted, Failed, Outcome, Reason, Refused
+from integrations.delivery import TIMEOUT, UNREACHABLE, Accepted, Failed, Outcome, Reason, Refused
 
 PERMANENT = 500
 """From this SMTP reply code on, a server will not take the message however often it is asked (RFC 5321, 4.2.1)."""
 
 IMPLICIT_TLS_PORT = 465
 
-TOTAL_SECONDS = 30.0
-"""For a whole letter; a single step of the conversation has a shorter limit."""
+TOTAL_SECONDS = 20.0
+"""For a whole letter; a single step of the conversation has a shorter limit. Two of them fit into a run that delivers."""
 
 DEAD = re.compile(r"5\.(1\.[136]|1\.10|2\.1)$")
 """Enhanced codes (RFC 3463, RFC 7505): no such mailbox, no address, it moved away, the host takes no mail, it is disabled.
@@ -112,8 +112,14 @@ class SmtpSender:
         except aiosmtplib.SMTPResponseException as error:
             return classify(error.code, error.message)
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            return Failed(type(error).__name__)
+            return _failure(error)
         return Accepted(message["Message-ID"])
+
+
+def _failure(error: Exception) -> Failed:
+    if isinstance(error, TimeoutError):
+        return Failed(TIMEOUT)
+    return Failed(UNREACHABLE if isinstance(error, aiosmtplib.SMTPConnectError) else type(error).__name__)
 
 
 def classify(code: int, said: str) -> Outcome:
