@@ -15,6 +15,10 @@ from typing import TypeAlias
 LONGEST_WAIT = 86_400.0
 """Whatever a provider asks for, we look again after a day, in seconds."""
 
+TIMEOUT, UNREACHABLE = "timeout", "unreachable"
+UNANSWERED = frozenset({TIMEOUT, UNREACHABLE})
+"""Codes of a failure that is the provider's own, whatever the message: the next one would fare no better just now."""
+
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 _REFERENCE = re.compile(r"[\x21-\x7e]{1,255}")
 

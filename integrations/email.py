@@ -5,6 +5,7 @@ The key becomes the Message-ID, so a message that is sent twice can be known as 
 
 import asyncio
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -15,15 +16,18 @@ from urllib.parse import unquote, urlsplit
 import aiosmtplib
 
 from core import clock
-from integrations.delivery import Accepted, Failed, Outcome, Reason, Refused
+from integrations.delivery import TIMEOUT, UNREACHABLE, Accepted, Failed, Outcome, Reason, Refused
 
 PERMANENT = 500
 """From this SMTP reply code on, a server will not take the message however often it is asked (RFC 5321, 4.2.1)."""
 
 IMPLICIT_TLS_PORT = 465
 
-TOTAL_SECONDS = 30.0
-"""For a whole letter; a single step of the conversation has a shorter limit."""
+TOTAL_SECONDS = 20.0
+"""For a whole letter; a single step of the conversation has a shorter limit. Two of them fit into a run that delivers."""
+
+GOODBYE_SECONDS = 2.0
+"""For the end of the conversation, when the letter has been taken."""
 
 DEAD = re.compile(r"5\.(1\.[136]|1\.10|2\.1)$")
 """Enhanced codes (RFC 3463, RFC 7505): no such mailbox, no address, it moved away, the host takes no mail, it is disabled.
@@ -92,16 +96,7 @@ class SmtpSender:
         try:
             message = compose(letter, self.sender)
             async with asyncio.timeout(TOTAL_SECONDS):
-                await aiosmtplib.send(
-                    message,
-                    hostname=self.host,
-                    port=self.port,
-                    username=self.username,
-                    password=self.password,
-                    use_tls=self.use_tls,
-                    start_tls=self.start_tls,
-                    timeout=self.timeout,
-                )
+                await self._hand_over(message)
         except HeaderRefused:
             return Refused(Reason.UNFIT, "header")
         except aiosmtplib.SMTPRecipientsRefused as error:
@@ -112,8 +107,33 @@ class SmtpSender:
         except aiosmtplib.SMTPResponseException as error:
             return classify(error.code, error.message)
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            return Failed(type(error).__name__)
+            return _failure(error)
         return Accepted(message["Message-ID"])
+
+    async def _hand_over(self, message: EmailMessage) -> None:
+        """Say what there is to say, and hang up: whoever is told to stop does not wait for a goodbye."""
+        client = aiosmtplib.SMTP(
+            hostname=self.host,
+            port=self.port,
+            username=self.username,
+            password=self.password,
+            use_tls=self.use_tls,
+            start_tls=self.start_tls,
+            timeout=self.timeout,
+        )
+        try:
+            await client.connect()
+            await client.send_message(message)
+            with suppress(aiosmtplib.SMTPException, OSError):  # the letter is theirs by now
+                await client.quit(timeout=GOODBYE_SECONDS)
+        finally:
+            client.close()
+
+
+def _failure(error: Exception) -> Failed:
+    if isinstance(error, TimeoutError):
+        return Failed(TIMEOUT)
+    return Failed(UNREACHABLE if isinstance(error, aiosmtplib.SMTPConnectError) else type(error).__name__)
 
 
 def classify(code: int, said: str) -> Outcome:

@@ -19,7 +19,7 @@ import httpcore
 import httpx
 import orjson
 
-from integrations.delivery import Failed
+from integrations.delivery import TIMEOUT, UNREACHABLE, Failed
 
 CONNECT_SECONDS = 5.0
 TOTAL_SECONDS = 15.0
@@ -80,9 +80,9 @@ async def post(
                     return Failed("too_large")
             return Answer(response.status_code, response.headers, bytes(body))
     except (TimeoutError, httpx.TimeoutException, httpcore.TimeoutException):
-        return Failed("timeout")
+        return Failed(TIMEOUT)
     except (httpx.ConnectError, httpcore.ConnectError):
-        return Failed("unreachable")
+        return Failed(UNREACHABLE)
     except (httpx.HTTPError, httpx.InvalidURL, httpcore.NetworkError, httpcore.ProtocolError):
         return Failed("broken")
 

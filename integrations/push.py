@@ -17,7 +17,17 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from core import clock
-from integrations.delivery import Accepted, Failed, Outcome, Reason, Refused, code_of, read_retry_after, reference_of
+from integrations.delivery import (
+    TIMEOUT,
+    Accepted,
+    Failed,
+    Outcome,
+    Reason,
+    Refused,
+    code_of,
+    read_retry_after,
+    reference_of,
+)
 from integrations.http import TOTAL_SECONDS, Answer, post
 from integrations.jwt import sign
 
@@ -41,7 +51,9 @@ OK, UNAUTHORIZED, TOO_MANY, SERVER_ERROR = 200, 401, 429, 500
 class PushMessage:
     """A push message. data: ids and codes for the app, never health data.
 
-    collapse: a new message replaces an older one of the same word on the phone. ttl: seconds it may wait for the phone.
+    tag: a new message replaces an older one of the same word that the phone shows already. collapse: one that replaces an
+    older one while it waits for the phone; Google keeps four of these words for each phone, or the newest message only.
+    ttl: seconds it may wait for the phone.
     """
 
     token: str = field(repr=False)
@@ -49,6 +61,7 @@ class PushMessage:
     text: str = field(repr=False)
     key: str
     data: Mapping[str, str] = field(default_factory=dict, repr=False)
+    tag: str | None = None
     collapse: str | None = None
     ttl: int = 86_400
     urgent: bool = False
@@ -118,7 +131,7 @@ class FcmSender:
             async with asyncio.timeout(self._seconds):  # the way to the access token included
                 answer = await self._ask(content)
         except TimeoutError:
-            return Failed("timeout")
+            return Failed(TIMEOUT)
         return answer if isinstance(answer, Failed) else _outcome(answer)
 
     async def _ask(self, content: bytes) -> Answer | Failed:
@@ -179,7 +192,10 @@ def _written(message: PushMessage, at: datetime) -> dict[str, Any]:
         "apns-priority": "10" if message.urgent else "5",
     }
     if message.collapse is not None:
-        android["collapse_key"] = apple["apns-collapse-id"] = message.collapse
+        android["collapse_key"] = message.collapse
+    if message.tag is not None:
+        android["notification"] = {"tag": message.tag}
+        apple["apns-collapse-id"] = message.tag
     return {
         "token": message.token,
         "notification": {"title": message.title, "body": message.text},

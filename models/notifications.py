@@ -65,8 +65,9 @@ class Notification(Identified, Made, Base):
 
     `dedupe_key` makes a repeat of the causing event owe it once. `channel` is where to begin, then the one it goes by;
     `tried` are the channels that failed, `tries` the attempts on the present one, `attempts` all of them. `reference` is
-    the provider's id; `merged` among the parameters holds the ids of those that it stands for. Without a
-    receipt or a look by `confirm_by` the next channel is taken.
+    the provider's id; `last_error` is why it failed or, of one that was not tried yet, why it waits; `merged` among the
+    parameters holds the ids of those that it stands for. Without a receipt or a look by `confirm_by` the next channel is
+    taken.
     """
 
     __tablename__ = "notifications"

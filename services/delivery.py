@@ -15,7 +15,7 @@ from sqlalchemy.exc import NoResultFound, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.crypto import Key
-from integrations.delivery import Failed, Outcome, Reason, Refused
+from integrations.delivery import TIMEOUT, UNANSWERED, Failed, Outcome, Reason, Refused
 from integrations.email import EmailSender
 from integrations.push import PushMessage, PushSender
 from integrations.sms import SmsSender
@@ -32,6 +32,9 @@ SENDING_SECONDS = 60.0
 
 URGENT_AGAIN = 50
 """After so many other messages what has become urgent meanwhile has its turn."""
+
+LEFT_OUT = 2
+"""After so many failures of a provider that says nothing, or is not there, the others have the rest of the run."""
 
 Counts = dict[str, int]
 
@@ -93,6 +96,11 @@ class Reach(Protocol):
         ...
 
     @property
+    def ending(self) -> Callable[[], bool]:
+        """Whether the process is about to stop."""
+        ...
+
+    @property
     def stopwatch(self) -> Callable[[], float]:
         """Seconds that pass."""
         ...
@@ -110,8 +118,9 @@ async def deliver(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
     """Send all that is due.
 
     One message at a time, leased at the moment it is taken: however slow a provider is, nobody else takes a message that
-    is on its way. What is urgent goes first in all clinics, and has its turn again after every so many others. A clinic
-    in which something goes wrong does not hold up the next. Raises ClinicsFailed after all have had their turn.
+    is on its way. What is urgent goes first in all clinics, and has its turn again after every so many others. A provider
+    that does not answer is left out for the rest of the run, so that it does not hold up the other ways; nor does a clinic
+    in which something goes wrong hold up the next. Raises ClinicsFailed after all have had their turn.
     """
     if dry_run:
         async with reach.sweep() as session:
@@ -130,18 +139,19 @@ class _Delivery:
         self.isolation = Isolation(off=reach.clinic_id is not None)
         self._reach, self._at, self._began = reach, at, reach.stopwatch()
         self._failed: set[UUID] = set()
+        self._unanswered: Counter[str] = Counter()
         self._since_urgent = 0
 
     async def round(self, *, urgent: bool) -> None:
         """Send what is due in all clinics, the one that waits longest first; only what is urgent, or everything."""
         self._since_urgent = 0
-        if self._passed() > self._reach.patience:
+        if self._over():
             return
         async with self._reach.sweep() as session:
             owing = notifications.clinics_owing
             clinics = await owing(session, at=self._at, clinic_id=self._reach.clinic_id, urgent=urgent)
         for clinic_id in clinics:
-            if self._passed() > self._reach.patience:
+            if self._over():
                 return
             with self.isolation.of(clinic_id):
                 await self._clinic(clinic_id, urgent=urgent)
@@ -151,10 +161,9 @@ class _Delivery:
             await notifications.prepare(session, clinic_id, at=self._at)
         done: Done | None = None
         while True:
-            passed = self._passed()
             turn = not urgent and self._since_urgent >= URGENT_AGAIN
-            more = passed <= self._reach.patience and not turn
-            moment = self._at + timedelta(seconds=passed)
+            more = not turn and not self._over()
+            moment = self._at + timedelta(seconds=self._passed())
             taken, unfit = await self._step(clinic_id, done, moment, urgent=urgent, more=more)
             done = None
             if unfit is not None:
@@ -168,6 +177,14 @@ class _Delivery:
             else:
                 done = taken, await _send(self._reach, taken)
                 self._since_urgent += 1
+                self._miss(_unanswered(*done))
+
+    def _miss(self, providers: AbstractSet[str]) -> None:
+        """Count who did not answer; says so when one is left out from now on."""
+        self._unanswered.update(providers)
+        for provider in providers:
+            if self._unanswered[provider] == LEFT_OUT:
+                log.error("no answer", code="provider_silent", provider=provider)
 
     async def _step(
         self, clinic_id: UUID, done: Done | None, at: datetime, *, urgent: bool, more: bool
@@ -202,6 +219,7 @@ class _Delivery:
                     platforms=platforms,
                     urgent=urgent,
                     without=self._failed,
+                    silent={provider for provider, times in self._unanswered.items() if times >= LEFT_OUT},
                 )
         if done is not None and status is not None:
             self.counts[_COUNTED[status]] += 1
@@ -217,6 +235,10 @@ class _Delivery:
             raise error
         log.error("not taken", clinic_id=str(clinic_id), error=type(error).__name__)
         self.counts["failed"] += 1
+
+    def _over(self) -> bool:
+        """Whether nothing further is begun."""
+        return self._passed() > self._reach.patience or self._reach.ending()
 
     def _passed(self) -> float:
         return self._reach.stopwatch() - self._began
@@ -243,6 +265,16 @@ def _ways(reach: Reach) -> tuple[AbstractSet[NotificationChannel], AbstractSet[P
     if platforms:
         channels.add(NotificationChannel.PUSH)
     return channels, platforms
+
+
+def _unanswered(leased: Leased, results: list[Result]) -> set[str]:
+    """Give the providers that kept us waiting for nothing, or were not there; how many devices of theirs is all one."""
+    targets = {target.device_id: target.provider for target in leased.targets}
+    return {
+        leased.provider if result.device_id is None else targets[result.device_id]
+        for result in results
+        if isinstance(result.outcome, Failed) and result.outcome.code in UNANSWERED
+    }
 
 
 async def _send(reach: Reach, leased: Leased) -> list[Result]:
@@ -278,7 +310,7 @@ async def _in_time(sending: Coroutine[Any, Any, Outcome]) -> Outcome:
         async with asyncio.timeout(SENDING_SECONDS):
             return await sending
     except TimeoutError:
-        return Failed("timeout")
+        return Failed(TIMEOUT)
     except Exception as error:  # noqa: BLE001 - a sender's mistake about one message; the others go out
         return _internal(error)
 

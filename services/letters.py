@@ -16,7 +16,7 @@ from integrations.email import Letter
 from integrations.push import PushMessage
 from integrations.sms import TextMessage
 from integrations.web_push import Subscription, WebPushMessage
-from models.notifications import Platform
+from models.notifications import NotificationCategory, Platform
 from services import invitations
 from services.notifications import Leased, Target, policy, texts
 
@@ -73,7 +73,10 @@ def push_messages(leased: Leased) -> Iterator[tuple[Target, PushMessage | WebPus
         if target.platform is not Platform.WEB:
             token = target.token or ""
             data = {"notification_id": key}
-            yield target, PushMessage(token, title, text, key, data, collapse=key, ttl=KEPT_SECONDS, urgent=urgent)
+            # Of each category a phone that was off gets the newest, so none crowds out what is urgent. By number: what it is
+            # about is nobody's business on the way.
+            kind = str(list(NotificationCategory).index(leased.category))
+            yield target, PushMessage(token, title, text, key, data, key, kind, KEPT_SECONDS, urgent)
         else:
             shown = {"title": title, "body": text, "lang": language.language, "notification_id": key}
             to = Subscription(target.endpoint or "", target.p256dh or "", target.auth or "")

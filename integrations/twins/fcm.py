@@ -22,6 +22,8 @@ BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
 EMAIL = "sender@clinic-twin.iam.gserviceaccount.example"
 PROJECT = "clinic-twin"
 HOUR = 3600
+KEYS = 4
+"""Collapse keys that are kept for a phone; which ones, Google does not say. A message without one has the app's name."""
 
 
 class FcmTwin(Twin):
@@ -54,6 +56,15 @@ class FcmTwin(Twin):
     def revoke(self) -> None:
         """Forget every access token."""
         self._valid.clear()
+
+    def found(self, token: str) -> list[dict[str, Any]]:
+        """Give what a phone finds that was off while all of it came in: the newest of each collapse key, of four keys."""
+        newest: dict[str | None, dict[str, Any]] = {}
+        for message in self.taken:
+            if message["token"] == token:
+                newest.pop(message["android"].get("collapse_key"), None)
+                newest[message["android"].get("collapse_key")] = message
+        return list(newest.values())[-KEYS:]
 
     def handle(self, request: Request) -> Reply:
         """Give an access token, or take a message."""

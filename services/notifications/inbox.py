@@ -73,10 +73,12 @@ async def read(session: AsyncSession, actor: Actor, notification_id: UUID, *, at
 
 def _mine(actor: Actor, at: datetime) -> tuple[ColumnElement[bool], ...]:
     """Condition: it is the caller's, its time has come, and no other stands for it."""
+    owed = Notification.status == NotificationStatus.OWED
     begun = or_(
         Notification.status.not_in([NotificationStatus.OWED, NotificationStatus.MERGED]),
-        and_(Notification.status == NotificationStatus.OWED, Notification.attempts > 0),
-        and_(Notification.status == NotificationStatus.OWED, Notification.due_at <= at),
+        and_(owed, Notification.attempts > 0),
+        and_(owed, Notification.due_at <= at),
+        and_(owed, Notification.last_error.is_not(None)),  # it was due, and waits elsewhere only: for the morning, say
     )
     return Notification.clinic_id == actor.clinic_id, Notification.account_id == actor.account_id, begun
 

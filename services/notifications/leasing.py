@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.database import as_identity, fetch, fetchrow
@@ -50,6 +51,11 @@ class Target:
     p256dh: str | None = field(default=None, repr=False)
     auth: str | None = field(default=None, repr=False)
 
+    @property
+    def provider(self) -> str:
+        """Who takes its messages; of browsers, each push service for itself, as the client named it."""
+        return PUSH.value if self.endpoint is None else f"{PUSH.value} {urlsplit(self.endpoint).netloc}"
+
 
 @dataclass(frozen=True)
 class Leased:
@@ -71,6 +77,11 @@ class Leased:
     tries: int = 0
     further: tuple[NotificationChannel, ...] = ()
     targets: tuple[Target, ...] = ()
+
+    @property
+    def provider(self) -> str:
+        """Who takes it, where it does not go to devices."""
+        return self.channel.value
 
 
 @dataclass(frozen=True)
@@ -157,11 +168,12 @@ FROM first WHERE n.clinic_id = $1 AND n.id = first.id
 RETURNING n.id, n.status, n.category
 """  # noqa: S608 - a number of ours
 
+# created_at is the database's own moment, for the index: a sandbox's clock may be months ahead of it.
 _CONTACTS = """
 SELECT count(*)::int AS contacts,
   (count(*) FILTER (WHERE sent_at >= $4 AND channel IN ('push', 'sms')))::int AS rung
 FROM notifications
-WHERE clinic_id = $1 AND account_id = $2 AND created_at >= $3::timestamptz - interval '7 days' AND sent_at >= $3
+WHERE clinic_id = $1 AND account_id = $2 AND created_at >= now() - interval '14 days' AND sent_at >= $3
   AND category = ANY($5::text[]) AND id <> $6
 """
 
@@ -188,22 +200,26 @@ async def lease(
     platforms: AbstractSet[Platform] = frozenset(),
     urgent: bool = False,
     without: AbstractSet[UUID] = frozenset(),
+    silent: AbstractSet[str] = frozenset(),
 ) -> Leased | Settled | None:
     """Take the message of a clinic that is due longest, the urgent ones first; nobody else gets it for five minutes.
 
     channels, platforms: those that this process can send by. urgent: only what goes before everything else. without:
-    messages that failed in this run, which have their next try on the same channel in a later one. Where nothing
-    is to be sent, or not yet, that is settled at once; word of an alert that reaches nobody goes to the next one in line.
+    messages that failed in this run, which have their next try on the same channel in a later one. silent: providers that
+    are left out, as they do not answer. Where nothing is to be sent, or not yet, that is settled at once; word of an alert
+    that reaches nobody, or somebody who wants a pause, goes to the next one in line.
     """
     row = await fetchrow(session, _NEXT, clinic_id, at, urgent, list(without))
     if row is None:
         return None
     category = NotificationCategory(row["category"] or CATEGORIES.get(row["template"], NotificationCategory.CHECK_IN))
     reached = await _reach(session, clinic_id, row, category, platforms, at)
-    decision = await _decide(session, clinic_id, row, category, set(reached) & channels, at)
+    unanswered = _pass_by(reached, silent)
+    decision = await _decide(session, clinic_id, row, category, set(reached) & channels, unanswered, at)
     mine = update(Notification).where(Notification.clinic_id == clinic_id, Notification.id == row["id"])
     if isinstance(decision, Defer):
-        await session.execute(mine.values(due_at=decision.until))
+        why = func.coalesce(Notification.last_error, decision.code)
+        await session.execute(mine.values(due_at=decision.until, last_error=why))
         return Settled(row["id"], NotificationStatus.OWED)
     if isinstance(decision, Settle):
         values = _settled(row, decision)
@@ -214,8 +230,11 @@ async def lease(
     if policy.RULES[category].merges and row["attempts"] == 0 and row["account_id"] is not None:
         kind = (row["account_id"], category.value, row["template"], row["channel"])
         await fetch(session, _MERGE, clinic_id, row["id"], *kind, at)
-    tries = row["tries"] if decision.channel.value == row["channel"] else 0
+    stays = decision.channel.value == row["channel"]
+    tries = row["tries"] if stays else 0
     values = {"attempts": row["attempts"] + 1, "due_at": at + LEASE, "channel": decision.channel, "tries": tries}
+    if not stays:  # by that name the provider of another channel knows it: no receipt will bear it any more
+        values["reference"] = None
     await session.execute(mine.values(**values))
     address, targets = reached[decision.channel]
     return Leased(
@@ -255,7 +274,8 @@ def _settled(row: asyncpg.Record, decision: Settle) -> dict[str, Any]:
         return {"status": decision.status, "last_error": error, "confirm_by": None}
     if row["sent_at"] is not None:
         return {"status": NotificationStatus.SENT, "confirm_by": None}
-    return {"status": decision.status, "last_error": row["last_error"] or decision.code, "confirm_by": None}
+    failed = row["last_error"] if row["last_error"] not in policy.WAITS else None
+    return {"status": decision.status, "last_error": failed or decision.code, "confirm_by": None}
 
 
 async def _decide(
@@ -264,6 +284,7 @@ async def _decide(
     row: asyncpg.Record,
     category: NotificationCategory,
     known: AbstractSet[NotificationChannel],
+    silent: AbstractSet[NotificationChannel],
     at: datetime,
 ) -> policy.Decision:
     rule, patient = policy.RULES[category], row["owner_id"] is not None
@@ -299,6 +320,7 @@ async def _decide(
             rung=rung,
             contacts=contacts,
             done=bool(row["done"]),
+            silent=silent,
         )
     )
 
@@ -354,6 +376,18 @@ async def _reach(
     if live and active:
         reached[PUSH] = (None, live)
     return reached
+
+
+def _pass_by(reached: Reached, silent: AbstractSet[str]) -> set[NotificationChannel]:
+    """Give the channels on which nobody answers; a push message leaves out the devices of those who do not."""
+    unanswered = {channel for channel in reached if channel is not PUSH and channel.value in silent}
+    if PUSH in reached:
+        live = tuple(one for one in reached[PUSH][1] if one.provider not in silent)
+        if live:
+            reached[PUSH] = (None, live)
+        else:
+            unanswered.add(PUSH)
+    return unanswered
 
 
 def _target(one: asyncpg.Record) -> Target:

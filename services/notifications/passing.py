@@ -17,8 +17,8 @@ from services.notifications.owing import owe_many
 PASSED_ON = frozenset({NotificationCategory.RED_FLAG, NotificationCategory.ALERT})
 """What somebody must hear."""
 
-LOST = frozenset({NotificationStatus.REFUSED, NotificationStatus.DROPPED})
-"""Ends of a message that nobody was reached by."""
+LOST = frozenset({NotificationStatus.REFUSED, NotificationStatus.DROPPED, NotificationStatus.MUTED})
+"""Ends of a message that nobody was reached by. What somebody must hear is muted by the person only, never by a limit."""
 
 TO = "@"
 """What stands in a dedupe key between the occasion and whom it is told to."""
@@ -55,7 +55,8 @@ FROM notifications WHERE clinic_id = $1 AND (dedupe_key = ANY ($2::text[]) OR id
 async def pass_on(session: AsyncSession, clinic_id: UUID, notification_id: UUID, *, at: datetime) -> int:
     """Owe what a message says to the next one in line; give how many are new.
 
-    Another therapist who is linked to the patient and can sign in, else the clinic's admins, else its own address. Nobody,
+    Another therapist who is linked to the patient and can sign in, else the clinic's admins, else its own address; whoever
+    wants a pause himself is passed by when it is his turn. Nobody,
     when another was told on the same occasion and may still hear of it, or when somebody has taken up the alert.
     """
     rows: list[dict[str, Any]] = []

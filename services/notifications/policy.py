@@ -30,7 +30,11 @@ QUIET_FROM, QUIET_UNTIL = time(21, 0), time(8, 0)
 ATTEMPTS = 8
 """After so many failures on the last channel a message is dropped, and stays visible as dropped."""
 PATIENCE = timedelta(minutes=2)
-"""Wait before the second attempt; doubled for each one more."""
+"""Wait before the second attempt; doubled for each one more. So long waits, too, what goes by a silent channel only."""
+
+QUIET, SILENT = "quiet_hours", "silent"
+"""Why a message waits; what failed before keeps its own reason."""
+WAITS = frozenset({QUIET, SILENT})
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ class Facts:
     asked: the channel to begin with. known: channels that have an address nobody has closed, and a provider of ours.
     switched: what the person has chosen for this category. quiet: the quiet hours on the clock of `zone`, if any.
     rung, contacts: limited messages that rang today, and that went out within a week. done: nothing is left to tell.
+    silent: known channels whose provider does not answer at present.
     """
 
     category: Category
@@ -105,6 +110,7 @@ class Facts:
     contacts: int = 0
     contacts_a_week: int = CONTACTS_A_WEEK
     done: bool = False
+    silent: AbstractSet[Channel] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -117,9 +123,10 @@ class Send:
 
 @dataclass(frozen=True)
 class Defer:
-    """Look again then."""
+    """Look again then; code says why."""
 
     until: datetime
+    code: str
 
 
 @dataclass(frozen=True)
@@ -154,7 +161,7 @@ def _held_back(facts: Facts, rule: Rule) -> Decision | None:
     if not rule.urgent and facts.quiet is not None:
         until = outside_quiet_hours(facts.at, facts.zone, *facts.quiet)
         if until > facts.at:
-            return Defer(until)
+            return Defer(until, QUIET)
     return None
 
 
@@ -165,7 +172,18 @@ def _limited(facts: Facts, rule: Rule, left: tuple[Channel, ...]) -> Decision:
         left = tuple(channel for channel in left if channel not in RINGS or facts.rung < RINGS_A_DAY)
         if not left:
             return Settle(Status.MUTED, "daily_limit")
-    return Send(left[0], left[1:])
+    return _answering(facts, rule, left)
+
+
+def _answering(facts: Facts, rule: Rule, left: tuple[Channel, ...]) -> Decision:
+    """Pass by a channel that does not answer, with what somebody must hear; the rest waits, as it has no hurry."""
+    first = left[0]
+    if first in facts.silent:
+        able = [channel for channel in left if channel not in facts.silent]
+        if rule.limited or not able:
+            return Defer(facts.at + PATIENCE, SILENT)
+        first = able[0]
+    return Send(first, tuple(channel for channel in left if channel is not first))
 
 
 def order(rule: Rule, asked: Channel) -> tuple[Channel, ...]:

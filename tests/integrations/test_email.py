@@ -110,7 +110,7 @@ def test_the_finer_code_counts_more_than_the_reply(said: str, reason: Reason) ->
 async def test_a_wrong_password_or_a_server_that_is_away_is_worth_another_try(desk: Desk, port: int) -> None:
     wrong = SmtpSender(FROM, "127.0.0.1", port, "clinic", "canary-word")
     assert await wrong.deliver(LETTER) == Failed("authentication")
-    assert isinstance(await SmtpSender(FROM, "127.0.0.1", 1).deliver(LETTER), Failed)
+    assert await SmtpSender(FROM, "127.0.0.1", 1).deliver(LETTER) == Failed("unreachable")
     for canary in ("canary", "alice", "waiting", "reminder"):
         assert canary not in repr(wrong) + repr(LETTER)
 
@@ -118,7 +118,7 @@ async def test_a_wrong_password_or_a_server_that_is_away_is_worth_another_try(de
 async def test_a_server_that_says_nothing_is_left() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         sender = SmtpSender(FROM, "127.0.0.1", silent.getsockname()[1], timeout=0.2)
-        assert await sender.deliver(LETTER) == Failed("SMTPConnectTimeoutError")
+        assert await sender.deliver(LETTER) == Failed("timeout")
 
 
 async def test_a_header_cannot_be_smuggled_in(tmp_path: Path, desk: Desk, port: int) -> None:

@@ -17,7 +17,7 @@ from integrations.twins.fcm import PROJECT, FcmTwin, error
 from integrations.twins.server import Fault, Reply, json_reply
 
 TOKEN, TITLE, TEXT = "canary-of-the-device", "Canary title", "Canary words"
-MESSAGE = PushMessage(TOKEN, TITLE, TEXT, "0198-key", {"open": "today"}, collapse="check-in", ttl=3600)
+MESSAGE = PushMessage(TOKEN, TITLE, TEXT, "0198-key", {"open": "today"}, "0198-tag", "check_in", ttl=3600)
 
 
 @pytest.fixture
@@ -41,9 +41,14 @@ async def test_a_message_goes_to_both_kinds_of_phones(twin: FcmTwin, sender: Fcm
     assert taken["token"] == TOKEN
     assert taken["notification"] == {"title": TITLE, "body": TEXT}
     assert taken["data"] == {"open": "today", "key": "0198-key"}
-    assert taken["android"] == {"ttl": "3600s", "priority": "NORMAL", "collapse_key": "check-in"}
-    assert taken["apns"]["headers"]["apns-collapse-id"] == "check-in"
-    await sender.deliver(replace(MESSAGE, urgent=True, collapse=None, ttl=10**9))
+    assert taken["android"] == {
+        "ttl": "3600s",
+        "priority": "NORMAL",
+        "collapse_key": "check_in",
+        "notification": {"tag": "0198-tag"},
+    }
+    assert taken["apns"]["headers"]["apns-collapse-id"] == "0198-tag"
+    await sender.deliver(replace(MESSAGE, urgent=True, tag=None, collapse=None, ttl=10**9))
     assert twin.taken[1]["android"] == {"ttl": "2419200s", "priority": "HIGH"}
     assert twin.taken[1]["apns"]["headers"]["apns-priority"] == "10"
 

@@ -2,14 +2,17 @@
 
 A walk through the whole API plants one in each free text of each body: names, notes, reasons, answers. Each operation is
 also asked wrongly, with canaries where a number, a code or an id should be. Then the database drops the connections,
-the jobs run, letters go out; and logs, notifications, letters, queue, runs of jobs and error answers are searched.
+the jobs run, and messages of every kind go out on every way, to the providers' twins; then logs, notifications, letters,
+text and push messages, queue, runs of jobs and error answers are searched.
 """
 
 import asyncio
 import copy
 import itertools
 import re
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email import message_from_bytes
@@ -22,6 +25,12 @@ from httpx import AsyncClient, Response
 
 from core.crypto import new_id
 from core.database import make_engine, make_sessions
+from integrations import sealing
+from integrations.jwt import to_base64url
+from integrations.twins import Twins, open_twins
+from integrations.web_push import read_key
+from models.notifications import NotificationCategory
+from services.notifications.policy import CATEGORIES
 from tests import factories, walk
 from tests.soak.figures import Figure, Tell, none, told
 from tests.soak.house import House, until
@@ -206,22 +215,96 @@ def put_back(planted: Any, plain: Any, place: list[str]) -> Any:
 def run(house: House, size: Size, tell: Tell, server_log: Path | None = None) -> list[Figure]:
     """Run the test in an empty database. server_log: what PostgreSQL says, searched like the other logs."""
     cage = Cage()
-    with house:
-        server = house.api(log_level="DEBUG")
-        worker = house.worker(log_level="DEBUG")
+    with _twins() as twins, house:
+        settings: dict[str, Any] = {"log_level": "DEBUG", **twins.settings}
+        server, worker = house.api(**settings), house.worker(**settings)
         server.start()
         server.wait_until_ready()
         asyncio.run(_plant(house, server.url, cage, size, tell))
         tell("the database drops everybody", 0.85)
         asyncio.run(_drop(house, server.url, cage))
-        tell("letters go out", 0.9)
-        waiting = "SELECT count(*) FROM notifications WHERE channel = 'email' AND status IN ('owed', 'failed')"
+        tell("messages go out", 0.9)
+        _owe(house, twins)
+        waiting = "SELECT count(*) FROM notifications WHERE status IN ('owed', 'failed')"
         worker.start()  # what comes every minute is done at once by a worker that starts
         until(lambda: house.value(waiting) == 0, 60, lambda: worker.last_words)
         server.stop()
         worker.stop()
         tell("searching", 0.95)
-        return _search(house, cage, size, [server.log, worker.log, *([server_log] if server_log else [])])
+        return _search(house, cage, size, [server.log, worker.log, *([server_log] if server_log else [])], twins)
+
+
+@contextmanager
+def _twins() -> Iterator[Twins]:
+    """Let the providers' twins run beside this thread."""
+    loop, stack = asyncio.new_event_loop(), AsyncExitStack()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield asyncio.run_coroutine_threadsafe(stack.enter_async_context(open_twins()), loop).result()
+    finally:
+        asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+_REACHED = """
+UPDATE devices SET retired_at = now();
+UPDATE patients SET phone = '+4915155500001' WHERE account_id IS NOT NULL;
+UPDATE therapists SET phone = '+4915155500002' WHERE account_id IS NOT NULL;
+INSERT INTO consents (clinic_id, patient_id, purpose, status, text_version, method, given_at)
+  SELECT clinic_id, id, 'reminders', 'given', '1', 'electronic', now() FROM patients WHERE account_id IS NOT NULL;
+INSERT INTO notification_preferences (clinic_id, account_id, quiet_from, quiet_until)
+  SELECT clinic_id, account_id, '00:00', '00:00' FROM patients WHERE account_id IS NOT NULL
+  ON CONFLICT (clinic_id, account_id) DO UPDATE
+  SET quiet_from = '00:00', quiet_until = '00:00', muted_until = NULL, channels = '{}'
+"""
+"""Everybody has a number, agrees to be reached by it, and does not sleep."""
+
+_PEOPLE = """
+SELECT clinic_id, account_id, patient_id FROM (
+  SELECT p.clinic_id, p.account_id, p.id AS patient_id FROM patients p
+  UNION ALL
+  SELECT t.clinic_id, t.account_id, NULL FROM therapists t
+  WHERE EXISTS (SELECT FROM care_links l WHERE l.therapist_id = t.id AND l.role = 'lead')
+) one WHERE account_id IS NOT NULL
+"""
+
+_DEVICE = """
+INSERT INTO devices (clinic_id, account_id, platform, token, endpoint, p256dh, auth, zone, last_seen_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, 'UTC', now())
+"""
+
+_OWED = """
+INSERT INTO notifications (clinic_id, account_id, patient_id, template, category, channel, dedupe_key, due_at, parameters)
+SELECT %(clinic)s, %(account)s, %(patient)s, template, category, channel, 'soak:' || gen_random_uuid(), now(),
+  jsonb_build_object('alert_id', (SELECT id FROM alerts WHERE clinic_id = %(clinic)s LIMIT 1))
+FROM unnest(%(templates)s::text[], %(categories)s::text[]) AS kind(template, category),
+  unnest('{email,push,sms}'::text[]) AS channel
+WHERE category <> 'security' OR channel <> 'sms'
+"""
+
+
+def _owe(house: House, twins: Twins) -> None:
+    """Owe everybody a message of every kind on every way, to devices that the twins know."""
+    key = to_base64url(sealing.point(read_key(str(twins.settings["vapid_key"])).public_key()))
+    with house.rows() as rows:
+        rows.execute(_REACHED)
+        for number, (clinic_id, account_id, patient_id) in enumerate(rows.execute(_PEOPLE).fetchall()):
+            browser = twins.browsers.subscribe(key)
+            keys = browser.endpoint, browser.p256dh, browser.auth
+            rows.execute(_DEVICE, (clinic_id, account_id, "android", f"phone-{number}", None, None, None))
+            rows.execute(_DEVICE, (clinic_id, account_id, "web", None, *keys))
+            kinds = [
+                (template, category)
+                for template, category in (*CATEGORIES.items(), ("alert_raised", NotificationCategory.RED_FLAG))
+                if category is not NotificationCategory.INVITATION
+                and (category is NotificationCategory.CHECK_IN) == (patient_id is not None)
+            ]
+            templates, categories = zip(*kinds, strict=True)
+            whom = {"clinic": clinic_id, "account": account_id, "patient": patient_id}
+            rows.execute(_OWED, whom | {"templates": list(templates), "categories": list(categories)})
 
 
 async def _plant(house: House, url: str, cage: Cage, size: Size, tell: Tell) -> None:
@@ -264,7 +347,7 @@ async def _drop(house: House, url: str, cage: Cage) -> None:
 # ------------------------------------------------------------------ looking for them
 
 
-def _search(house: House, cage: Cage, size: Size, logs: list[Path]) -> list[Figure]:
+def _search(house: House, cage: Cage, size: Size, logs: list[Path], twins: Twins) -> list[Figure]:
     found: list[Figure] = []
     with house.rows() as rows:
         kept = {row[0] for row in rows.execute(_KEPT)}
@@ -277,6 +360,7 @@ def _search(house: House, cage: Cage, size: Size, logs: list[Path]) -> list[Figu
             found.append(_none_in(what, texts))
         (owed,) = rows.execute("SELECT count(*) FROM notifications").fetchone() or (0,)
     letters = [_readable(file) for file in sorted((house.folder / "mail").glob("*.eml"))]
+    others = {"text messages": twins.twilio, "messages to phones": twins.fcm, "messages to browsers": twins.browsers}
     said = [log.read_text(encoding="utf-8", errors="replace") for log in logs]
     return [
         Figure(
@@ -295,6 +379,8 @@ def _search(house: House, cage: Cage, size: Size, logs: list[Path]) -> list[Figu
         _none_in("logs", said),
         _none_in("error answers", cage.errors),
         _none_in(f"{len(letters)} letters", letters),
+        *(_none_in(f"{len(twin.taken)} {what}", [str(each) for each in twin.taken]) for what, twin in others.items()),
+        none(NAME, "ways that nothing went by", sum(not twin.taken for twin in others.values()) + (not letters)),
         *found,
     ]
 

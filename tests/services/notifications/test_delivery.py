@@ -37,6 +37,7 @@ from models.notifications import (
 )
 from models.patients import Patient
 from models.therapists import Therapist
+from schemas.pages import Page
 from services import alerts, jobs, notifications
 from services.notifications import inbox
 from tests.factories import NOW, TOKENS, link
@@ -144,6 +145,13 @@ class Ward:
             assert found is None or isinstance(found, ClosedAddress)
             return found
 
+    async def shown(self, at: datetime) -> list[UUID]:
+        """Give what stands in alice's app."""
+        async with self.care.sessions.begin() as session:
+            await self.care.open(session)
+            paged = await inbox.browse(session, self.care.alice, Page(), unread=None, at=at)
+            return [one.id for one in paged.items]
+
     def letters(self) -> list[str]:
         return [file.read_text(encoding="utf-8") for file in sorted(self.mail.glob("*.eml"))]
 
@@ -200,7 +208,7 @@ async def test_a_push_message_rings_on_every_phone_and_browser_in_the_patients_l
     (phone,) = ward.twins.fcm.taken
     assert phone["notification"] == {"title": "Ein neuer Check-in wartet", "body": "Er dauert etwa eine Minute."}
     assert phone["data"] == {"notification_id": str(row.id), "key": str(row.id)}
-    assert phone["android"]["collapse_key"] == str(row.id)
+    assert (phone["android"]["notification"], phone["android"]["collapse_key"]) == ({"tag": str(row.id)}, "1")
     (browser,) = ward.twins.browsers.taken
     assert browser["path"] in subscription.endpoint
     assert orjson.loads(browser["content"])["title"] == "Ein neuer Check-in wartet"
@@ -385,7 +393,7 @@ async def test_a_worker_that_died_loses_nothing_and_the_phone_shows_it_once(ward
     assert await ward.deliver() == {}
     assert await ward.deliver(NOW + notifications.LEASE) == {"sent": 1}
     assert (await ward.row()).attempts == 2
-    assert ward.twins.fcm.taken[0]["android"]["collapse_key"] == str((await ward.row()).id)
+    assert ward.twins.fcm.taken[0]["android"]["notification"]["tag"] == str((await ward.row()).id)
 
 
 # ------------------------------------------------------------------ when
@@ -396,8 +404,33 @@ async def test_at_night_it_waits_for_the_end_of_the_patients_quiet_hours(ward: W
     await ward.owe(due_at=night)
     assert await ward.deliver(night) == {"deferred": 1}
     row = await ward.row()
-    assert (row.due_at, row.attempts) == (datetime(2026, 3, 29, 6, tzinfo=UTC), 0)
+    assert (row.due_at, row.attempts, row.last_error) == (datetime(2026, 3, 29, 6, tzinfo=UTC), 0, "quiet_hours")
+    assert await ward.shown(night + MINUTE) == [row.id], "it waits for the phone, not in the app"
     assert await ward.deliver(row.due_at) == {"sent": 1}
+    assert (await ward.row()).last_error is None
+
+
+async def test_what_is_not_due_yet_is_not_in_the_app_and_what_waits_for_the_morning_can_be_read(ward: Ward) -> None:
+    night = datetime(2026, 3, 28, 22, tzinfo=UTC)
+    await ward.owe(due_at=night)
+    assert await ward.shown(night - MINUTE) == []
+    assert await ward.deliver(night) == {"deferred": 1}
+    async with ward.care.sessions.begin() as session:
+        await ward.care.open(session)
+        await inbox.read(session, ward.care.alice, (await ward.row()).id, at=night + MINUTE)
+    assert (await ward.row()).status is NotificationStatus.DELIVERED
+    assert await ward.deliver(night + timedelta(hours=9)) == {}
+
+
+async def test_what_waited_for_the_morning_in_vain_says_why_it_ended(ward: Ward) -> None:
+    night = datetime(2026, 3, 28, 22, tzinfo=UTC)
+    await ward.owe(due_at=night)
+    assert await ward.deliver(night) == {"deferred": 1}
+    async with ward.care.sessions.begin() as session, as_identity(session):
+        shut = update(Account).where(Account.id == ward.care.alice.account_id)
+        await session.execute(shut.values(status=AccountStatus.DISABLED))
+    assert await ward.deliver(night + timedelta(hours=9)) == {"refused": 1}
+    assert (await ward.row()).last_error == "no_address"
 
 
 async def test_several_of_one_kind_that_wait_are_one_message_but_not_of_what_is_urgent(ward: Ward) -> None:
@@ -428,6 +461,15 @@ async def test_no_more_than_two_ring_on_a_day_and_the_week_has_its_limit(ward: W
     await ward.owe(due_at=NOW + timedelta(days=3))
     assert await ward.deliver(NOW + timedelta(days=3)) == {"muted": 1}
     assert max(await ward.rows(), key=lambda one: one.id).last_error == "weekly_limit"
+
+
+async def test_the_limits_hold_also_where_the_clock_of_a_sandbox_is_months_ahead(ward: Ward) -> None:
+    await ward.device("phone-of-alice")
+    noon = datetime.now(UTC).replace(hour=10) + timedelta(days=90)
+    for number in range(3):
+        await ward.owe(due_at=noon)
+        assert await ward.deliver(noon + number * 10 * MINUTE) == {"sent": 1}
+    assert (len(ward.twins.fcm.taken), len(ward.letters())) == (2, 1)
 
 
 @pytest.mark.parametrize(
@@ -673,6 +715,98 @@ async def test_what_is_urgent_goes_first(ward: Ward) -> None:
     assert [key in urgent for key in box.keys] == [True, False, True, False, False, False]
 
 
+# ------------------------------------------------------------------ a provider that does not answer
+
+
+class Deaf:
+    """A provider that never answers."""
+
+    def __init__(self, code: str = "timeout") -> None:
+        self.code, self.asked = code, 0
+
+    async def deliver(self, _message: Any) -> Failed:
+        self.asked += 1
+        return Failed(self.code)
+
+
+def to(number: int) -> dict[str, Any]:
+    return {"account_id": None, "patient_id": None, "address": f"{number}@patients.example"}
+
+
+@pytest.mark.parametrize("code", ["timeout", "unreachable"])
+async def test_a_provider_that_does_not_answer_is_left_out_and_the_others_go_on(ward: Ward, code: str) -> None:
+    deaf = Deaf(code)
+    ward.reach = replace(ward.reach, sender=deaf)
+    for number in range(5):
+        await ward.owe(channel="email", due_at=NOW - timedelta(hours=1), **to(number))
+    await ward.device("phone-of-alice")
+    await ward.owe(channel="email", due_at=NOW - timedelta(hours=1))
+    await ward.owe(channel="push")
+    assert await ward.deliver() == {"failed": 2, "deferred": 4, "sent": 1}
+    assert deaf.asked == 2
+    waiting = [one for one in await ward.rows() if one.status is NotificationStatus.OWED]
+    assert {(one.due_at, one.attempts, one.last_error) for one in waiting} == {(NOW + 2 * MINUTE, 0, "silent")}
+    box = Box()
+    ward.reach = replace(ward.reach, sender=box)
+    assert await ward.deliver(NOW + 2 * MINUTE) == {"sent": 6}
+
+
+async def test_what_a_provider_says_about_one_message_leaves_nobody_out(ward: Ward) -> None:
+    deaf = Deaf("451")
+    ward.reach = replace(ward.reach, sender=deaf)
+    for number in range(4):
+        await ward.owe(channel="email", **to(number))
+    assert await ward.deliver() == {"failed": 4}
+
+
+async def test_what_is_urgent_and_word_of_an_alert_pass_by_a_provider_that_does_not_answer(ward: Ward) -> None:
+    ward.reach = replace(ward.reach, sender=Deaf())
+    bob = ward.care.bob.account_id
+    await ward.device("phone-of-alice")
+    await ward.device("phone-of-bob", bob)
+    for number in range(2):
+        await ward.owe("device_added", "email", due_at=NOW - MINUTE, **to(number))
+    await ward.owe("device_added", "email")
+    await ward.owe("device_added", "email", **to(3))
+    await ward.owe("alert_raised", "email", account_id=bob, patient_id=None)
+    assert await ward.deliver() == {"failed": 2, "deferred": 1, "sent": 2}
+    assert {one["token"] for one in ward.twins.fcm.taken} == {"phone-of-alice", "phone-of-bob"}
+    sent = [one for one in await ward.rows() if one.status is NotificationStatus.SENT]
+    assert [(one.channel, one.tried) for one in sent] == [(NotificationChannel.PUSH, [])] * 2
+
+
+async def test_a_browsers_push_service_that_does_not_answer_is_left_out_alone(ward: Ward) -> None:
+    deaf = Deaf()
+    ward.reach = replace(ward.reach, web_push=deaf)
+    await ward.browser()
+    await ward.owe("device_added", "push", due_at=NOW - 2 * MINUTE)
+    await ward.owe("device_added", "push", due_at=NOW - MINUTE)
+    assert await ward.deliver() == {"failed": 2}
+    await ward.device("phone-of-alice")
+    for minutes in range(3):
+        await ward.owe("device_added", "push", due_at=NOW + minutes * MINUTE)
+    assert await ward.deliver(NOW + 10 * MINUTE) == {"sent": 5}
+    assert deaf.asked == 2 + 2
+    assert len(ward.twins.fcm.taken) == 5
+
+
+# ------------------------------------------------------------------ a phone that is off
+
+
+async def test_a_phone_that_was_off_finds_the_newest_of_each_category(ward: Ward) -> None:
+    bob = ward.care.bob.account_id
+    await ward.device("phone-of-bob", bob)
+    mine: dict[str, Any] = {"account_id": bob, "patient_id": None, "channel": "push"}
+    await ward.owe("alert_raised", category=NotificationCategory.RED_FLAG, **mine)
+    assert await ward.deliver() == {"sent": 1}
+    for minute in range(1, 6):
+        await ward.owe("alert_raised", due_at=NOW + minute * MINUTE, **mine)
+        assert await ward.deliver(NOW + minute * MINUTE) == {"sent": 1}
+    rows = await ward.rows()
+    found = [one["data"]["notification_id"] for one in ward.twins.fcm.found("phone-of-bob")]
+    assert found == [str(rows[0].id), str(rows[-1].id)]
+
+
 # ------------------------------------------------------------------ what came in while it was on its way
 
 
@@ -704,6 +838,30 @@ async def test_a_receipt_that_came_before_the_answer_sends_it_by_the_next_channe
     row = await ward.row()
     assert (row.status, row.channel, row.tried) == (NotificationStatus.SENT, NotificationChannel.EMAIL, ["sms"])
     assert len(ward.letters()) == 1
+
+
+async def test_a_receipt_of_a_text_message_counts_also_when_a_push_message_went_before_it(ward: Ward) -> None:
+    class Early:
+        async def deliver(self, _message: Any) -> Accepted:
+            assert await ward.receive(await ward.row(), "SMearly", Accepted("SMearly"), later)
+            return Accepted("SMearly")
+
+    later = NOW + 60 * MINUTE
+    await ward.agree()
+    await ward.device("phone-of-alice")
+    await ward.owe(category=NotificationCategory.ALERT)
+    await ward.prefer(channels={"alert": {"email": False}})
+    assert await ward.deliver() == {"sent": 1}
+    assert (await ward.row()).reference is not None, "Firebase's"
+    ward.reach = replace(ward.reach, sms=Early())
+    await ward.deliver(later)
+    row = await ward.row()
+    assert (row.status, row.channel, row.reference) == (
+        NotificationStatus.DELIVERED,
+        NotificationChannel.SMS,
+        "SMearly",
+    )
+    assert row.confirm_by is None
 
 
 # ------------------------------------------------------------------ one for several
@@ -786,6 +944,33 @@ async def test_word_of_an_alert_that_reaches_nobody_goes_on_from_one_to_the_next
         ("alert_unanswered", dana, None, "refused"),
     ], "the clinic has no address"
     assert {str(one.parameters["alert_id"]) for one in await ward.rows()} == {str(alert.id)}
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"muted_until": NOW + timedelta(days=9)},
+        {"channels": {"alert": {"email": False, "push": False, "sms": False}}},
+    ],
+    ids=["pause", "switch"],
+)
+async def test_word_of_an_alert_goes_past_whoever_wants_a_pause(ward: Ward, wish: dict[str, Any]) -> None:
+    bob, carol, dana = (ward.care.world.actors[name].account_id for name in ("bob", "carol", "dana"))
+    async with ward.care.sessions.begin() as session:
+        await ward.care.open(session)
+        await link(session, ward.care.world.alice, ward.care.world.carol, CareRole.MEMBER)
+    await ward.prefer(bob, **wish)
+    await raise_(ward.care)
+    assert await ward.deliver() == {"muted": 1, "sent": 1}
+    assert await told(ward) == [("alert_raised", bob, None, "muted"), ("alert_raised", carol, None, "sent")]
+    await ward.prefer(carol, **wish)
+    await raise_(ward.care, rule_id="ES04")
+    assert await ward.deliver() == {"muted": 2, "sent": 1}
+    assert (await told(ward))[2:] == [
+        ("alert_raised", bob, None, "muted"),
+        ("alert_raised", carol, None, "muted"),
+        ("alert_unanswered", dana, None, "sent"),
+    ]
 
 
 async def test_word_of_an_urgent_alert_passes_by_whoever_cannot_sign_in_and_ends_at_the_clinics_address(

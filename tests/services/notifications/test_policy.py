@@ -1,5 +1,6 @@
 """Who is told by which channel, and when: what holds for every message, whatever its facts."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -106,7 +107,7 @@ def test_limits_hold_for_limited_categories_and_for_no_others(given_facts: Facts
         ({"switched": {Channel.PUSH: False, Channel.EMAIL: False}}, Send(Channel.SMS)),
         ({"switched": dict.fromkeys(Channel, False)}, Settle(Status.MUTED, "switched_off")),
         ({"known": frozenset()}, Settle(Status.REFUSED, "no_address")),
-        ({"at": NIGHT, "quiet": QUIET}, Defer(datetime(2026, 3, 3, 8, tzinfo=UTC))),
+        ({"at": NIGHT, "quiet": QUIET}, Defer(datetime(2026, 3, 3, 8, tzinfo=UTC), policy.QUIET)),
         ({"muted_until": NIGHT}, Settle(Status.MUTED, "muted")),
         ({"rung": 2}, Send(Channel.EMAIL)),
         ({"rung": 2, "known": frozenset({Channel.PUSH})}, Settle(Status.MUTED, "daily_limit")),
@@ -133,7 +134,7 @@ def test_decisions(changes: dict[str, object], expected: policy.Decision) -> Non
 )
 def test_the_night_ends_at_eight_on_the_persons_clock_also_when_it_changes(at: str, until: str) -> None:
     decision = decide(facts(at=datetime.fromisoformat(at), zone="Europe/Berlin", quiet=QUIET))
-    assert decision == Defer(datetime.fromisoformat(until))
+    assert decision == Defer(datetime.fromisoformat(until), policy.QUIET)
     assert isinstance(decision, Defer)
     assert decision.until.astimezone(ZoneInfo("Europe/Berlin")).time() == time(8)
 
@@ -163,3 +164,20 @@ def test_the_day_of_the_limit_begins_at_the_persons_midnight() -> None:
 def test_every_template_has_a_category_and_every_category_a_rule() -> None:
     assert set(policy.RULES) == set(Category)
     assert set(policy.CATEGORIES.values()) | {Category.RED_FLAG} == set(Category)
+
+
+@given(every_fact, st.frozensets(st.sampled_from(sorted(ALL))))
+def test_a_provider_that_does_not_answer_delays_a_message_or_sends_it_elsewhere_and_never_ends_it(
+    known: Facts, silent: frozenset[Channel]
+) -> None:
+    usual, decision = decide(known), decide(replace(known, silent=silent))
+    if not isinstance(usual, Send) or usual.channel not in silent:
+        assert decision == usual
+        return
+    others = set(usual.further) - silent
+    if policy.RULES[known.category].limited or not others:
+        assert decision == Defer(known.at + policy.PATIENCE, policy.SILENT)
+        return
+    assert isinstance(decision, Send)
+    assert decision.channel in others
+    assert {decision.channel, *decision.further} == {usual.channel, *usual.further}
