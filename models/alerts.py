@@ -94,7 +94,7 @@ class Alert(Identified, Versioned, Base):
 
 
 class AlertEvent(Identified, Base):
-    """Something that happened to an alert; never changed. `note` is why somebody opened it again, in his words."""
+    """Something that happened to an alert; never changed. `note`: how it ended, or why it was opened again, in words."""
 
     __tablename__ = "alert_events"
     __table_args__ = (

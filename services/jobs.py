@@ -110,9 +110,21 @@ async def _close(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
 
 
 async def _escalate(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
-    async with reach.sweep(dry_run=dry_run) as session:
-        overdue = await alerts.mark_overdue(session, at=at)
-        return {"overdue": overdue, **asdict(await alerts.escalate(session, at=at))}
+    async def remind(session: AsyncSession) -> Counts:
+        return {"overdue": await alerts.mark_overdue(session, at=at, limit=alerts.AT_ONCE)}
+
+    async def go_on(session: AsyncSession) -> Counts:
+        return asdict(await alerts.escalate(session, at=at, limit=alerts.AT_ONCE))
+
+    counts: Counts = {}
+    for step in (remind, go_on):
+        while True:
+            async with reach.sweep(dry_run=dry_run) as session:
+                done = await step(session)
+            counts |= {name: counts.get(name, 0) + number for name, number in done.items()}
+            if dry_run or sum(done.values()) < alerts.AT_ONCE:
+                break
+    return counts
 
 
 async def _deliver(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:

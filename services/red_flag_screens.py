@@ -205,7 +205,7 @@ async def _alert(session: AsyncSession, row: RedFlagScreen, screening: Screening
     context = escalation.CheckInContext(answers={}, on=at.date(), red_flag_level=screening.level)
     raised = [(each.rule_id, each.rule_version, each.level) for each in escalation.evaluate(context)]
     if not raised and screening.level > Level.NONE:
-        found = next((rule.id for rule in screening.fired if rule.level == screening.level), "RF-unsure")
+        found = next((rule.id for rule in screening.fired if rule.level == screening.level), alerts.UNSURE)
         raised = [(found, screening.rule_version, escalation.alert_level(screening.level))]
     for rule_id, rule_version, level in raised:
         await alerts.raise_alert(

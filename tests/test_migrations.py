@@ -84,6 +84,31 @@ async def test_every_revision_runs_up_and_down_and_up_again(empty: Database) -> 
     assert await rights(empty) == granted
 
 
+ESCALATED = """
+INSERT INTO clinics (id, name, country, zone) VALUES ('{id}'::uuid, 'Riverside', 'DE', 'Europe/Berlin');
+INSERT INTO patients (clinic_id, id, record_number, given_name, family_name, birth_date, zone)
+VALUES ('{id}'::uuid, '{id}'::uuid, '1', 'Alice', 'Example', '1980-01-01', 'UTC');
+INSERT INTO alerts (clinic_id, id, patient_id, rule_id, rule_version, level, source_type, raised_at, respond_by)
+VALUES ('{id}'::uuid, '{id}'::uuid, '{id}'::uuid, 'ES03', 'v', 'high', 'check_in', now(), now());
+INSERT INTO alert_events (clinic_id, alert_id, kind, at)
+SELECT '{id}'::uuid, '{id}'::uuid, kind, now()
+FROM unnest(ARRAY['raised', 'overdue', 'escalated', 'handed_back', 'reopened']) kind
+"""
+
+
+async def test_going_down_takes_the_events_with_it_that_were_not_known_before(empty: Database) -> None:
+    alembic(empty, command.upgrade, "0016")
+    connection = await asyncpg.connect(empty.superuser.replace("+asyncpg", ""))
+    await connection.execute(ESCALATED.format(id=uuid4()))
+    alembic(empty, command.downgrade, "0015")
+    kinds = await connection.fetch("SELECT kind FROM alert_events ORDER BY kind")
+    assert [row["kind"] for row in kinds] == ["overdue", "raised"]
+    await connection.execute("ALTER TABLE alert_events VALIDATE CONSTRAINT ck_alert_events_kind")
+    forced = "SELECT relforcerowsecurity FROM pg_class WHERE oid = 'alert_events'::regclass"
+    assert await connection.fetchval(forced)
+    await connection.close()
+
+
 async def test_running_the_revisions_again_changes_nothing(empty: Database) -> None:
     alembic(empty, command.upgrade, "head")
     with ThreadPoolExecutor(1) as thread:

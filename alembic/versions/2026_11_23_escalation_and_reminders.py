@@ -93,7 +93,11 @@ def downgrade() -> None:
     op.drop_column("check_ins", "remind_at")
     for column in reversed(PLAN.split(", ")):
         op.drop_column("check_in_plans", column)
+    op.execute(
+        "ALTER TABLE alert_events NO FORCE ROW LEVEL SECURITY"
+    )  # else the owner, too, would see no row to delete
     op.execute("DELETE FROM alert_events WHERE kind IN ('escalated', 'handed_back', 'reopened')")
+    op.execute("ALTER TABLE alert_events FORCE ROW LEVEL SECURITY")
     op.drop_constraint("ck_alert_events_kind", "alert_events")
     op.execute(f"ALTER TABLE alert_events ADD CONSTRAINT ck_alert_events_kind CHECK (kind IN ({KINDS})) NOT VALID")
     op.drop_column("alert_events", "note")

@@ -1,8 +1,7 @@
 """Alerts: a rule found something that a human must look at, by a certain time."""
 
-from services.alerts.escalating import Escalated, escalate
+from services.alerts.escalating import AT_ONCE, Escalated, escalate, mark_overdue
 from services.alerts.handling import (
-    RED_FLAG,
     AlertNotAcknowledged,
     AlertNotOpen,
     AlertNotResolved,
@@ -16,10 +15,12 @@ from services.alerts.handling import (
     reopen,
     resolve,
 )
-from services.alerts.raising import Finding, mark_overdue, raise_alert, raise_many, stands, tell, unresolved
+from services.alerts.raising import RED_FLAG, UNSURE, Finding, raise_alert, raise_many, stands, unresolved
 
 __all__ = [
+    "AT_ONCE",
     "RED_FLAG",
+    "UNSURE",
     "AlertNotAcknowledged",
     "AlertNotOpen",
     "AlertNotResolved",
@@ -39,6 +40,5 @@ __all__ = [
     "reopen",
     "resolve",
     "stands",
-    "tell",
     "unresolved",
 ]

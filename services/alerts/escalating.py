@@ -5,7 +5,9 @@ in, is linked to him for a week, or he could not open what he is told of; where 
 told that somebody must look, and nothing else. An alert whose owner does not treat the patient any more goes back to
 everybody, with a new clock.
 
-Each step is one statement for all clinics (as the sweeper) or the bound one; safe to repeat, and on several workers.
+Each step is one statement for all clinics (as the sweeper) or the bound one; safe to repeat, and on several workers. An
+alert that somebody is just handling is left out, and looked at again in the next minute: a sweep that waited for it could
+meet a transaction that raises several alerts of a patient head-on.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -18,10 +20,11 @@ import asyncpg
 import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.database import driver, fetch
+from core.database import fetch
 from models.alerts import AlertLevel
 from services import audit, notifications
 from services.alerts import raising
+from services.turns import take_turns
 
 ESCALATING = 7_450_803
 """Key of an advisory lock: workers that start at once take turns, and the second finds nothing left to do."""
@@ -30,7 +33,25 @@ CALLED_IN = timedelta(days=7)
 """For so long the clinical lead is linked to a patient whose alert reached him."""
 
 AT_ONCE = 20_000
-"""So many alerts take a step in one run; the next minute goes on."""
+"""So many alerts take a step in one transaction, which must end well within the role's time."""
+
+_LATE = """
+WITH waiting AS MATERIALIZED (
+  SELECT clinic_id, id FROM alerts
+  WHERE status = 'open' AND overdue_at IS NULL AND respond_by <= $1
+  ORDER BY respond_by LIMIT $2 FOR UPDATE SKIP LOCKED
+), late AS (
+  UPDATE alerts a SET overdue_at = $1, updated_at = $1, version = a.version + 1
+  FROM waiting w WHERE a.clinic_id = w.clinic_id AND a.id = w.id AND a.status = 'open' AND a.overdue_at IS NULL
+  RETURNING a.clinic_id, a.patient_id, a.id, a.rule_id, a.level::text AS level, a.version
+), events AS (
+  INSERT INTO alert_events (clinic_id, alert_id, kind, at) SELECT clinic_id, id, 'overdue', $1 FROM late
+), told AS (
+  INSERT INTO events (clinic_id, action, resource_id, patient_id, at)
+  SELECT clinic_id, 'alert.overdue', id, patient_id, $1 FROM late
+)
+SELECT * FROM late
+"""
 
 _PENDING = """
 SELECT DISTINCT clinic_id, level::text AS level FROM alerts
@@ -41,19 +62,20 @@ WHERE status = 'open' AND escalations = 0 AND respond_by <= $1
 _NEXT = "unnest($2::uuid[], $3::text[], $4::timestamptz[]) AS n(clinic_id, level, at)"
 
 _HAND_BACK = f"""
-WITH left_alone AS (
+WITH left_alone AS MATERIALIZED (
   SELECT a.clinic_id, a.id, a.owner_id, n.at FROM alerts a JOIN {_NEXT} ON n.clinic_id = a.clinic_id AND n.level = a.level
   WHERE a.status IN ('acknowledged', 'assigned') AND a.owner_id IS NOT NULL AND NOT EXISTS (
     SELECT FROM care_links k
     JOIN therapists t ON t.clinic_id = k.clinic_id AND t.id = k.therapist_id AND t.status = 'active'
     WHERE k.clinic_id = a.clinic_id AND k.patient_id = a.patient_id AND k.therapist_id = a.owner_id
       AND k.during @> $1::timestamptz)
+  ORDER BY a.respond_by LIMIT $5 FOR UPDATE OF a SKIP LOCKED
 )
-UPDATE alerts a SET status = 'open', owner_id = NULL, respond_by = l.at, overdue_at = NULL, escalations = 0,
-  escalate_at = NULL, updated_at = $1, version = a.version + 1
+UPDATE alerts a SET status = 'open', owner_id = NULL, acknowledged_at = NULL, acknowledged_by = NULL, respond_by = l.at,
+  overdue_at = NULL, escalations = 0, escalate_at = NULL, updated_at = $1, version = a.version + 1
 FROM left_alone l
 WHERE a.clinic_id = l.clinic_id AND a.id = l.id AND a.status IN ('acknowledged', 'assigned') AND a.owner_id = l.owner_id
-RETURNING a.clinic_id, a.patient_id, a.id, a.level::text AS level, a.version, l.owner_id
+RETURNING a.clinic_id, a.patient_id, a.id, a.rule_id, a.level::text AS level, a.version, l.owner_id
 """  # noqa: S608 - built of constants
 
 # Licensed: some license in force today, as for a patient who has not said where he is. Whether it is the right one is
@@ -61,7 +83,7 @@ RETURNING a.clinic_id, a.patient_id, a.id, a.level::text AS level, a.version, l.
 _COVERING = f"""
 WITH late AS MATERIALIZED (
   SELECT clinic_id, id, patient_id, level FROM alerts
-  WHERE status = 'open' AND escalations = 0 AND respond_by <= $1 ORDER BY respond_by LIMIT {AT_ONCE}
+  WHERE status = 'open' AND escalations = 0 AND respond_by <= $1 ORDER BY respond_by LIMIT $5 FOR UPDATE SKIP LOCKED
 ), due AS (
   SELECT a.clinic_id, a.id, n.at, array_agg(k.therapist_id ORDER BY k.therapist_id) FILTER (WHERE k.able) AS therapists,
          array_agg(k.account_id ORDER BY k.therapist_id) FILTER (WHERE k.able) AS accounts
@@ -81,13 +103,13 @@ WITH late AS MATERIALIZED (
 UPDATE alerts a SET escalations = 1, escalate_at = CASE WHEN d.therapists IS NULL THEN $1 ELSE d.at END,
   updated_at = $1, version = a.version + 1
 FROM due d WHERE a.clinic_id = d.clinic_id AND a.id = d.id AND a.status = 'open' AND a.escalations = 0
-RETURNING a.clinic_id, a.id, a.level::text AS level, a.version, d.therapists, d.accounts
+RETURNING a.clinic_id, a.id, a.rule_id, a.level::text AS level, a.version, d.therapists, d.accounts
 """  # noqa: S608 - built of constants
 
-_LEAD = f"""
+_LEAD = """
 WITH late AS MATERIALIZED (
   SELECT clinic_id, id FROM alerts
-  WHERE status = 'open' AND escalations = 1 AND escalate_at <= $1 ORDER BY escalate_at LIMIT {AT_ONCE}
+  WHERE status = 'open' AND escalations = 1 AND escalate_at <= $1 ORDER BY escalate_at LIMIT $4 FOR UPDATE SKIP LOCKED
 ), due AS (
   SELECT a.clinic_id, a.id, t.id AS therapist_id, t.account_id
   FROM late a
@@ -97,7 +119,7 @@ WITH late AS MATERIALIZED (
 ), moved AS (
   UPDATE alerts a SET escalations = 2, escalate_at = NULL, updated_at = $1, version = a.version + 1
   FROM due d WHERE a.clinic_id = d.clinic_id AND a.id = d.id AND a.status = 'open' AND a.escalations = 1
-  RETURNING a.clinic_id, a.id, a.patient_id, a.level::text AS level, a.version, d.therapist_id, d.account_id
+  RETURNING a.clinic_id, a.id, a.patient_id, a.rule_id, a.level::text AS level, a.version, d.therapist_id, d.account_id
 ), linked AS (
   INSERT INTO care_links (clinic_id, patient_id, therapist_id, role, during)
   SELECT DISTINCT m.clinic_id, m.patient_id, m.therapist_id, 'covering', tstzrange($1, least($2, (
@@ -111,7 +133,7 @@ WITH late AS MATERIALIZED (
   SELECT clinic_id, $1, 'care_link.create', 'care_link', id, patient_id, $3 FROM linked
 )
 SELECT * FROM moved
-"""  # noqa: S608 - built of constants
+"""
 
 _ADMINS = """
 SELECT c.id AS clinic_id, nullif(c.email, '') AS address, m.accounts
@@ -145,18 +167,32 @@ class Escalated:
     admins: int
 
 
-async def escalate(session: AsyncSession, *, at: datetime) -> Escalated:
-    """Take every step that is due at `at`, and owe the messages. Run it after `raising.mark_overdue`."""
-    await (await driver(session)).execute(f"SELECT pg_advisory_xact_lock({ESCALATING})")
+async def mark_overdue(session: AsyncSession, *, at: datetime, limit: int = AT_ONCE) -> int:
+    """Mark the alerts that nobody acknowledged in time, once each, and remind; give how many. Safe to repeat.
+
+    The oldest come first, `limit` of them: go on as long as there are so many.
+    """
+    await take_turns(session, ESCALATING)
+    rows = await fetch(session, _LATE, at, limit)
+    versions = {row["id"]: row["version"] for row in rows}  # what was opened again may be overdue again
+    await raising.tell(session, "alert_overdue", [raising.about(row) for row in rows], at, team=True, times=versions)
+    return len(rows)
+
+
+async def escalate(session: AsyncSession, *, at: datetime, limit: int = AT_ONCE) -> Escalated:
+    """Take the steps that are due at `at`, and owe the messages. Run it after `mark_overdue`.
+
+    Of each step the oldest come first, `limit` of them: go on as long as all counts together are so many.
+    """
+    await take_turns(session, ESCALATING)
     pending = {(row["clinic_id"], AlertLevel(row["level"])) for row in await fetch(session, _PENDING, at)}
     clocks = _unnested(await raising.deadlines(session, pending, at))
-    handed_back = await fetch(session, _HAND_BACK, at, *clocks)
+    handed_back = await fetch(session, _HAND_BACK, at, *clocks, limit)
     await _keep(session, [(row, "handed_back", {"owner_id": row["owner_id"]}) for row in handed_back], at)
-    about = [(row["clinic_id"], row["patient_id"], row["id"], row["level"]) for row in handed_back]
-    await raising.tell(session, "alert_raised", about, at, again=True)
-    asked = [row for row in await fetch(session, _COVERING, at, *clocks) if row["therapists"]]
+    await raising.tell(session, "alert_raised", [raising.about(row) for row in handed_back], at, again=True)
+    asked = [row for row in await fetch(session, _COVERING, at, *clocks, limit) if row["therapists"]]
     await _keep(session, [(row, "escalated", {"step": "covering", "told": row["therapists"]}) for row in asked], at)
-    reached = await fetch(session, _LEAD, at, at + CALLED_IN, audit.SYSTEM)
+    reached = await fetch(session, _LEAD, at, at + CALLED_IN, audit.SYSTEM, limit)
     leads = [row for row in reached if row["account_id"] is not None]
     told = [(row, "escalated", {"step": "clinical_lead", "told": [row["therapist_id"]]}) for row in leads]
     await _keep(session, told, at)
@@ -200,7 +236,7 @@ def _letter(
     return {
         "clinic_id": row["clinic_id"],
         "template": template,
-        **raising.loudness(AlertLevel(row["level"])),
+        **raising.loudness(AlertLevel(row["level"]), row["rule_id"]),
         "dedupe_key": f"{template}:{row['id']}:{row['version']}{notifications.TO}{account_id or 'clinic'}",
         "due_at": at,
         "account_id": account_id,

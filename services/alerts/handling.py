@@ -17,10 +17,7 @@ from schemas.pages import Page, Paged
 from schemas.pages import fetch as fetch_page
 from services import access, audit
 from services.access import Action, Actor
-from services.alerts.raising import deadlines, stands, tell
-
-RED_FLAG = "ES01"
-"""The rule whose alerts hang on a red-flag screen."""
+from services.alerts.raising import RED_FLAG, About, deadlines, stands, tell
 
 
 class AlertNotAcknowledged(Conflict):
@@ -153,7 +150,7 @@ async def resolve(
     alert.status = AlertStatus.RESOLVED
     alert.resolved_at, alert.resolved_by = at, actor.account_id
     alert.outcome, alert.note = outcome, note
-    return await _changed(session, actor, alert, "resolved", at)
+    return await _changed(session, actor, alert, "resolved", at, inputs={"outcome": outcome.value}, note=note)
 
 
 async def reopen(
@@ -171,15 +168,20 @@ async def reopen(
         raise TooLateToReopen
     if await session.scalar(select(stands(alert.clinic_id, alert.patient_id, alert.rule_id))):
         raise AlertStands
-    ended = {"outcome": alert.outcome.value, "resolved_by": str(alert.resolved_by)}
+    ended = {
+        "outcome": alert.outcome.value,
+        "resolved_by": str(alert.resolved_by),
+        "resolved_at": alert.resolved_at.isoformat(),
+    }
     limits = await deadlines(session, [(alert.clinic_id, alert.level)], at)
     alert.status, alert.respond_by = AlertStatus.OPEN, limits[alert.clinic_id, alert.level]
-    alert.resolved_at = alert.resolved_by = alert.outcome = None
+    alert.resolved_at = alert.resolved_by = alert.outcome = alert.note = None
     alert.acknowledged_at = alert.acknowledged_by = alert.owner_id = None
     alert.overdue_at = alert.escalate_at = None
     alert.escalations = 0
     changed = await _changed(session, actor, alert, "reopened", at, inputs=ended, note=reason)
-    await tell(session, "alert_raised", [(alert.clinic_id, alert.patient_id, alert.id, alert.level)], at, again=True)
+    about = About(alert.clinic_id, alert.patient_id, alert.id, alert.rule_id, alert.level)
+    await tell(session, "alert_raised", [about], at, again=True)
     return changed
 
 

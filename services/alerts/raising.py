@@ -2,8 +2,8 @@
 
 One unresolved alert per patient and rule. A repeat appends an event and counts; it may raise the level, never lower it,
 and an alert whose level rose must be acknowledged again. What was resolved within the last 72 hours is not opened again
-by the same rule at the same level or below: the event is kept with it. Red flags and other urgent ones are never muted,
-and each repeat of theirs must be acknowledged again, and is told again.
+by the same rule at the same level or below: the event is kept with it. Red flags of whatever level and other urgent ones
+are never muted, and each repeat of theirs must be acknowledged again, and is told again.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -29,14 +29,29 @@ from services import notifications
 ORDER: Sequence[AlertLevel] = tuple(AlertLevel)
 """Levels, the least urgent first."""
 
-NEVER_MUTED = ("ES13",)
-"""Rules of which every finding is a new fact, however lately the last one was resolved."""
+RED_FLAG = "ES01"
+"""The rule of urgent red-flag screens; what can wait is raised under the rule that found it."""
+
+UNSURE = "RF-unsure"
+"""Stands as the rule where no rule found it, but an answer was unsure."""
+
+UNTREATED = "ES13"
+"""The rule of programs that were paused because nobody may treat."""
 
 TOLD_FROM = AlertLevel.HIGH
 """From this level on the lead therapist is told; below it the worklist is enough."""
 
 URGENT = frozenset({AlertLevel.URGENT_SAME_DAY, AlertLevel.EMERGENCY_NOW})
 """Levels of which the therapist is told at any hour, by what rings."""
+
+
+def never_muted() -> Collection[str]:
+    """Give the rules of which every finding is a new fact, however lately the last one was resolved.
+
+    They are those of red-flag screens, whatever the level, and ES13. No pause and no switch of one person keeps word of
+    them from him.
+    """
+    return {UNTREATED, RED_FLAG, UNSURE, *(rule.id for rule in load().red_flags.rules)}
 
 
 @dataclass(frozen=True)
@@ -111,6 +126,7 @@ WITH found AS (
   FROM found f
   WHERE NOT EXISTS (SELECT FROM muted m
                     WHERE (m.clinic_id, m.patient_id, m.rule_id) = (f.clinic_id, f.patient_id, f.rule_id))
+  ORDER BY f.clinic_id, f.patient_id, f.rule_id  -- whoever raises locks in this order, and meets nobody head-on
   ON CONFLICT (clinic_id, patient_id, rule_id) WHERE status <> 'resolved' DO UPDATE SET
     repeats = alerts.repeats + 1, version = alerts.version + 1, updated_at = $12,
     status = CASE WHEN {_ROSE} OR {_AGAIN} THEN 'open' ELSE alerts.status END,
@@ -119,6 +135,9 @@ WITH found AS (
     overdue_at = CASE WHEN {_ROSE} OR {_AGAIN} THEN NULL ELSE alerts.overdue_at END,
     escalations = CASE WHEN {_ROSE} OR {_AGAIN} THEN 0 ELSE alerts.escalations END,
     escalate_at = CASE WHEN {_ROSE} OR {_AGAIN} THEN NULL ELSE alerts.escalate_at END,
+    owner_id = CASE WHEN {_ROSE} OR {_AGAIN} THEN NULL ELSE alerts.owner_id END,
+    acknowledged_at = CASE WHEN {_ROSE} OR {_AGAIN} THEN NULL ELSE alerts.acknowledged_at END,
+    acknowledged_by = CASE WHEN {_ROSE} OR {_AGAIN} THEN NULL ELSE alerts.acknowledged_by END,
     level = CASE WHEN {_ROSE} THEN excluded.level ELSE alerts.level END
   RETURNING clinic_id, id, patient_id, rule_id, level, repeats
 ), events AS (
@@ -204,38 +223,55 @@ async def _raise(session: AsyncSession, findings: list[Finding], at: datetime) -
         at,
         [level.value for level in ORDER],
         at - timedelta(hours=load().escalation.dedupe.reopen_after_hours),
-        NEVER_MUTED,
+        list(never_muted()),
     )
     loud = {level.value for level in ORDER[ORDER.index(TOLD_FROM) :]}
     told = [row for row in rows if row["level"] in loud]
-    about = [(row["clinic_id"], row["patient_id"], row["id"], row["level"]) for row in told]
-    fresh = {row["id"]: row["repeats"] for row in told if row["repeats"] and _is_never_muted(row)}
-    await tell(session, "alert_raised", about, at, repeats=fresh)
+    fresh = {row["id"]: row["repeats"] for row in told if row["repeats"] and _is_fresh(row)}
+    await tell(session, "alert_raised", [about(row) for row in told], at, times=fresh)
     return [row["id"] for row in rows]
 
 
-def _is_never_muted(row: asyncpg.Record) -> bool:
-    return row["rule_id"] in NEVER_MUTED or AlertLevel(row["level"]) in URGENT
+def _is_fresh(row: asyncpg.Record) -> bool:
+    return row["rule_id"] in never_muted() or AlertLevel(row["level"]) in URGENT
+
+
+@dataclass(frozen=True)
+class About:
+    """An alert that somebody is to be told of."""
+
+    clinic_id: UUID
+    patient_id: UUID
+    alert_id: UUID
+    rule_id: str
+    level: AlertLevel
+
+
+def about(row: asyncpg.Record) -> About:
+    """Read it from an alert's row."""
+    return About(row["clinic_id"], row["patient_id"], row["id"], row["rule_id"], AlertLevel(row["level"]))
 
 
 async def tell(
     session: AsyncSession,
     template: str,
-    about: Sequence[tuple[UUID, UUID, UUID, str]],
+    alerts: Sequence[About],
     at: datetime,
     *,
     again: bool = False,
     team: bool = False,
-    repeats: Mapping[UUID, int] = MappingProxyType({}),
+    times: Mapping[UUID, int] = MappingProxyType({}),
 ) -> int:
-    """Owe word of alerts (clinic, patient, alert, level) to the patient's lead, else to another who treats him.
+    """Owe word of alerts to the patient's lead, else to another who treats him.
 
     team: to all who treat him. Where nobody treats him any more it goes to the clinic's own address: an alert without a
     reader is the worst one. Once per alert, template and level, or once more for an alert that is open `again`, and for
-    each of its `repeats` (by alert, how many there were); the message names the alert, never the patient or the finding.
+    each of its `times` (by alert, a number that no earlier one had); the message names the alert, never the patient or
+    the finding.
     """
-    if not about:
+    if not alerts:
         return 0
+    rules = {one.alert_id: one.rule_id for one in alerts}
     readers = await fetch(
         session,
         """
@@ -249,7 +285,10 @@ async def tell(
         ) ON l.clinic_id = a.clinic_id AND l.patient_id = a.patient_id AND l.during @> $5::timestamptz
         ORDER BY a.alert_id, CASE WHEN $6 THEN t.account_id END, (l.role = 'lead') DESC NULLS LAST, lower(l.during)
         """,
-        *([one[position] for one in about] for position in range(4)),
+        [one.clinic_id for one in alerts],
+        [one.patient_id for one in alerts],
+        [one.alert_id for one in alerts],
+        [one.level.value for one in alerts],
         at,
         team,
     )
@@ -259,10 +298,10 @@ async def tell(
             {
                 "clinic_id": row["clinic_id"],
                 "template": template,
-                **loudness(AlertLevel(row["level"])),
+                **loudness(AlertLevel(row["level"]), rules[row["alert_id"]]),
                 "dedupe_key": f"{template}:{row['alert_id']}:{row['level']}"
                 + (f":{at.timestamp():.0f}" if again else "")
-                + (f":{repeats[row['alert_id']]}" if row["alert_id"] in repeats else "")
+                + (f":{times[row['alert_id']]}" if row["alert_id"] in times else "")
                 + (f"{notifications.TO}{row['account_id'] or 'clinic'}" if team else ""),
                 "due_at": at,
                 "account_id": row["account_id"],
@@ -276,35 +315,15 @@ async def tell(
     )
 
 
-def loudness(level: AlertLevel) -> Mapping[str, Any]:
-    """Begin with what rings where it is urgent, and by e-mail otherwise; the policy of the category goes on from there."""
+def loudness(level: AlertLevel, rule_id: str) -> Mapping[str, Any]:
+    """Begin with what rings where it is urgent, and by e-mail otherwise; the policy of the category goes on from there.
+
+    What is never muted is of the category that nobody can switch off, also where it need not ring.
+    """
     if level in URGENT:
         return {"category": NotificationCategory.RED_FLAG, "channel": NotificationChannel.PUSH}
-    return {"category": NotificationCategory.ALERT, "channel": NotificationChannel.EMAIL}
-
-
-async def mark_overdue(session: AsyncSession, *, at: datetime) -> int:
-    """Mark the alerts that nobody acknowledged in time, once each, and remind; give how many. Safe to repeat."""
-    rows = await fetch(
-        session,
-        """
-        WITH late AS (
-          UPDATE alerts SET overdue_at = $1, updated_at = $1, version = version + 1
-          WHERE status = 'open' AND overdue_at IS NULL AND respond_by <= $1
-          RETURNING clinic_id, patient_id, id, level::text AS level
-        ), events AS (
-          INSERT INTO alert_events (clinic_id, alert_id, kind, at) SELECT clinic_id, id, 'overdue', $1 FROM late
-        ), told AS (
-          INSERT INTO events (clinic_id, action, resource_id, patient_id, at)
-          SELECT clinic_id, 'alert.overdue', id, patient_id, $1 FROM late
-        )
-        SELECT * FROM late
-        """,
-        at,
-    )
-    about = [(row["clinic_id"], row["patient_id"], row["id"], row["level"]) for row in rows]
-    await tell(session, "alert_overdue", about, at, team=True)
-    return len(rows)
+    heard = NotificationCategory.RED_FLAG if rule_id in never_muted() else NotificationCategory.ALERT
+    return {"category": heard, "channel": NotificationChannel.EMAIL}
 
 
 # ------------------------------------------------------------------ the response clock

@@ -21,6 +21,7 @@ from clinical.library import load
 from core.database import driver, fetch, fetchrow
 from services import alerts
 from services.check_ins import reminders
+from services.turns import take_turns
 
 HORIZON = timedelta(hours=24)
 """How far ahead check-ins are made; until they open they are forecasts, and are taken back when their plan changes."""
@@ -62,14 +63,8 @@ ON CONFLICT ON CONSTRAINT uq_check_ins_occurrence DO NOTHING
 _MATERIALIZE = _MATERIALIZE_WHERE.format(condition="p.next_due_at <= $2")
 _MATERIALIZE_ONE = _MATERIALIZE_WHERE.format(condition="p.clinic_id = $2 AND p.id = $3 AND p.next_on <= $4")
 
-_ROOM = "SET LOCAL work_mem = '64MB'; SET LOCAL lock_timeout = '30s'"
-"""The rows of a sweep stay in memory between its two halves, and a sweep may wait for another one."""
-
 MATERIALIZING, CLOSING = 7_450_801, 7_450_802
-"""Keys of advisory locks: workers that start the same sweep take turns, and the second finds nothing left to do.
-
-Nothing would be doubled without them; but two sweeps over the same rows could meet in opposite order.
-"""
+"""Keys of advisory locks: workers that start the same sweep take turns, and the second finds nothing left to do."""
 
 _WAITING = "SELECT EXISTS (SELECT FROM check_in_plans WHERE status = 'active' AND next_due_at <= $1) AS waiting"
 _WAITING_ONE = """
@@ -167,7 +162,7 @@ async def dispatch(session: AsyncSession, *, at: datetime) -> Dispatched:
 async def materialize(session: AsyncSession, *, at: datetime) -> int:
     """Make the check-ins that are due within the next 24 hours and move their plans on; give how many are new."""
     made = 0
-    await _take_turns(session, MATERIALIZING)
+    await take_turns(session, MATERIALIZING)
     while True:
         made += await _count(session, _MATERIALIZE, at, at + HORIZON)
         if not await _waits(session, _WAITING, at + HORIZON):
@@ -186,7 +181,7 @@ async def close_due(session: AsyncSession, *, at: datetime, limit: int = AT_ONCE
     The oldest come first, `limit` of them: go on as long as there are so many. Two missed in a row owe a reminder by another
     channel, three and five an alert (ES07 to ES09), each once per streak.
     """
-    await _take_turns(session, CLOSING)
+    await take_turns(session, CLOSING)
     rows = await fetch(session, _CLOSE, at, limit)
     missed = [row for row in rows if row["missed"]]
     streaks = await _streaks(session, [row for row in missed if row["plan_id"] is not None])
@@ -215,11 +210,6 @@ async def backlog(session: AsyncSession, clinic_id: UUID, *, at: datetime) -> tu
     )
     assert row is not None
     return row["waiting"], row["oldest"]
-
-
-async def _take_turns(session: AsyncSession, sweep: int) -> None:
-    await (await driver(session)).execute(_ROOM)
-    await fetch(session, "SELECT pg_advisory_xact_lock($1)", sweep)
 
 
 async def _count(session: AsyncSession, sql: str, *args: Any) -> int:

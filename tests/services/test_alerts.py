@@ -68,6 +68,26 @@ async def events(ward: Care, alert_id: UUID) -> list[str]:
         return list(await session.scalars(query))
 
 
+async def event(ward: Care, alert_id: UUID, kind: str) -> AlertEvent:
+    """Give the only event of its kind."""
+    async with ward.sessions() as session:
+        await ward.open(session)
+        query = select(AlertEvent).where(AlertEvent.alert_id == alert_id, AlertEvent.kind == kind)
+        return (await session.scalars(query)).one()
+
+
+async def overdue(ward: Care, at: datetime, **changes: Any) -> int:
+    async with ward.sessions.begin() as session:
+        await ward.open(session)
+        return await alerts.mark_overdue(session, at=at, **changes)
+
+
+async def look(ward: Care, alert_id: UUID) -> Alert:
+    async with ward.sessions() as session:
+        await ward.open(session)
+        return await session.get_one(Alert, (ward.clinic_id, alert_id))
+
+
 async def letters(ward: Care) -> list[str]:
     async with ward.sessions() as session:
         await ward.open(session)
@@ -164,6 +184,8 @@ async def test_an_alert_goes_from_open_to_resolved_step_by_step(ward: Care) -> N
         with pytest.raises(alerts.AlertNotOpen):
             await do(ward, verb, done, *args)
     assert await events(ward, alert.id) == ["raised", "acknowledged", "assigned", "resolved"]
+    ended = await event(ward, alert.id, "resolved")
+    assert (ended.inputs, ended.note) == ({"outcome": "program_changed"}, "Half the repetitions for a week.")
     assert (await ward.actions())[-3:] == ["alert.acknowledge", "alert.assign", "alert.resolve"]
 
 
@@ -222,7 +244,7 @@ async def test_an_alert_that_nobody_saw_in_time_is_marked_once_and_reminded_of(w
         marked = [await alerts.mark_overdue(session, at=NOW + timedelta(hours=hours)) for hours in (0.5, 30, 31)]
     assert marked == [0, 1, 0]
     assert (await events(ward, alert.id))[-1] == "overdue"
-    assert f"alert_overdue:{alert.id}:emergency_now@{ward.bob.account_id}" in await letters(ward), "the whole team"
+    assert f"alert_overdue:{alert.id}:emergency_now:2@{ward.bob.account_id}" in await letters(ward), "the whole team"
 
 
 async def test_an_alert_that_nobody_treats_goes_to_the_clinics_own_address(ward: Care) -> None:
@@ -239,7 +261,10 @@ async def test_an_alert_that_nobody_treats_goes_to_the_clinics_own_address(ward:
     assert [(one.account_id, one.address) for one in letters] == [(None, "desk@example.org")]
 
 
-@pytest.mark.parametrize("changes", [{"level": "urgent_same_day"}, {"level": "high", "rule_id": "ES13"}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"level": "urgent_same_day"}, {"level": "high", "rule_id": "ES13"}, {"level": "high", "rule_id": "RF12"}],
+)
 async def test_a_repeat_of_what_is_never_muted_must_be_acknowledged_again_and_is_told_again(
     ward: Care, changes: dict[str, Any]
 ) -> None:
@@ -268,5 +293,65 @@ async def test_an_overdue_alert_reminds_the_whole_team(ward: Care) -> None:
     team = {ward.bob.account_id, ward.world.actors["carol"].account_id}
     assert set(await letters(ward)) == {
         f"alert_raised:{alert.id}:high",
-        *(f"alert_overdue:{alert.id}:high@{one}" for one in team),
+        *(f"alert_overdue:{alert.id}:high:2@{one}" for one in team),
     }
+
+
+async def test_what_is_overdue_once_more_is_reminded_of_once_more(ward: Care) -> None:
+    alert = await raise_(ward, level="urgent_same_day")
+    assert await overdue(ward, alert.respond_by) == 1
+    await do(ward, alerts.acknowledge, await look(ward, alert.id), at=alert.respond_by)
+    again = await raise_(ward, level="urgent_same_day", at=alert.respond_by + timedelta(days=2))
+    assert await overdue(ward, again.respond_by) == 1
+    reminders = [key for key in await letters(ward) if key.startswith(f"alert_overdue:{alert.id}:urgent_same_day:")]
+    assert len(set(reminders)) == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [({"level": "urgent_same_day"}, "urgent_same_day"), ({"level": "routine"}, "high")]
+)
+async def test_what_a_finding_opens_again_is_nobodys(ward: Care, before: dict[str, Any], after: str) -> None:
+    await do(ward, alerts.acknowledge, await raise_(ward, **before))
+    again = await raise_(ward, level=after)
+    assert again.status is AlertStatus.OPEN
+    assert (again.owner_id, again.acknowledged_at, again.acknowledged_by) == (None, None, None)
+    mine = await do(ward, alerts.acknowledge, again)
+    kept = await raise_(ward, level="routine")
+    assert (kept.status, kept.owner_id, kept.acknowledged_at) == (mine.status, ward.world.bob.id, NOW)
+
+
+async def test_the_oldest_are_marked_first_and_what_somebody_is_handling_waits_for_the_next_minute(ward: Care) -> None:
+    rules = ("ES03", "ES04", "ES12")
+    first, second, third = [
+        await raise_(ward, rule_id=rule, at=NOW + timedelta(minutes=minute)) for minute, rule in enumerate(rules)
+    ]
+    late = third.respond_by
+    async with ward.sessions.begin() as session:
+        await ward.open(session)
+        await session.get_one(Alert, (ward.clinic_id, first.id), with_for_update=True)
+        assert await overdue(ward, late, limit=1) == 1
+        assert (await look(ward, second.id)).overdue_at == late
+        await session.get_one(Alert, (ward.clinic_id, third.id), with_for_update=True)
+        assert await overdue(ward, late) == 0
+    assert await overdue(ward, late) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "category", "channel"),
+    [
+        ({"rule_id": "ES03"}, "alert", "email"),
+        ({"rule_id": "ES13"}, "red_flag", "email"),
+        ({"rule_id": "RF12"}, "red_flag", "email"),
+        ({"rule_id": "ES03", "level": "urgent_same_day"}, "red_flag", "push"),
+    ],
+)
+async def test_what_is_never_muted_goes_out_as_what_nobody_can_switch_off(
+    ward: Care, changes: dict[str, Any], category: str, channel: str
+) -> None:
+    alert = await raise_(ward, **changes)
+    await overdue(ward, alert.respond_by)
+    async with ward.sessions() as session:
+        await ward.open(session)
+        rows = await session.scalars(select(Notification).where(Notification.clinic_id == ward.clinic_id))
+        found = [(one.template, one.category, one.channel) for one in rows.all()]
+    assert sorted(found) == [("alert_overdue", category, channel), ("alert_raised", category, channel)]

@@ -1,17 +1,18 @@
 """Somebody looks at an alert, or the next one in line is told."""
 
+import asyncio
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.database import Sessions, as_identity, bind_clinic, make_engine, make_sessions
 from core.errors import NotFound
-from models.alerts import Alert, AlertEvent, AlertLevel, AlertStatus
+from models.alerts import Alert, AlertEvent, AlertLevel, AlertOutcome, AlertStatus
 from models.audit import AuditEvent
 from models.care_team import CareLink, CareRole
 from models.clinics import Clinic
@@ -24,7 +25,8 @@ from services.alerts import Escalated
 from tests.conftest import Database
 from tests.factories import NOW, link, make_actor, make_license, make_therapist
 from tests.services.caring import Care, care
-from tests.services.test_alerts import do, events, raise_, resolve
+from tests.services.test_alerts import do, event, events, look, raise_, resolve
+from tests.services.test_episodes import waiting_for_a_lock
 
 WEEKDAYS = {str(weekday): [["08:00", "17:00"]] for weekday in range(1, 6)}
 """Berlin's clock; NOW is Monday, 10:00 there."""
@@ -74,12 +76,6 @@ async def told(ward: Care, alert_id: UUID) -> list[dict[str, Any]]:
         await ward.open(session)
         query = select(AlertEvent.inputs).where(AlertEvent.alert_id == alert_id, AlertEvent.kind == "escalated")
         return list(await session.scalars(query.order_by(AlertEvent.at, AlertEvent.id)))
-
-
-async def look(ward: Care, alert_id: UUID) -> Alert:
-    async with ward.sessions() as session:
-        await ward.open(session)
-        return await session.get_one(Alert, (ward.clinic_id, alert_id))
 
 
 async def test_whoever_covers_is_told_first_and_the_clinical_lead_after_as_long_again(ward: Care) -> None:
@@ -239,6 +235,7 @@ async def test_an_alert_goes_back_to_everybody_when_its_owner_does_not_treat_the
     assert await escalate(ward, later) == NOTHING
     back = await look(ward, alert.id)
     assert (back.status, back.owner_id, back.respond_by) == (AlertStatus.OPEN, None, later + 24 * HOUR)
+    assert (back.acknowledged_at, back.acknowledged_by) == (None, None)
     assert (await events(ward, alert.id))[-1] == "handed_back"
     assert [one.account_id for one in await letters(ward, "alert_raised")] == [ward.bob.account_id] * 2
     assert (await escalate(ward, back.respond_by)).admins == 1
@@ -252,15 +249,31 @@ async def test_what_was_resolved_too_early_is_opened_again_with_a_new_clock(ward
     again = await do(ward, alerts.reopen, done, "It was another patient's call.", at=later)
     assert (again.status, again.respond_by, again.outcome) == (AlertStatus.OPEN, later + 24 * HOUR, None)
     assert (again.owner_id, again.acknowledged_at, again.escalations) == (None, None, 0)
-    async with ward.sessions() as session:
-        await ward.open(session)
-        query = select(AlertEvent).where(AlertEvent.alert_id == done.id, AlertEvent.kind == "reopened")
-        event = (await session.scalars(query)).one()
-    assert (event.by, event.note) == (ward.bob.account_id, "It was another patient's call.")
-    assert event.inputs == {"outcome": "patient_contacted", "resolved_by": str(ward.bob.account_id)}
+    opened = await event(ward, done.id, "reopened")
+    assert (opened.by, opened.note) == (ward.bob.account_id, "It was another patient's call.")
+    assert opened.inputs == {
+        "outcome": "patient_contacted",
+        "resolved_by": str(ward.bob.account_id),
+        "resolved_at": NOW.isoformat(),
+    }
     assert (await ward.actions())[-1] == "alert.reopen"
     assert len(await letters(ward, "alert_raised")) == 3
     assert (await raise_(ward, at=later + HOUR)).id == done.id
+
+
+async def test_how_it_had_ended_before_it_was_opened_again_is_kept_in_words(ward: Care) -> None:
+    seen = await do(ward, alerts.acknowledge, await raise_(ward))
+    done = await do(ward, alerts.resolve, seen, AlertOutcome.REFERRED, "Sent to her GP.")
+    again = await do(ward, alerts.reopen, done, "The GP called back.")
+    assert again.note is None
+    seen = await do(ward, alerts.acknowledge, again)
+    last = await do(ward, alerts.resolve, seen, AlertOutcome.NO_ACTION_NEEDED, "All is well.")
+    assert last.note == "All is well."
+    async with ward.sessions() as session:
+        await ward.open(session)
+        query = select(AlertEvent.note).where(AlertEvent.alert_id == done.id, AlertEvent.note.is_not(None))
+        kept = list(await session.scalars(query.order_by(AlertEvent.id)))
+    assert kept == ["Sent to her GP.", "The GP called back.", "All is well."]
 
 
 async def test_after_three_days_or_beside_a_new_one_nothing_is_opened_again(ward: Care) -> None:
@@ -292,6 +305,71 @@ async def test_only_a_physical_therapist_of_the_clinic_can_be_its_clinical_lead(
         assert gone.settings.clinical_lead_id is None
 
 
+async def test_workers_that_start_at_once_take_turns_and_wait_long_enough_for_each_other(ward: Care) -> None:
+    alert = await raise_(ward)
+    at = alert.respond_by
+    for step, first, second in ((alerts.mark_overdue, 1, 0), (alerts.escalate, Escalated(0, 0, 0, 1), NOTHING)):
+
+        async def late(step: Any = step) -> Any:
+            async with ward.sessions.begin() as session:
+                await ward.open(session)
+                return await step(session, at=at)
+
+        async with ward.sessions.begin() as session:
+            await ward.open(session)
+            assert await step(session, at=at) == first
+            assert await session.scalar(text("SHOW lock_timeout")) == "30s"
+            held = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
+            assert await session.scalar(held) == 1
+            other = asyncio.create_task(late())
+            await waiting_for_a_lock(session)
+        assert await other == second
+
+
+async def test_each_step_takes_the_oldest_first_and_so_many_at_once(ward: Care) -> None:
+    await cover(ward)
+    rules = ("ES03", "ES04", "ES12")
+    raised = [await raise_(ward, rule_id=rule, at=NOW + minute * HOUR / 60) for minute, rule in enumerate(rules)]
+    at = raised[-1].respond_by
+    steps = []
+    for _ in range(3):
+        async with ward.sessions.begin() as session:
+            await ward.open(session)
+            steps.append((await alerts.escalate(session, at=at, limit=2)).covering)
+    assert steps == [2, 1, 0]
+    at += 96 * HOUR
+    owned = [await do(ward, alerts.acknowledge, await look(ward, one.id), by="carol") for one in raised]
+    async with ward.sessions.begin() as session:
+        await ward.open(session)
+        links = select(CareLink).where(CareLink.therapist_id == ward.world.carol.id)
+        for each in await session.scalars(links):
+            each.during = Range(each.during.lower, at)
+    back = []
+    for _ in range(3):
+        async with ward.sessions.begin() as session:
+            await ward.open(session)
+            back.append((await alerts.escalate(session, at=at, limit=2)).handed_back)
+    assert back == [2, 1, 0]
+    assert {(await look(ward, one.id)).status for one in owned} == {AlertStatus.OPEN}
+
+
+async def test_a_step_leaves_out_what_somebody_is_just_handling(ward: Care) -> None:
+    alert = await raise_(ward)
+    at = alert.respond_by
+    async with ward.sessions.begin() as session:
+        await ward.open(session)
+        await session.get_one(Alert, (ward.clinic_id, alert.id), with_for_update=True)
+        assert await escalate(ward, at) == NOTHING
+    assert (await escalate(ward, at)).admins == 1
+    await cover(ward, until=at + HOUR)
+    await do(ward, alerts.acknowledge, await look(ward, alert.id), by="carol", at=at)
+    async with ward.sessions.begin() as session:
+        await ward.open(session)
+        await session.get_one(Alert, (ward.clinic_id, alert.id), with_for_update=True)
+        assert await escalate(ward, at + HOUR) == NOTHING
+    assert (await escalate(ward, at + HOUR)).handed_back == 1
+
+
 async def test_one_sweep_takes_the_steps_of_all_clinics(fresh_database: Database) -> None:
     roles = {
         role: make_sessions(make_engine(getattr(fresh_database, role), pool_size=2)) for role in ("api", "sweeper")
@@ -313,3 +391,25 @@ async def test_one_sweep_takes_the_steps_of_all_clinics(fresh_database: Database
         assert await alerts.escalate(session, at=raised[0].respond_by + 96 * HOUR) == Escalated(0, 0, 0, admins=1)
     for sessions in roles.values():
         await sessions.kw["bind"].dispose()
+
+
+async def test_the_sweeper_may_open_again_what_somebody_had_taken(fresh_database: Database) -> None:
+    engines = {role: make_engine(getattr(fresh_database, role), pool_size=2) for role in ("api", "sweeper")}
+    ward = await care(make_sessions(engines["api"]), staffed_hours=WEEKDAYS)
+    taken = await do(ward, alerts.acknowledge, await raise_(ward, level="routine", rule_id="ES09"))
+    source = ("check_in", uuid4())
+    found = alerts.Finding(
+        ward.clinic_id, taken.patient_id, None, "ES09", "v", AlertLevel.EMERGENCY_NOW, None, source, {}
+    )
+    async with make_sessions(engines["sweeper"]).begin() as session:
+        assert await alerts.raise_many(session, [found], at=NOW) == [taken.id]
+    again = await look(ward, taken.id)
+    assert (again.status, again.owner_id, again.acknowledged_at) == (AlertStatus.OPEN, None, None)
+    await do(ward, alerts.acknowledge, again)
+    async with ward.sessions.begin() as session:
+        await ward.open(session)
+        (await session.get_one(Therapist, (ward.clinic_id, ward.world.bob.id))).status = TherapistStatus.INACTIVE
+    async with make_sessions(engines["sweeper"]).begin() as session:
+        assert (await alerts.escalate(session, at=NOW)).handed_back == 1
+    for engine in engines.values():
+        await engine.dispose()

@@ -23,13 +23,14 @@ from models.identity import Role, Throttle
 from models.jobs import JobRun
 from models.notifications import Notification, NotificationStatus
 from models.therapists import License, LicenseStatus
-from services import delivery, job_board, jobs, letters, notifications, throttling
+from services import alerts, delivery, job_board, jobs, letters, notifications, throttling
 from services.isolation import ClinicsFailed
 from services.notifications import policy
 from services.timetable import TIMETABLE
 from tests.conftest import Database
 from tests.factories import NOW, TOKENS, make_actor, sign_in
 from tests.services.caring import Care, care
+from tests.services.test_alerts import raise_
 
 
 class Post:
@@ -486,3 +487,26 @@ async def test_what_becomes_urgent_in_one_clinic_has_its_turn_among_many_message
     assert [letter.to.startswith("urgent") for letter in post.taken] == [False, False, True, False, False]
     for engine in engines.values():
         await engine.dispose()
+
+
+async def test_alerts_are_escalated_in_as_many_transactions_as_it_takes(
+    ward: Care, reach: jobs.Reach, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised = [await raise_(ward, rule_id=rule) for rule in ("ES03", "ES04", "ES12")]
+    turns = 0
+
+    @asynccontextmanager
+    async def turn() -> AsyncIterator[None]:
+        nonlocal turns
+        turns += 1
+        yield
+
+    monkeypatch.setattr(alerts, "AT_ONCE", 1)
+    counted = replace(reach, turn=turn)
+    at = raised[0].respond_by
+    once = {"overdue": 1, "handed_back": 0, "covering": 0, "lead": 0, "admins": 1}
+    assert (await jobs.run("alerts.escalate", counted, at=at, dry_run=True)).counts == once
+    assert turns == 2
+    done = await jobs.run("alerts.escalate", counted, at=at)
+    assert done.counts == {"overdue": 3, "handed_back": 0, "covering": 0, "lead": 0, "admins": 3}
+    assert turns == 2 + 4 + 4 + 3, "each of the two ends with one that finds nothing, three keep the run itself"

@@ -9,13 +9,14 @@ from clinical.red_flags import InvalidAnswers
 from core.database import Sessions
 from core.errors import Forbidden, NotFound, Stale
 from models.alerts import Alert, AlertEvent
+from models.notifications import Notification
 from models.programs import Program, ProgramStatus
 from models.red_flag_screens import RedFlagLevel, RedFlagScreen, ScreenStatus
 from schemas.pages import Page
 from schemas.red_flag_screens import QUESTIONS, RedFlagScreenClose, RedFlagScreenCreate, RedFlagScreenRead
 from services import places, red_flag_screens
 from tests.factories import NOW, locate
-from tests.services.caring import Care, care, codes, pointers
+from tests.services.caring import Care, care, codes, pointers, settle
 
 CLOSE = RedFlagScreenClose.model_validate({"outcome": "seen_by_clinician", "note": "Seen today."})
 
@@ -84,6 +85,25 @@ async def test_what_can_wait_is_shown_to_the_therapist_as_the_advice_promises(
     assert screen.level in {RedFlagLevel.REFER, RedFlagLevel.WATCH}
     (alert,) = await _alerts(world)
     assert (alert.rule_id, alert.level.value) == (rule, level)
+
+
+@pytest.mark.parametrize("answers", [{"weight_loss": "yes"}, {"weight_loss": "unsure"}])
+async def test_what_can_wait_is_raised_anew_however_lately_it_was_dealt_with(
+    sessions: Sessions, answers: dict[str, str]
+) -> None:
+    world = await care(sessions)
+    form = dict.fromkeys(QUESTIONS, "no") | answers
+    await world.screen(answers=form)
+    async with sessions.begin() as session:
+        await world.open(session)
+        await settle(session, world)
+    await world.screen(answers=form, at=NOW + timedelta(days=2))
+    first, second = sorted(await _alerts(world), key=lambda one: one.raised_at)
+    assert (first.status, second.status, second.rule_id) == ("resolved", "open", first.rule_id)
+    async with sessions() as session:
+        await world.open(session)
+        owed = list(await session.scalars(select(Notification.template)))
+    assert owed == ["alert_raised"] * (2 if second.level == "high" else 0)
 
 
 async def test_the_therapist_screens_and_the_patient_is_not_yet_advised(sessions: Sessions) -> None:

@@ -1020,3 +1020,13 @@ async def test_what_stood_for_another_alert_or_was_told_to_another_or_taken_up_i
     ward.reach = replace(ward.reach, sender=Box(refused))
     assert await ward.deliver(later) == {"refused": 1, "sent": 1}
     assert len(await ward.rows()) == 6, "of the team one has heard of it"
+
+
+async def test_a_pause_and_a_switch_hold_back_no_word_of_what_is_never_muted(ward: Ward) -> None:
+    off = {"push": False, "sms": False, "email": False}
+    bob = ward.care.bob.account_id
+    await ward.prefer(bob, channels={"alert": off}, muted_until=NOW + timedelta(days=9))
+    await raise_(ward.care, rule_id="ES13")
+    await ward.care.screen(yes=["weight_loss"])
+    assert await ward.deliver() == {"sent": 2}
+    assert {row.account_id for row in await ward.rows()} == {bob}
