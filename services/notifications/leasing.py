@@ -227,7 +227,8 @@ async def lease(
         if values["status"] in passing.LOST and category in passing.PASSED_ON:
             await passing.pass_on(session, clinic_id, row["id"], at=at)
         return Settled(row["id"], values["status"])
-    if policy.RULES[category].merges and row["attempts"] == 0 and row["account_id"] is not None:
+    written = category is NotificationCategory.RED_FLAG and row["channel"] == EMAIL  # one that rings stands for itself
+    if (policy.RULES[category].merges or written) and row["attempts"] == 0 and row["account_id"] is not None:
         kind = (row["account_id"], category.value, row["template"], row["channel"])
         await fetch(session, _MERGE, clinic_id, row["id"], *kind, at)
     stays = decision.channel.value == row["channel"]

@@ -1,13 +1,17 @@
 """The real worker, as a process of its own, over a database of its own."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import asyncpg
+from aiosmtpd.controller import Controller
 from procrastinate import App, PsycopgConnector
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
@@ -18,17 +22,19 @@ from jobs.worker import conninfo, give_back, make_app
 from services import jobs
 from services.timetable import TIMETABLE
 from tests.conftest import Database
+from tests.live import free_port
 from tests.services.check_ins.scene import scene
 
 RUN = "from core.settings import Settings; from jobs.worker import main; main(Settings(_env_file=None))"
 
 
-async def _start(database: Database, folder: Path) -> asyncio.subprocess.Process:
+async def _start(database: Database, folder: Path, **settings: str) -> asyncio.subprocess.Process:
     environment = {
         **os.environ,
         "PHYSIO_WORKER_DATABASE_URL": database.worker,
         "PHYSIO_SWEEPER_DATABASE_URL": database.sweeper,
         "PHYSIO_DATA_DIR": str(folder),
+        **settings,
     }
     return await asyncio.create_subprocess_exec(
         sys.executable, "-c", RUN, env=environment, cwd=Path.cwd(), stderr=asyncio.subprocess.PIPE
@@ -91,3 +97,48 @@ def test_of_each_job_one_waits_and_no_dead_worker_holds_up_the_next() -> None:
     tasks = make_app(url, reach).tasks
     for entry in TIMETABLE:
         assert (tasks[entry.job].lock, tasks[entry.job].queueing_lock) == (None, entry.job)
+
+
+class Desk:
+    """A mail server that takes every letter at once, and counts."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.busy = threading.Event()
+
+    async def handle_DATA(self, _server: Any, _session: Any, _envelope: Any) -> str:  # noqa: N802 - the library's name
+        self.taken += 1
+        if self.taken == 20:
+            self.busy.set()
+        return "250 taken"
+
+
+_OWED = """
+INSERT INTO clinics (name, country, zone) VALUES ('Clinic', 'US', 'UTC');
+INSERT INTO notifications (clinic_id, address, channel, template, dedupe_key, due_at)
+SELECT id, n || '@somebody.example', 'email', 'check_in_reminder', n, now() - interval '1 hour'
+FROM clinics, generate_series(1, 5000) n
+"""
+
+
+async def test_a_worker_that_is_told_to_stop_ends_with_the_letter_under_way(
+    fresh_database: Database, tmp_path: Path
+) -> None:
+    owner = await asyncpg.connect(fresh_database.superuser.replace("+asyncpg", ""))
+    await owner.execute(_OWED)
+    desk, port = Desk(), free_port()
+    server = Controller(desk, hostname="127.0.0.1", port=port)
+    server.start()
+    worker = await _start(fresh_database, tmp_path, PHYSIO_SMTP_URL=f"smtp://127.0.0.1:{port}")
+    assert await asyncio.to_thread(desk.busy.wait, 40)
+    worker.send_signal(signal.SIGINT)
+    taken = desk.taken
+    _, errors = await asyncio.wait_for(worker.communicate(), 15)
+    server.stop()
+    assert worker.returncode == 0, errors.decode()
+    assert 20 <= taken <= desk.taken < taken + 20, "a few may go out before the signal is seen"
+    runs = await owner.fetch("SELECT status, counts FROM job_runs WHERE job = 'notifications.deliver'")
+    assert {run["status"] for run in runs} == {"succeeded"}
+    assert sum(json.loads(run["counts"])["sent"] for run in runs) == desk.taken
+    assert await owner.fetchval("SELECT count(*) FROM notifications WHERE status = 'sent'") == desk.taken
+    await owner.close()
