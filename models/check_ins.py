@@ -92,7 +92,11 @@ class CheckInPlan(Identified, Versioned, Base):
 
 
 class CheckInStatus(StrEnum):
-    """due → open → submitted | late | missed | excused; a missed one that is answered in time becomes late."""
+    """due → open → submitted | late | missed | excused.
+
+    What was missed becomes late when it is answered before `late_until`. So does what was excused because of an outage,
+    and submitted before it closes.
+    """
 
     DUE = "due"
     OPEN = "open"
@@ -147,7 +151,10 @@ class CheckIn(Identified, Base):
 
     @classmethod
     def answerable(cls, at: datetime) -> ColumnElement[bool]:
-        """Open for answers at `at`, in time or late."""
+        """Offered for answers at `at`, in time or late.
+
+        What was excused because of an outage is not offered, but takes the answers of a phone that had it already.
+        """
         return and_(
             cls.status.in_([CheckInStatus.DUE, CheckInStatus.OPEN, CheckInStatus.MISSED]),
             cls.opens_at <= at,

@@ -95,8 +95,14 @@ class Reach:
 
 # ------------------------------------------------------------------ the jobs
 async def _dispatch(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
-    async with reach.sweep(dry_run=dry_run) as session:
-        return asdict(await check_ins.dispatch(session, at=at))
+    counts: Counts = {}
+    more = True
+    while more:
+        async with reach.sweep(dry_run=dry_run) as session:
+            done = asdict(await check_ins.dispatch(session, at=at))
+        more = done.pop("more") and not dry_run
+        counts = {name: counts.get(name, 0) + number for name, number in done.items()}
+    return counts
 
 
 async def _close(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:

@@ -3,7 +3,6 @@
 from services.check_ins.answering import answer, put
 from services.check_ins.plans import follow_episode, follow_zone
 from services.check_ins.reading import after_session, browse, get, open_for
-from services.check_ins.reminders import open_due
 from services.check_ins.sweeps import AT_ONCE, Closed, Dispatched, backlog, close_due, dispatch, materialize
 
 __all__ = [
@@ -20,7 +19,6 @@ __all__ = [
     "follow_zone",
     "get",
     "materialize",
-    "open_due",
     "open_for",
     "put",
 ]

@@ -20,13 +20,14 @@ from clinical import check_ins as forms
 from clinical import escalation, recurrence, red_flags
 from clinical.escalation import CheckInContext, PastCheckIn, Raised
 from clinical.levels import AlertLevel as Urgency
-from core.database import fetchrow
+from core.database import fetch, fetchrow
 from core.errors import Conflict, Invalid, NotFound, Problem
 from models.check_ins import CheckInStatus
 from schemas.advice import Advice
 from schemas.check_ins import AdHocIn, Answered, AnswersIn, NextStep
 from services import access, alerts, audit, places
 from services.access import Action, Actor
+from services.progress.measuring import SETTLED_AFTER
 
 CRISIS = "ES02"
 OUTAGE = "outage"
@@ -109,6 +110,17 @@ LEFT JOIN check_ins k ON k.clinic_id = $1 AND k.id = $2
 LEFT JOIN check_in_answers a ON a.clinic_id = $1 AND a.check_in_id = $2
 """  # noqa: S608 - built of constants
 
+# What was said about flare-ups before, the latest first; asked for only when there is one. (The rule does not care how
+# much longer than this one lasts.)
+_FLARES = """
+SELECT a.answered_at, (a.answers ->> 'flare')::boolean AS flare
+FROM check_in_answers a
+JOIN check_ins c ON c.clinic_id = a.clinic_id AND c.id = a.check_in_id
+WHERE a.clinic_id = $1 AND a.patient_id = $2 AND a.answered_at < $4 AND c.episode_id = $3
+  AND a.answers ->> 'flare' IS NOT NULL
+ORDER BY a.answered_at DESC LIMIT 100
+"""
+
 _KEEP = """
 answer AS (
   INSERT INTO check_in_answers (clinic_id, check_in_id, patient_id, question_set, question_set_version, answers,
@@ -125,7 +137,7 @@ SELECT count(*) AS kept FROM answer
 
 _WRITE = f"""
 WITH marked AS (
-  UPDATE check_ins SET status = $18, answered_at = $9
+  UPDATE check_ins SET status = $18, answered_at = $9, excused_reason = NULL
   WHERE clinic_id = $1 AND id = $2
     AND (status IN ('due', 'open', 'missed') OR status = 'excused' AND excused_reason = 'outage') RETURNING 1
 ), {_KEEP}
@@ -160,7 +172,8 @@ async def answer(
         raise CheckInNotOpen
     late = at >= row["closes_at"]
     status = CheckInStatus.LATE if late else CheckInStatus.SUBMITTED
-    raised, values = _decide(actor, patient_id, check_in_id, row, form, digest, late=late, status=status, at=at)
+    flare = await _flare_opened_on(session, actor, patient_id, row, form, at)
+    raised, values = _decide(actor, patient_id, check_in_id, row, form, digest, flare, late=late, status=status, at=at)
     written = await fetchrow(session, _WRITE, *values)
     if written is None or not written["kept"]:  # a twin was faster: its transaction is committed by now
         row = await fetchrow(session, _READ, actor.clinic_id, check_in_id, patient_id, at)
@@ -192,7 +205,10 @@ async def put(
     if row["episode_id"] is None:
         raise NotFound if form.episode_id is not None else NoEpisode
     submitted = CheckInStatus.SUBMITTED
-    raised, values = _decide(actor, patient_id, check_in_id, row, form, digest, late=False, status=submitted, at=at)
+    flare = await _flare_opened_on(session, actor, patient_id, row, form, at)
+    raised, values = _decide(
+        actor, patient_id, check_in_id, row, form, digest, flare, late=False, status=submitted, at=at
+    )
     end = at + timedelta(seconds=1)
     today = recurrence.local_date(at, row["zone"])
     written = await fetchrow(session, _WRITE_AD_HOC, *values, row["episode_id"], today, row["zone"], end)
@@ -226,6 +242,7 @@ def _decide(
     row: asyncpg.Record,
     form: AnswersIn,
     digest: bytes,
+    flare_opened_on: date | None,
     *,
     late: bool,
     status: CheckInStatus,
@@ -244,6 +261,7 @@ def _decide(
         on=recurrence.local_date(at, row["zone"]),
         previous=_previous(row),
         baseline_pain=row["baseline"],
+        flare_opened_on=flare_opened_on,
         high_pain=own.get("high_pain"),
         pain_rise=own.get("pain_rise"),
     )
@@ -289,6 +307,24 @@ def _previous(row: asyncpg.Record) -> list[PastCheckIn]:
         care = {key: weekly[key] for key in ("opioid_use", "care_used") if key in weekly}
         past.insert(0, PastCheckIn(date.min, care))
     return past
+
+
+async def _flare_opened_on(
+    session: AsyncSession, actor: Actor, patient_id: UUID, row: asyncpg.Record, form: AnswersIn, at: datetime
+) -> date | None:
+    """Give the first day of the flare-up that these answers report, None if they report none.
+
+    Days without an answer do not end it, unless there are so many that progress takes it to have settled.
+    """
+    if form.answers.get("flare") is not True:
+        return None
+    began = recurrence.local_date(at, row["zone"])
+    for earlier in await fetch(session, _FLARES, actor.clinic_id, patient_id, row["episode_id"], at):
+        day = recurrence.local_date(earlier["answered_at"], row["zone"])
+        if not earlier["flare"] or began - day > SETTLED_AFTER:
+            break
+        began = day
+    return began
 
 
 async def _alert(

@@ -209,6 +209,7 @@ async def follow_zone(
             CheckInPlan.follow_zone,
             CheckInPlan.zone != zone,
         )
+        .order_by(CheckInPlan.id)
         .with_for_update()
     )
     moved = []
@@ -233,6 +234,7 @@ async def follow_episode(
         .where(
             CheckInPlan.clinic_id == clinic_id, CheckInPlan.episode_id == episode_id, CheckInPlan.status.in_(resting)
         )
+        .order_by(CheckInPlan.id)
         .with_for_update()
     )
     changed = []

@@ -89,12 +89,13 @@ async def open_for(session: AsyncSession, clinic_id: UUID, patient_id: UUID, *, 
 
 
 async def after_session(
-    session: AsyncSession, clinic_id: UUID, patient_id: UUID, session_id: UUID, *, at: datetime
+    session: AsyncSession, clinic_id: UUID, patient_id: UUID, session_id: UUID, *, ended_at: datetime, at: datetime
 ) -> int:
-    """Make the check-ins that follow an exercise session which ended at `at`; give how many.
+    """Make the check-ins that follow an exercise session which ended at `ended_at`; give how many.
 
-    Once per plan and session, however often it is called. The plans' rows are locked first, so that two sessions of one
-    day get slots one after the other.
+    Once per plan and session, however often it is called; none that would be closed by now, when a session arrives late:
+    nobody could have answered it. The plans' rows are locked first, so that two sessions of one day get slots one after
+    the other.
     """
     locked = await session.scalars(
         select(CheckInPlan)
@@ -109,13 +110,15 @@ async def after_session(
     )
     made = 0
     for plan in locked.all():
-        due_at = at + timedelta(hours=plan.after_hours)
+        due_at = ended_at + timedelta(hours=plan.after_hours)
         local_date = recurrence.local_date(due_at, plan.zone)
-        begun = recurrence.local_date(at, plan.zone)
+        begun = recurrence.local_date(ended_at, plan.zone)
         if begun < plan.starts_on or (plan.ends_on is not None and begun > plan.ends_on):
             continue
-        opens_at = max(at, due_at - timedelta(minutes=plan.opens_minutes))
+        opens_at = max(ended_at, due_at - timedelta(minutes=plan.opens_minutes))
         closes_at = due_at + timedelta(minutes=plan.closes_minutes)
+        if closes_at <= at:
+            continue
         rows = await fetch(
             session,
             """
@@ -134,7 +137,7 @@ async def after_session(
             local_date,
             plan.question_set,
             plan.zone,
-            CheckInStatus.OPEN.value if opens_at <= at else CheckInStatus.DUE.value,
+            CheckInStatus.OPEN.value if opens_at <= ended_at else CheckInStatus.DUE.value,
             opens_at,
             due_at,
             closes_at,

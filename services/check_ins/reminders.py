@@ -5,6 +5,7 @@ before the day until which a plan is muted, and no reminder beyond the patient's
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
@@ -20,7 +21,7 @@ _QUIET = "(p.muted_until > d.local_date OR p.holidays @> d.local_date) IS NOT TR
 _SEND = "clinic_id, account_id, patient_id, channel, category, template, parameters, dedupe_key, due_at"
 
 OPEN = f"""
-WITH opening AS (
+WITH opening AS MATERIALIZED (
   SELECT c.clinic_id, c.id, p.notify_on_open AS notifies, c.session_id IS NULL AND EXISTS (
            SELECT FROM check_ins later
            WHERE later.clinic_id = c.clinic_id AND later.plan_id = c.plan_id AND later.local_date > c.local_date
@@ -28,12 +29,14 @@ WITH opening AS (
          ) AS passed
   FROM check_ins c JOIN check_in_plans p ON p.clinic_id = c.clinic_id AND p.id = c.plan_id
   WHERE c.status = 'due' AND c.opens_at <= $1 AND c.closes_at > $1
+  ORDER BY c.opens_at LIMIT $2
 ), opened AS (
   UPDATE check_ins c SET
     status = CASE WHEN o.passed THEN 'excused' ELSE 'open' END,
     excused_reason = CASE WHEN o.passed THEN 'outage' END,
     remind_at = CASE WHEN NOT (o.notifies AND c.remind_at <= $1) THEN c.remind_at END
-  FROM opening o WHERE c.clinic_id = o.clinic_id AND c.id = o.id AND c.status = 'due'
+  FROM opening o
+  WHERE c.clinic_id = o.clinic_id AND c.id = o.id AND c.status NOT IN ('open', 'submitted', 'late', 'missed', 'excused')
   RETURNING c.clinic_id, c.id, c.patient_id, c.plan_id, c.local_date, c.status, o.notifies
 ), told AS (
   INSERT INTO notifications ({_SEND})
@@ -49,11 +52,13 @@ WITH opening AS (
   SELECT clinic_id, CASE WHEN status = 'open' THEN 'check_in.open' ELSE 'check_in.excuse' END, id, patient_id, $1
   FROM opened
 )
-SELECT (SELECT count(*) FROM opened WHERE status = 'open') AS opened, (SELECT count(*) FROM told) AS told
+SELECT (SELECT count(*) FROM opening) AS taken, (SELECT count(*) FROM opened WHERE status = 'open') AS opened,
+       (SELECT count(*) FROM told) AS told
 """  # noqa: S608 - built of constants
 """Opens what is due, and owes the notices. After an outage only a plan's latest check-in opens; the others are excused.
 
-A reminder whose time has passed already is left to the notice that goes out now.
+The oldest come first, so that a later one still waits, whichever batch it falls into. A reminder whose time has passed
+already is left to the notice that goes out now. The planner has as little choice as in `sweeps._CLOSE`.
 """
 
 # For d(clinic_id, id, patient_id, plan_id, local_date); $1 is the moment, {key} what makes the reminder a single one.
@@ -78,7 +83,7 @@ _REMIND = """
   FROM asked WHERE cap IS NULL OR had + place <= cap
   ON CONFLICT (clinic_id, dedupe_key) DO NOTHING RETURNING 1
 )
-SELECT count(*) AS told FROM told
+SELECT (SELECT count(*) FROM due) AS taken, (SELECT count(*) FROM told) AS told
 """
 
 
@@ -88,8 +93,14 @@ def _remind(due: str, key: str) -> str:
 
 _WAITING = _remind(
     """
-  UPDATE check_ins SET remind_at = NULL WHERE status = 'open' AND remind_at <= $1 AND closes_at > $1
-  RETURNING clinic_id, id, patient_id, plan_id, local_date
+  UPDATE check_ins c SET remind_at = NULL
+  FROM (
+    SELECT clinic_id, id FROM check_ins WHERE status = 'open' AND remind_at <= $1 AND closes_at > $1
+    ORDER BY remind_at LIMIT $2
+  ) w
+  WHERE c.clinic_id = w.clinic_id AND c.id = w.id AND c.remind_at <= $1
+    AND c.status NOT IN ('due', 'submitted', 'late', 'missed', 'excused')
+  RETURNING c.clinic_id, c.id, c.patient_id, c.plan_id, c.local_date
 """,
     "check_in_waiting",
 )
@@ -103,18 +114,27 @@ _MISSED = _remind(
 )
 
 
-async def open_due(session: AsyncSession, *, at: datetime) -> tuple[int, int]:
-    """Open the check-ins whose window has begun; give how many, and how many patients are to be told."""
-    row = await fetchrow(session, OPEN, at)
-    assert row is not None
-    return row["opened"], row["told"]
+@dataclass(frozen=True)
+class Taken:
+    """How many check-ins a batch took up, how many patients are to be told, how many check-ins it opened."""
+
+    taken: int
+    told: int
+    opened: int = 0
 
 
-async def remind_waiting(session: AsyncSession, *, at: datetime) -> int:
-    """Remind of check-ins that wait for longer than their plan allows, once each; give how many reminders."""
-    row = await fetchrow(session, _WAITING, at)
+async def open_due(session: AsyncSession, *, at: datetime, limit: int) -> Taken:
+    """Open the check-ins whose window has begun, the oldest first, `limit` of them at most."""
+    row = await fetchrow(session, OPEN, at, limit)
     assert row is not None
-    return int(row["told"])
+    return Taken(row["taken"], row["told"], row["opened"])
+
+
+async def remind_waiting(session: AsyncSession, *, at: datetime, limit: int) -> Taken:
+    """Remind of check-ins that wait for longer than their plan allows, once each, `limit` of them at most."""
+    row = await fetchrow(session, _WAITING, at, limit)
+    assert row is not None
+    return Taken(row["taken"], row["told"])
 
 
 async def remind_missed(session: AsyncSession, missed: Sequence[asyncpg.Record], *, at: datetime) -> int:

@@ -3,7 +3,8 @@
 Each sweep is one set-based statement, the same for all clinics (as the sweeper) and for one (bound by its policies),
 and may run twice or on several workers at once: a plan is moved on and its check-in inserted by the same statement,
 under the plan's row lock and the key (plan, local date, slot). Arithmetic inside is immutable, so that a sharded
-database can push it down to where the plans are.
+database can push it down to where the plans are. What is much, as after an outage, is done by batches, each in a
+transaction of its own.
 """
 
 from collections.abc import Sequence
@@ -27,18 +28,22 @@ HORIZON = timedelta(hours=24)
 """How far ahead check-ins are made; until they open they are forecasts, and are taken back when their plan changes."""
 
 AT_ONCE = 20_000
-"""So many check-ins are closed in one transaction, which must end well within the role's time."""
+"""So many check-ins are made, opened or closed in one transaction: a second or two of work.
+
+It must end well within the role's time, and whoever answers a check-in that it has locked waits for two seconds only.
+"""
 
 _NEXT = "p.next_on + p.steps[extract(isodow FROM p.next_on)::int]"
 
+# {these} names the plans, {those} joins them, {condition} must still hold when the row is locked.
 _MATERIALIZE_WHERE = f"""
-WITH due AS (
+WITH {{these}} due AS (
   UPDATE check_in_plans p SET
     next_on = CASE WHEN p.ends_on IS NULL OR {_NEXT} <= p.ends_on THEN {_NEXT} END,
     next_due_at = CASE WHEN p.ends_on IS NULL OR {_NEXT} <= p.ends_on
                        THEN wall_instant({_NEXT} + p.local_time, z.walls, z.offsets) END
-  FROM time_zones z
-  WHERE z.name = p.zone AND p.status = 'active' AND {{condition}}
+  FROM time_zones z{{those}}
+  WHERE z.name = p.zone AND {{condition}}
   RETURNING p.clinic_id, p.id, p.patient_id, p.episode_id, p.question_set, p.zone, old.next_on AS local_date,
             old.next_due_at AS due_at, old.next_due_at AT TIME ZONE 'UTC' AS due, p.local_time,
             wall_time(old.next_due_at, z.changes, z.offsets) AS wall,
@@ -60,8 +65,17 @@ WHERE wall - local_time < local_date + interval '12 hours'  -- else the zone nev
 ON CONFLICT ON CONSTRAINT uq_check_ins_occurrence DO NOTHING
 """  # noqa: S608 - built of constants
 
-_MATERIALIZE = _MATERIALIZE_WHERE.format(condition="p.next_due_at <= $2")
-_MATERIALIZE_ONE = _MATERIALIZE_WHERE.format(condition="p.clinic_id = $2 AND p.id = $3 AND p.next_on <= $4")
+# (Written as the statuses that are left alone, the condition keeps the partial index out of what goes by the key.)
+_MATERIALIZE = _MATERIALIZE_WHERE.format(
+    these="""next AS MATERIALIZED (
+  SELECT clinic_id, id FROM check_in_plans WHERE status = 'active' AND next_due_at <= $2 ORDER BY next_due_at LIMIT $3
+),""",
+    those=", next n",
+    condition="p.clinic_id = n.clinic_id AND p.id = n.id AND p.status NOT IN ('paused', 'ended') AND p.next_due_at <= $2",
+)
+_MATERIALIZE_ONE = _MATERIALIZE_WHERE.format(
+    these="", those="", condition="p.status = 'active' AND p.clinic_id = $2 AND p.id = $3 AND p.next_on <= $4"
+)
 
 MATERIALIZING, CLOSING = 7_450_801, 7_450_802
 """Keys of advisory locks: workers that start the same sweep take turns, and the second finds nothing left to do."""
@@ -131,11 +145,15 @@ ORDER BY m.local_date, m.slot, m.id
 
 @dataclass(frozen=True)
 class Dispatched:
-    """How many check-ins were made, how many of those that waited have opened, how many notices and reminders are owed."""
+    """How many check-ins were made, how many of those that waited have opened, how many notices and reminders are owed.
+
+    more: this was as much as fits into one transaction; go on in another.
+    """
 
     materialized: int
     opened: int
     told: int = 0
+    more: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,25 +166,32 @@ class Closed:
     alerts: int
 
 
-async def dispatch(session: AsyncSession, *, at: datetime) -> Dispatched:
+async def dispatch(session: AsyncSession, *, at: datetime, limit: int = AT_ONCE) -> Dispatched:
     """Make every check-in that is due within the next 24 hours, then open those whose time has come.
 
     After an outage it makes all that should have been, plan by plan and day by day, but opens of each plan the latest
-    only, which the patient is told of once: the others were never offered, and are excused. Safe to repeat.
+    only, which the patient is told of once: the others were never offered, and are excused. None is opened before all
+    are made. Safe to repeat; repeat it as long as there is `more`.
     """
-    made = await materialize(session, at=at)
-    opened, told = await reminders.open_due(session, at=at)
-    return Dispatched(made, opened, told + await reminders.remind_waiting(session, at=at))
+    made = await materialize(session, at=at, limit=limit)
+    left = limit - made
+    opening = await reminders.open_due(session, at=at, limit=left)
+    left -= opening.taken
+    waiting = await reminders.remind_waiting(session, at=at, limit=left)
+    left -= waiting.taken
+    return Dispatched(made, opening.opened, opening.told + waiting.told, more=left == 0)
 
 
-async def materialize(session: AsyncSession, *, at: datetime) -> int:
-    """Make the check-ins that are due within the next 24 hours and move their plans on; give how many are new."""
+async def materialize(session: AsyncSession, *, at: datetime, limit: int = AT_ONCE) -> int:
+    """Make the check-ins that are due within the next 24 hours and move their plans on; give how many are new.
+
+    The oldest come first, `limit` of them: go on as long as there are so many.
+    """
     made = 0
     await take_turns(session, MATERIALIZING)
-    while True:
-        made += await _count(session, _MATERIALIZE, at, at + HORIZON)
-        if not await _waits(session, _WAITING, at + HORIZON):
-            return made
+    while made < limit and await _waits(session, _WAITING, at + HORIZON):
+        made += await _count(session, _MATERIALIZE, at, at + HORIZON, limit - made)
+    return made
 
 
 async def materialize_plan(session: AsyncSession, clinic_id: UUID, plan_id: UUID, until: date, *, at: datetime) -> None:

@@ -166,7 +166,7 @@ async def log(session: AsyncSession, actor: Actor, session_id: UUID, form: Sessi
         await _alert(session, actor, made, plan["episode_id"], at=at)
     if plan["asks_after"] and form.supersedes_id is None and at - form.performed_at < STILL_ASKED:
         ended_at = min(form.performed_at, at)
-        await check_ins.after_session(session, actor.clinic_id, patient_id, session_id, at=ended_at)
+        await check_ins.after_session(session, actor.clinic_id, patient_id, session_id, ended_at=ended_at, at=at)
     return Logged(SessionRead.model_validate(made), created=True)
 
 

@@ -3,16 +3,14 @@
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
-from clinical import escalation
 from core.crypto import new_id
 from models.alerts import AlertLevel
 from schemas.check_ins import AdHocIn
 from schemas.outcomes import OutcomeCreate
-from services import adherence, alerts, check_ins, outcomes
+from services import adherence, check_ins, outcomes
 from tests.services.check_ins.scene import DAILY, WEEKLY, Scene, berlin, scene
 
 MONDAY = berlin(2, 10)
@@ -73,21 +71,9 @@ async def flare(stage: Scene) -> None:
 
 
 async def long_flare(stage: Scene) -> None:
-    (raised,) = escalation.long_flare(MONDAY.date() - timedelta(days=7), MONDAY.date())
-    found = alerts.Finding(
-        stage.clinic_id,
-        stage.care.world.alice.id,
-        stage.care.episode_id,
-        raised.rule_id,
-        raised.rule_version,
-        AlertLevel(raised.level.value),
-        raised.then,
-        ("flare", uuid4()),
-        raised.inputs,
-    )
-    async with stage.sessions.begin() as session:
-        await stage.care.open(session)
-        await alerts.raise_many(session, [found], at=MONDAY)
+    for days in range(7, -1, -1):
+        assert "ES06" not in [one.rule_id for one in await stage.alerts()]
+        await say(stage, flare=True, at=MONDAY - timedelta(days=days))
 
 
 def missed(times: int) -> Callable[[Scene], Awaitable[None]]:
@@ -163,6 +149,24 @@ async def test_the_rule_raises_its_alert(
     assert (alert.level, alert.task, alert.respond_by) == (level, task, respond_by)
     assert (alert.raised_at, alert.owner_id, alert.escalations) == (MONDAY, None, 0)
     assert alert.rule_version == "escalation-2026-2"
+
+
+@pytest.mark.parametrize(
+    ("said", "fires"),
+    [
+        ({7: True, 3: True, 0: True}, True),  # days without an answer do not end it
+        ({9: True, 7: True, 6: False, 5: True, 0: True}, False),
+        ({9: True, 0: False}, False),
+        ({30: True, 15: True, 0: True}, False),  # too long a silence does
+    ],
+)
+async def test_a_flare_lasts_from_its_first_day_until_the_patient_says_otherwise(
+    stage: Scene, said: dict[int, bool], fires: bool
+) -> None:
+    for days, flare in said.items():
+        await say(stage, flare=flare, at=MONDAY - timedelta(days=days))
+    found = [one.inputs for one in await stage.alerts() if one.rule_id == "ES06"]
+    assert found == ([{"days": 7}] if fires else [])
 
 
 async def test_two_missed_in_a_row_only_remind(stage: Scene) -> None:

@@ -23,7 +23,7 @@ from models.identity import Role, Throttle
 from models.jobs import JobRun
 from models.notifications import Notification, NotificationStatus
 from models.therapists import License, LicenseStatus
-from services import alerts, delivery, job_board, jobs, letters, notifications, throttling
+from services import alerts, check_ins, delivery, job_board, jobs, letters, notifications, throttling
 from services.isolation import ClinicsFailed
 from services.notifications import policy
 from services.timetable import TIMETABLE
@@ -410,6 +410,44 @@ async def test_the_worker_does_it_for_all_clinics_with_its_own_roles(fresh_datab
     assert counts["housekeeping"] == {"keys": 2, "runs": 0, "events": 0, "sign_ins": 0}
     async with api() as session, as_identity(session):
         assert await session.scalar(select(Throttle.key)) is None
+    for engine in engines.values():
+        await engine.dispose()
+
+
+async def test_more_check_ins_than_fit_into_one_transaction_are_made_in_several(
+    fresh_database: Database, post: Post
+) -> None:
+    engines = {role: make_engine(getattr(fresh_database, role)) for role in ("api", "sweeper")}
+    api, sweeper = (make_sessions(engine) for engine in engines.values())
+    ward = await care(api)
+    many = check_ins.AT_ONCE + 1
+    async with api.begin() as session:
+        await ward.open(session)
+        await session.execute(
+            text(
+                "INSERT INTO check_in_plans (clinic_id, patient_id, episode_id, question_set, frequency, weekdays, steps,"
+                " local_time, zone, starts_on, next_on, next_due_at)"
+                " SELECT clinic_id, patient_id, id, 'daily', 'daily', '{1,2,3,4,5,6,7}', '{1,1,1,1,1,1,1}', '08:00', 'UTC',"
+                " '2026-03-03', '2026-03-03', '2026-03-03 08:00Z' FROM episodes, generate_series(1, :many)"
+                " WHERE id = :episode"
+            ),
+            {"many": many, "episode": ward.episode_id},
+        )
+    made: list[int] = []
+
+    @asynccontextmanager
+    async def turn() -> AsyncIterator[None]:
+        async with sweeper() as session:
+            made.append(await session.scalar(text("SELECT count(*) FROM check_ins")) or 0)
+        yield
+
+    reach = jobs.Reach(sweeper, sweeper, post, "https://app.example", key=TOKENS.key, turn=turn)
+    at = datetime(2026, 3, 2, 9, tzinfo=UTC)
+    rehearsed = await jobs.run("check-ins.dispatch", reach, at=at, dry_run=True)
+    assert rehearsed.counts == {"materialized": check_ins.AT_ONCE, "opened": 0, "told": 0}
+    done = await jobs.run("check-ins.dispatch", reach, at=at)
+    assert done.counts == {"materialized": many, "opened": 0, "told": 0}
+    assert sorted(set(made)) == [0, check_ins.AT_ONCE, many]
     for engine in engines.values():
         await engine.dispose()
 

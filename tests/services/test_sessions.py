@@ -417,8 +417,9 @@ async def test_pain_of_seven_alerts_nobody(sessions: Sessions) -> None:
         assert list(await session.scalars(select(Alert.id))) == []
 
 
-async def _plan_after_session(world: Care, program: ProgramRead) -> None:
-    form = PlanIn.model_validate({"question_set": "after_session", "frequency": "after_session", "after_hours": 24})
+async def _plan_after_session(world: Care, **changes: Any) -> None:
+    values = {"question_set": "after_session", "frequency": "after_session", "after_hours": 24} | changes
+    form = PlanIn.model_validate(values)
     async with world.sessions.begin() as session:
         await world.open(session)
         await plans.create(session, world.bob, world.episode_id, form, at=NOW)
@@ -433,7 +434,7 @@ async def _asked(world: Care) -> list[UUID | None]:
 async def test_a_patient_with_such_a_plan_is_asked_about_the_session_once(sessions: Sessions) -> None:
     world = await care(sessions)
     program = await world.running()
-    await _plan_after_session(world, program)
+    await _plan_after_session(world)
     session_id = new_id(NOW)
     await _log(world, _form(program), session_id=session_id)
     await _log(world, _form(program), session_id=session_id)
@@ -441,10 +442,22 @@ async def test_a_patient_with_such_a_plan_is_asked_about_the_session_once(sessio
     assert await _asked(world) == [session_id]
 
 
+async def test_sessions_that_were_kept_on_the_phone_make_no_check_in_that_is_closed_already(
+    sessions: Sessions,
+) -> None:
+    world = await care(sessions)
+    program = await world.running()
+    await _plan_after_session(world, after_hours=0, closes_minutes=60)
+    for minutes in range(5):
+        performed_at = (NOW + timedelta(minutes=minutes)).isoformat()
+        await _log(world, _form(program, performed_at=performed_at), at=NOW + timedelta(hours=2))
+    assert await _asked(world) == []
+
+
 async def test_nobody_is_asked_about_a_session_of_days_ago(sessions: Sessions) -> None:
     world = await care(sessions)
     program = await world.running()
-    await _plan_after_session(world, program)
+    await _plan_after_session(world)
     await _log(world, _form(program), at=NOW + 2 * DAY)
     assert await _asked(world) == []
 

@@ -62,7 +62,7 @@ FROM episodes e, unnest($1::text[], $2::time[], $3::date[], $4::date[]) AS w(zon
 """
 
 AT_ONCE = 20_000
-"""Plans of one sweep: a busy machine must not come near the time limit of a transaction."""
+"""Plans that are written and swept at a time."""
 
 Wanted = tuple[str, time, date, date]
 """Zone, wall time, first and last day of a plan."""
@@ -110,7 +110,7 @@ def run(database: Database, size: Size, tell: Tell) -> list[Figure]:
 async def _run(database: Database, size: Size, tell: Tell) -> list[Figure]:
     owner = await asyncpg.connect(database.superuser.replace("+asyncpg", ""))
     try:
-        known = {row["name"] for row in await owner.fetch("SELECT name FROM pg_timezone_names")}
+        known = {row["name"] for row in await owner.fetch("SELECT name FROM time_zones")}
         tell("looking for changes of clocks", 0)
         plans = wanted(size, known)
         await owner.execute(_PERSON)
@@ -129,13 +129,15 @@ async def _run(database: Database, size: Size, tell: Tell) -> list[Figure]:
         await owner.close()
     figures = _judge(plans, [tuple(row) for row in rows])
     unknown = sorted(available_timezones() - recurrence.ABBREVIATIONS - known)
-    return [*figures, none(NAME, "zones that PostgreSQL does not know", len(unknown), " ".join(unknown))]
+    return [*figures, none(NAME, "zones without rules in the database", len(unknown), " ".join(unknown))]
 
 
 async def _sweep(database: Database) -> None:
     engine = make_engine(database.sweeper, pool_size=1)
-    async with make_sessions(engine).begin() as session:
-        await check_ins.materialize(session, at=ALL_OVER)
+    made = check_ins.AT_ONCE
+    while made == check_ins.AT_ONCE:
+        async with make_sessions(engine).begin() as session:
+            made = await check_ins.materialize(session, at=ALL_OVER)
     await engine.dispose()
 
 

@@ -89,6 +89,16 @@ async def test_an_excused_check_in_takes_no_answers(stage: Scene, today: CheckIn
             await check_ins.answer(session, stage.care.alice, today.id, form, at=berlin(2, 9))
 
 
+async def test_what_an_outage_excused_is_excused_no_more_once_it_is_answered(stage: Scene) -> None:
+    await stage.plan(at=berlin(2, 7), closes_minutes=2880)
+    await stage.dispatch(berlin(3, 9))
+    excused = (await stage.rows())[0]
+    assert (excused.status, excused.excused_reason) == (CheckInStatus.EXCUSED, "outage")
+    await stage.answer(excused, berlin(3, 10))
+    answered = (await stage.rows())[0]
+    assert (answered.status, answered.excused_reason) == (CheckInStatus.SUBMITTED, None)
+
+
 async def test_answers_that_do_not_fit_are_refused_with_their_places_and_change_nothing(
     stage: Scene, today: CheckIn
 ) -> None:

@@ -1,14 +1,15 @@
+import asyncio
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from core.database import bind_clinic
 from core.errors import Forbidden, NotFound, Stale
-from models.check_ins import CheckInStatus, PlanStatus
+from models.check_ins import CheckInPlan, CheckInStatus, PlanStatus
 from models.episodes import Episode, EpisodeStatus
 from schemas.check_ins import PlanChange, PlanIn
 from schemas.pages import Page
@@ -134,6 +135,33 @@ async def test_a_plan_follows_the_patient_to_his_new_zone_unless_it_has_its_own(
     await stage.dispatch(berlin(3, 11))
     following = [row for row in await stage.rows() if row.plan_id != fixed.id]
     assert following[-1].due_at == datetime(2026, 3, 3, 13, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("verb", ["follow_zone", "follow_episode"])
+async def test_plans_are_locked_in_the_order_of_their_ids(stage: Scene, verb: str) -> None:
+    first, second = sorted([await stage.plan(at=berlin(2, 7)) for _ in range(2)], key=lambda plan: plan.id)
+    await stage.change(first, at=berlin(2, 7), local_time="09:00")  # it stands behind the second now
+
+    async def follow() -> int:
+        async with stage.sessions.begin() as session:
+            await bind_clinic(session, stage.clinic_id)
+            if verb == "follow_zone":
+                return await check_ins.follow_zone(
+                    session, stage.clinic_id, first.patient_id, "Asia/Tokyo", actor=stage.care.alice, at=berlin(2, 10)
+                )
+            return await check_ins.follow_episode(
+                session, stage.clinic_id, first.episode_id, actor=stage.care.bob, ended=True, at=berlin(2, 10)
+            )
+
+    locking = select(CheckInPlan.id).where(CheckInPlan.clinic_id == stage.clinic_id).with_for_update(nowait=True)
+    async with stage.sessions.begin() as session:
+        await bind_clinic(session, stage.clinic_id)
+        await session.execute(locking.where(CheckInPlan.id == first.id))
+        waiting = asyncio.ensure_future(follow())
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        await session.execute(locking.where(CheckInPlan.id == second.id))  # nobody who waits for the first holds it
+    assert await waiting == 2
 
 
 async def test_days_zone_and_end_can_change_and_what_makes_no_sense_cannot(stage: Scene) -> None:

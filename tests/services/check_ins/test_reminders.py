@@ -106,7 +106,8 @@ async def test_the_check_in_after_a_session_is_reminded_of_too(stage: Scene) -> 
     )
     async with stage.sessions.begin() as session:
         await stage.care.open(session)
-        await check_ins.after_session(session, stage.clinic_id, plan.patient_id, plan.id, at=berlin(2, 9))
+        ended = berlin(2, 9)
+        await check_ins.after_session(session, stage.clinic_id, plan.patient_id, plan.id, ended_at=ended, at=ended)
     await stage.live(berlin(2, 9), berlin(3, 20))
     assert await told(stage) == [("reminder", "03 11:00")]
 

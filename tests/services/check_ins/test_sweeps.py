@@ -1,6 +1,7 @@
 from dataclasses import astuple
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import select, update
@@ -137,7 +138,7 @@ async def test_a_session_is_asked_about_once_per_plan_each_in_a_slot_of_its_own(
         await bind_clinic(session, stage.clinic_id)
         alice = stage.care.world.alice.id
         for session_id, at in ((first, berlin(2, 9)), (first, berlin(2, 9)), (second, berlin(2, 18))):
-            made.append(await check_ins.after_session(session, stage.clinic_id, alice, session_id, at=at))
+            made.append(await check_ins.after_session(session, stage.clinic_id, alice, session_id, ended_at=at, at=at))
         answerable = await check_ins.open_for(session, stage.clinic_id, alice, at=berlin(2, 19))
     assert made == [2, 0, 2]
     assert [row.slot for row in answerable] == [1, 2]
@@ -149,6 +150,57 @@ async def test_a_session_is_asked_about_once_per_plan_each_in_a_slot_of_its_own(
         (3, 2, CheckInStatus.DUE),
     ]
     assert rows[2].due_at == berlin(3, 9)
+
+
+async def test_of_a_session_that_arrives_late_only_what_can_still_be_answered_is_asked(stage: Scene) -> None:
+    await stage.plan(question_set="after_session", frequency="after_session", local_time=None, closes_minutes=60)
+    await stage.plan(question_set="daily", frequency="after_session", local_time=None)
+    async with stage.sessions.begin() as session:
+        await bind_clinic(session, stage.clinic_id)
+        made = [
+            await check_ins.after_session(
+                session, stage.clinic_id, stage.care.world.alice.id, uuid4(), ended_at=berlin(2, hour), at=berlin(2, 12)
+            )
+            for hour in (8, 9, 10, 11)
+        ]
+    assert made == [1, 1, 1, 1]
+    assert {row.question_set for row in await stage.rows()} == {"daily"}
+    assert await stage.close(berlin(2, 13)) == Closed(0, 0, 0, 0)
+
+
+async def test_after_an_outage_batches_do_what_one_sweep_would(stage: Scene) -> None:
+    for minute in range(3):
+        await stage.plan(
+            at=berlin(2, 7), local_time=f"08:0{minute}", notify_on_open=True, remind_after_hours=1, closes_minutes=10080
+        )
+    await stage.dispatch(berlin(2, 7))
+    done = [Dispatched(0, 0, more=True)]
+    while done[-1].more:
+        async with stage.sessions.begin() as session:
+            await bind_clinic(session, stage.clinic_id)
+            done.append(await check_ins.dispatch(session, at=berlin(5, 12), limit=2))
+    # Four further days are made, the first one's are excused, the last one's open; then nothing is left.
+    made, opened = [each.materialized for each in done[1:]], [each.opened for each in done[1:]]
+    assert (made, opened) == ([2] * 6 + [0] * 4, [0] * 7 + [1, 2, 0])
+    rows = await stage.rows()
+    assert [(row.local_date.day, row.status, row.excused_reason) for row in rows] == [
+        *[(day, CheckInStatus.EXCUSED, "outage") for day in (2, 3, 4) for _ in range(3)],
+        *[(5, CheckInStatus.OPEN, None)] * 3,
+        *[(6, CheckInStatus.DUE, None)] * 3,
+    ]
+    assert [one.template for one in await stage.owed()] == ["check_in_open"] * 3
+
+
+async def test_reminders_of_different_batches_share_the_patients_week(stage: Scene) -> None:
+    for minute in range(5):
+        await stage.plan(at=berlin(2, 7), local_time=f"08:0{minute}", remind_after_hours=1, reminders_per_week=3)
+    await stage.dispatch(berlin(2, 8, 30))
+    told = []
+    for _ in range(3):
+        async with stage.sessions.begin() as session:
+            await bind_clinic(session, stage.clinic_id)
+            told.append(await check_ins.dispatch(session, at=berlin(2, 10), limit=2))
+    assert [(each.told, each.more) for each in told] == [(2, True), (1, True), (0, False)]
 
 
 @pytest.fixture

@@ -441,7 +441,13 @@ async def test_several_of_one_kind_that_wait_are_one_message_but_not_of_what_is_
     assert await ward.deliver() == {"sent": 3}
     statuses = [one.status.value for one in await ward.rows()]
     assert sorted(statuses) == ["merged", "merged", "sent", "sent", "sent"]
-    for channel in ("email", "email", "email", "push", "push"):  # a license that ends raises as many as there are patients
+    for channel in (
+        "email",
+        "email",
+        "email",
+        "push",
+        "push",
+    ):  # a license that ends raises as many as there are patients
         await ward.owe("alert_raised", channel, category="red_flag", parameters={"alert_id": str(uuid4())})
     assert await ward.deliver(NOW + MINUTE) == {"sent": 3}
 
