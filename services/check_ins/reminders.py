@@ -29,7 +29,7 @@ WITH opening AS MATERIALIZED (
          ) AS passed
   FROM check_ins c JOIN check_in_plans p ON p.clinic_id = c.clinic_id AND p.id = c.plan_id
   WHERE c.status = 'due' AND c.opens_at <= $1 AND c.closes_at > $1
-  ORDER BY c.opens_at LIMIT $2
+  ORDER BY c.clinic_id, c.opens_at LIMIT $2
 ), opened AS (
   UPDATE check_ins c SET
     status = CASE WHEN o.passed THEN 'excused' ELSE 'open' END,
@@ -57,8 +57,8 @@ SELECT (SELECT count(*) FROM opening) AS taken, (SELECT count(*) FROM opened WHE
 """  # noqa: S608 - built of constants
 """Opens what is due, and owes the notices. After an outage only a plan's latest check-in opens; the others are excused.
 
-The oldest come first, so that a later one still waits, whichever batch it falls into. A reminder whose time has passed
-already is left to the notice that goes out now. The planner has as little choice as in `sweeps._CLOSE`.
+A clinic's oldest come first, so that a later one still waits, whichever batch it falls into. A reminder whose time has
+passed already is left to the notice that goes out now. The planner has as little choice as in `sweeps._CLOSE`.
 """
 
 # For d(clinic_id, id, patient_id, plan_id, local_date); $1 is the moment, {key} what makes the reminder a single one.
@@ -96,7 +96,7 @@ _WAITING = _remind(
   UPDATE check_ins c SET remind_at = NULL
   FROM (
     SELECT clinic_id, id FROM check_ins WHERE status = 'open' AND remind_at <= $1 AND closes_at > $1
-    ORDER BY remind_at LIMIT $2
+    ORDER BY clinic_id, remind_at LIMIT $2
   ) w
   WHERE c.clinic_id = w.clinic_id AND c.id = w.id AND c.remind_at <= $1
     AND c.status NOT IN ('due', 'submitted', 'late', 'missed', 'excused')
@@ -124,7 +124,7 @@ class Taken:
 
 
 async def open_due(session: AsyncSession, *, at: datetime, limit: int) -> Taken:
-    """Open the check-ins whose window has begun, the oldest first, `limit` of them at most."""
+    """Open the check-ins whose window has begun, `limit` of them at most."""
     row = await fetchrow(session, OPEN, at, limit)
     assert row is not None
     return Taken(row["taken"], row["told"], row["opened"])

@@ -65,10 +65,11 @@ WHERE wall - local_time < local_date + interval '12 hours'  -- else the zone nev
 ON CONFLICT ON CONSTRAINT uq_check_ins_occurrence DO NOTHING
 """  # noqa: S608 - built of constants
 
-# (Written as the statuses that are left alone, the condition keeps the partial index out of what goes by the key.)
+# (Written as the statuses that are left alone, the condition keeps the partial index out of the look-up by the key.)
 _MATERIALIZE = _MATERIALIZE_WHERE.format(
     these="""next AS MATERIALIZED (
-  SELECT clinic_id, id FROM check_in_plans WHERE status = 'active' AND next_due_at <= $2 ORDER BY next_due_at LIMIT $3
+  SELECT clinic_id, id FROM check_in_plans WHERE status = 'active' AND next_due_at <= $2
+  ORDER BY clinic_id, next_due_at LIMIT $3
 ),""",
     those=", next n",
     condition="p.clinic_id = n.clinic_id AND p.id = n.id AND p.status NOT IN ('paused', 'ended') AND p.next_due_at <= $2",
@@ -76,6 +77,12 @@ _MATERIALIZE = _MATERIALIZE_WHERE.format(
 _MATERIALIZE_ONE = _MATERIALIZE_WHERE.format(
     these="", those="", condition="p.status = 'active' AND p.clinic_id = $2 AND p.id = $3 AND p.next_on <= $4"
 )
+
+_BY_KEY = "; ".join(f"SET LOCAL enable_{way} = off" for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin"))
+"""A batch is found by the index of what is due and joined by its keys, however large a part of all that may be.
+
+Else the planner, which is right about a single batch, would go over the whole table for each of them.
+"""
 
 MATERIALIZING, CLOSING = 7_450_801, 7_450_802
 """Keys of advisory locks: workers that start the same sweep take turns, and the second finds nothing left to do."""
@@ -185,10 +192,11 @@ async def dispatch(session: AsyncSession, *, at: datetime, limit: int = AT_ONCE)
 async def materialize(session: AsyncSession, *, at: datetime, limit: int = AT_ONCE) -> int:
     """Make the check-ins that are due within the next 24 hours and move their plans on; give how many are new.
 
-    The oldest come first, `limit` of them: go on as long as there are so many.
+    Clinic by clinic the oldest come first, `limit` of them: go on as long as there are so many.
     """
     made = 0
     await take_turns(session, MATERIALIZING)
+    await (await driver(session)).execute(_BY_KEY)
     while made < limit and await _waits(session, _WAITING, at + HORIZON):
         made += await _count(session, _MATERIALIZE, at, at + HORIZON, limit - made)
     return made
