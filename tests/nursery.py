@@ -164,6 +164,7 @@ def _parent() -> socket.socket:
         address = own.address
     orders = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     orders.connect(address)
+    atexit.register(orders.close)
     return orders
 
 
