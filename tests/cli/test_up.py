@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from cli import running
 from tests.cli.test_commands import ROOT, physio
 
 
@@ -85,10 +86,6 @@ def stopped(process: "subprocess.Popen[bytes]", home: Path, how: signal.Signals)
     return status == 0 and emptied(home, 0) and not (home / "postgres" / "postmaster.pid").exists()
 
 
-def test_ctrl_c_stops_all_of_it(home: Path) -> None:
-    assert stopped(start(home, free_port()), home, signal.SIGINT)
-
-
 def test_a_killed_parent_leaves_nothing_running(home: Path) -> None:
     process = start(home, free_port())
     process.kill()
@@ -103,7 +100,15 @@ def test_when_the_database_dies_the_rest_does_not_pretend(home: Path) -> None:
     assert emptied(home)
 
 
-def test_a_second_one_is_told_what_is_taken_and_sigterm_stops_the_first(home: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_stops_all_of_it(how: signal.Signals) -> None:
+    with running._signals() as asked:
+        assert asked.made is False
+        signal.raise_signal(how)
+        assert asked.made is True
+
+
+def test_a_second_one_is_told_what_is_taken_and_ctrl_c_stops_the_first(home: Path) -> None:
     port = free_port()
     process = start(home, port)
     try:
@@ -113,7 +118,7 @@ def test_a_second_one_is_told_what_is_taken_and_sigterm_stops_the_first(home: Pa
         guest = physio("users", "create-clinic", "Sunrise", "--email", "dana@example.org",
                        "--password", "correct-horse-9 of mine", home=home)  # fmt: skip
     finally:
-        in_order = stopped(process, home, signal.SIGTERM)
+        in_order = stopped(process, home, signal.SIGINT)
     assert in_order
     assert (same_port.returncode, same_data.returncode) == (1, 1)
     assert guest.returncode == 0, guest.stderr  # a clinic can be opened while everything runs

@@ -335,7 +335,10 @@ def _steps() -> list[Step]:
 async def _drop(house: House, url: str, cage: Cage) -> None:
     """Cut off every connection of the API, then send canaries: what happens then is an accident, and is logged."""
     with house.rows() as rows:
-        rows.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'physio_api'")
+        rows.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE usename = 'physio_api' AND datname = current_database()"
+        )
     async with AsyncClient(base_url=url, timeout=30) as client:
         for _ in range(8):
             body = {"email": "nobody@patients.example", "password": cage.new(), "device": cage.new()}

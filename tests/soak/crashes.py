@@ -62,7 +62,7 @@ class Size:
     pace: float = 0.1
 
 
-SHORT = Size(1.0, (0.7, 1.0), postmasters=1, patients=2, check_ins=300, clients=6, pace=0.02)
+SHORT = Size(1.0, (0.7, 1.0), postmasters=1, patients=2, check_ins=200, clients=4, pace=0.03)
 LONG = Size(180)
 
 

@@ -55,7 +55,7 @@ class Killing:
     limit: float = 120.0
 
 
-SHORT_KILLING = Killing(people=100, backlog=6, waves=2, wave=0.5, kills=2, most=20, workers=3)
+SHORT_KILLING = Killing(people=100, backlog=6, waves=2, wave=0.5, kills=2, most=6, every=1.5, workers=3)
 LONG_KILLING = Killing(people=1_000, backlog=10, waves=8, wave=3.0, kills=40, most=115)
 
 
