@@ -9,9 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
-import asyncpg
 import structlog
-from sqlalchemy.exc import NoResultFound, SQLAlchemyError
+from sqlalchemy.exc import NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.crypto import Key
@@ -249,9 +248,7 @@ def _unfit(error: Exception) -> bool:
     state = getattr(error, "sqlstate", None) or getattr(getattr(error, "orig", None), "sqlstate", None)
     if state is not None:
         return str(state)[:2] in {"22", "23"}  # data exceptions, broken constraints
-    if isinstance(error, NoResultFound):
-        return True
-    return not isinstance(error, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError | SQLAlchemyError)
+    return isinstance(error, NoResultFound | ValueError)  # any other mistake is ours, and would strike every row
 
 
 def _ways(reach: Reach) -> tuple[AbstractSet[NotificationChannel], AbstractSet[Platform]]:
