@@ -123,11 +123,12 @@ async def as_identity(session: AsyncSession) -> AsyncIterator[None]:
 
     The login roles are members of `physio_identity` without inheriting it, so nothing reaches these tables by accident.
     """
+    connection = await driver(session)
     await session.flush()
-    await session.execute(text("SET LOCAL ROLE physio_identity"))
+    await connection.execute("SET LOCAL ROLE physio_identity")
     yield  # after an error the transaction is lost, and the role goes with it
     await session.flush()
-    await session.execute(text("RESET ROLE"))
+    await connection.execute("RESET ROLE")
 
 
 async def driver(session: AsyncSession) -> "asyncpg.Connection[Any]":

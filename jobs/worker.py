@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import structlog
+import uvloop
 from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
 from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
 from procrastinate.jobs import DeleteJobCondition, Status
@@ -32,8 +33,11 @@ from services.timetable import TIMETABLE, Entry
 GRACE_SECONDS = 8.0
 """For so long a stopping worker lets its jobs finish; what is cut off is done again by whoever comes next."""
 
-PATIENCE_SECONDS = 45.0
+PATIENCE_SECONDS = 55.0
 """After so long a run begins no further message; the next minute's run goes on."""
+
+ABREAST = 4
+"""In so many clinics a run sends at a time: mail servers take a while for each letter."""
 
 POLL_SECONDS = 1.0
 CONCURRENCY = 4
@@ -133,7 +137,10 @@ async def _catch_up(app: App) -> None:
 
 @asynccontextmanager
 async def opened(settings: Settings, connections: int, ending: Callable[[], bool] = bool) -> AsyncIterator[jobs.Reach]:
-    """Give what a job over all clinics works with. connections: for sweeps, and as many for single clinics."""
+    """Give what a job over all clinics works with.
+
+    connections: for sweeps, and as many for single clinics besides those that sending takes.
+    """
     assert settings.worker_database_url is not None, "PHYSIO_WORKER_DATABASE_URL"
     assert settings.sweeper_database_url is not None, "PHYSIO_SWEEPER_DATABASE_URL"
     worker_url = settings.worker_database_url.get_secret_value()
@@ -144,7 +151,9 @@ async def opened(settings: Settings, connections: int, ending: Callable[[], bool
         statement_cache=cache,
         application_name="physio-sweeper",
     )
-    worker = make_engine(worker_url, pool_size=connections, statement_cache=cache, application_name="physio-worker")
+    worker = make_engine(
+        worker_url, pool_size=connections + ABREAST, statement_cache=cache, application_name="physio-worker"
+    )
     texts.load()  # a broken file stops the start, with its name and line
     channels = open_channels(settings)
     reach = jobs.Reach(
@@ -157,6 +166,7 @@ async def opened(settings: Settings, connections: int, ending: Callable[[], bool
         public_url=settings.public_url,
         key=tokens_of(settings.secret_key.get_secret_value()).key,
         patience=PATIENCE_SECONDS,
+        abreast=ABREAST,
         ending=ending,
     )
     try:
@@ -208,4 +218,4 @@ def main(settings: Settings) -> None:
     """Run the worker in this process."""
     logs.configure(settings.log_level)
     clock.steer(settings.clock_file)
-    asyncio.run(serve(settings))
+    uvloop.run(serve(settings))

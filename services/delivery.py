@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
@@ -95,6 +95,11 @@ class Reach(Protocol):
         ...
 
     @property
+    def abreast(self) -> int:
+        """In so many clinics messages are sent at the same time."""
+        ...
+
+    @property
     def ending(self) -> Callable[[], bool]:
         """Whether the process is about to stop."""
         ...
@@ -116,10 +121,11 @@ class Reach(Protocol):
 async def deliver(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
     """Send all that is due.
 
-    One message at a time, leased at the moment it is taken: however slow a provider is, nobody else takes a message that
-    is on its way. What is urgent goes first in all clinics, and has its turn again after every so many others. A provider
-    that does not answer is left out for the rest of the run, so that it does not hold up the other ways; nor does a clinic
-    in which something goes wrong hold up the next. Raises ClinicsFailed after all have had their turn.
+    In each clinic one message at a time, leased at the moment it is taken: however slow a provider is, nobody else takes a
+    message that is on its way; several clinics are served side by side. What is urgent goes first in all clinics, and has
+    its turn again after every so many others. A provider that does not answer is left out for the rest of the run, so that
+    it does not hold up the other ways; nor does a clinic in which something goes wrong hold up the next. Raises
+    ClinicsFailed after all have had their turn.
     """
     if dry_run:
         async with reach.sweep() as session:
@@ -149,6 +155,10 @@ class _Delivery:
         async with self._reach.sweep() as session:
             owing = notifications.clinics_owing
             clinics = await owing(session, at=self._at, clinic_id=self._reach.clinic_id, urgent=urgent)
+        waiting = iter(clinics)
+        await asyncio.gather(*(self._one_by_one(waiting, urgent=urgent) for _ in range(self._reach.abreast)))
+
+    async def _one_by_one(self, clinics: Iterator[UUID], *, urgent: bool) -> None:
         for clinic_id in clinics:
             if self._over():
                 return

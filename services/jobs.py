@@ -57,9 +57,9 @@ class Reach:
 
     sweeper: sessions for set-based sweeps. worker: sessions for the work of one clinic. clinic_id: the one clinic that
     the run is for, None for all. public_url: where the app is, for letters. key: the tokens' key, for codes in letters.
-    turn: what to wait for before each transaction. patience: after so many seconds no further letter is begun. ending:
-    whether the process is about to stop, so that none is begun either.
-    stopwatch: seconds that pass, from any beginning. sms, push, web_push: None for a provider that is not set.
+    turn: what to wait for before each transaction. patience: after so many seconds no further letter is begun. abreast: in
+    how many clinics messages are sent at a time. ending: whether the process is about to stop, so that none is begun
+    either. stopwatch: seconds that pass, from any beginning. sms, push, web_push: None for a provider that is not set.
     """
 
     sweeper: Sessions
@@ -70,6 +70,7 @@ class Reach:
     key: Key = field(kw_only=True)
     turn: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
     patience: float = float("inf")
+    abreast: int = 1
     ending: Callable[[], bool] = bool
     stopwatch: Callable[[], float] = time.monotonic
     sms: SmsSender | None = None
@@ -99,7 +100,7 @@ async def _dispatch(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
     more = True
     while more:
         async with reach.sweep(dry_run=dry_run) as session:
-            done = asdict(await check_ins.dispatch(session, at=at))
+            done = asdict(await check_ins.dispatch(session, at=at, limit=check_ins.AT_ONCE))
         more = done.pop("more") and not dry_run
         counts = {name: counts.get(name, 0) + number for name, number in done.items()}
     return counts
@@ -109,7 +110,7 @@ async def _close(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
     counts: Counts = {}
     while True:
         async with reach.sweep(dry_run=dry_run) as session:
-            closed = await check_ins.close_due(session, at=at)
+            closed = await check_ins.close_due(session, at=at, limit=check_ins.AT_ONCE)
         counts = {name: counts.get(name, 0) + number for name, number in asdict(closed).items()}
         if dry_run or closed.missed + closed.excused < check_ins.AT_ONCE:
             return counts

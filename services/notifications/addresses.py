@@ -4,17 +4,24 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, tuple_, update
+from sqlalchemy import func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.database import as_identity
+from core.database import as_identity, fetch
 from models.notifications import ClosedAddress, ClosedReason, NotificationChannel
 
 DEAD_FOR = timedelta(days=30)
 """So long nothing is sent where nobody was reached; then it is tried again: mailboxes and numbers come back."""
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+
+
+_CLOSED = """
+SELECT channel, address FROM identity.closed_addresses
+WHERE (channel, address) IN (SELECT * FROM unnest($1::text[], $2::text[])) AND opened_at IS NULL
+  AND (reason <> 'dead' OR closed_at > $3 AND NOT ($4 AND channel = 'email'))
+"""
 
 
 def number(phone: str | None) -> str | None:
@@ -71,15 +78,9 @@ async def closed(
     """
     if not pairs:
         return set()
-    query = select(ClosedAddress.channel, ClosedAddress.address).where(
-        tuple_(ClosedAddress.channel, ClosedAddress.address).in_(pairs),
-        ClosedAddress.opened_at.is_(None),
-        (ClosedAddress.reason != ClosedReason.DEAD) | (ClosedAddress.closed_at > at - DEAD_FOR),
-    )
-    if insist:
-        mail = ClosedAddress.channel == NotificationChannel.EMAIL
-        query = query.where(~(mail & (ClosedAddress.reason == ClosedReason.DEAD)))
-    return {(row.channel, row.address) for row in await session.execute(query)}
+    channels, found = zip(*pairs, strict=True)
+    rows = await fetch(session, _CLOSED, list(channels), list(found), at - DEAD_FOR, insist)
+    return {(NotificationChannel(row["channel"]), row["address"]) for row in rows}
 
 
 async def heed(session: AsyncSession, phone: str, *, stop: bool, at: datetime) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.database import as_identity, fetch, fetchrow
-from models.identity import Account, AccountStatus, SignIn
+from models.identity import AccountStatus, SignIn
 from models.notifications import (
     Device,
     Notification,
@@ -154,6 +154,13 @@ LEFT JOIN LATERAL (
 ) d ON true
 """
 
+# By its name of then the provider of another channel knows a message: no receipt will bear it any more.
+_TAKE = """
+UPDATE notifications SET attempts = attempts + 1, due_at = $3, channel = $4::text, tries = $5,
+  reference = CASE WHEN channel = $4::text THEN reference END
+WHERE clinic_id = $1 AND id = $2
+"""
+
 # The first in line, as _NEXT has it, but without a look at what is in it.
 _SET_ASIDE = f"""
 WITH first AS (
@@ -176,6 +183,8 @@ FROM notifications
 WHERE clinic_id = $1 AND account_id = $2 AND created_at >= now() - interval '14 days' AND sent_at >= $3
   AND category = ANY($5::text[]) AND id <> $6
 """
+
+_ACCOUNT = "SELECT status, email FROM identity.accounts WHERE id = $1"
 
 _DEVICES = """
 SELECT id, sign_in_id, platform, token, endpoint, p256dh, auth FROM devices
@@ -231,12 +240,8 @@ async def lease(
     if (policy.RULES[category].merges or written) and row["attempts"] == 0 and row["account_id"] is not None:
         kind = (row["account_id"], category.value, row["template"], row["channel"])
         await fetch(session, _MERGE, clinic_id, row["id"], *kind, at)
-    stays = decision.channel.value == row["channel"]
-    tries = row["tries"] if stays else 0
-    values = {"attempts": row["attempts"] + 1, "due_at": at + LEASE, "channel": decision.channel, "tries": tries}
-    if not stays:  # by that name the provider of another channel knows it: no receipt will bear it any more
-        values["reference"] = None
-    await session.execute(mine.values(**values))
+    tries = row["tries"] if decision.channel.value == row["channel"] else 0
+    await fetch(session, _TAKE, clinic_id, row["id"], at + LEASE, decision.channel.value, tries)
     address, targets = reached[decision.channel]
     return Leased(
         id=row["id"],
@@ -362,8 +367,9 @@ async def _reach(
         phone = addresses.number(row["phone"]) if agreed else None  # no text message to a patient who did not agree
     async with as_identity(session):
         if row["account_id"] is not None:
-            account = await session.get_one(Account, row["account_id"])
-            active, email = account.status is AccountStatus.ACTIVE, email or account.email
+            account = await fetchrow(session, _ACCOUNT, row["account_id"])
+            assert account is not None, "a message's account is never deleted"
+            active, email = account["status"] == AccountStatus.ACTIVE, email or account["email"]
             ended = await _ended(session, [one["sign_in_id"] for one in targets if one["sign_in_id"]])
         pairs = [(channel, each) for channel, each in ((EMAIL, email), (SMS, phone)) if each is not None and active]
         shut = await addresses.closed(session, pairs, insist=category in policy.FIRST, at=at)

@@ -61,8 +61,9 @@ async def record(
         )
         .values(**values)
         .returning(Notification.id)
+        .execution_options(synchronize_session=False)
     )
-    if values["status"] is NotificationStatus.SENT:  # read in the app meanwhile: it rang all the same
+    if done is None and values["status"] is NotificationStatus.SENT:  # read in the app meanwhile: it rang all the same
         await session.execute(
             update(Notification)
             .where(

@@ -415,8 +415,9 @@ async def test_the_worker_does_it_for_all_clinics_with_its_own_roles(fresh_datab
 
 
 async def test_more_check_ins_than_fit_into_one_transaction_are_made_in_several(
-    fresh_database: Database, post: Post
+    fresh_database: Database, post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(check_ins, "AT_ONCE", 10)
     engines = {role: make_engine(getattr(fresh_database, role)) for role in ("api", "sweeper")}
     api, sweeper = (make_sessions(engine) for engine in engines.values())
     ward = await care(api)
@@ -523,6 +524,35 @@ async def test_what_becomes_urgent_in_one_clinic_has_its_turn_among_many_message
     reach = jobs.Reach(sweeper, worker, post, "https://app.example", key=TOKENS.key)
     assert (await jobs.run("notifications.deliver", reach, at=NOW)).counts["sent"] == 5
     assert [letter.to.startswith("urgent") for letter in post.taken] == [False, False, True, False, False]
+    for engine in engines.values():
+        await engine.dispose()
+
+
+async def test_several_clinics_are_served_side_by_side_and_each_one_message_at_a_time(
+    fresh_database: Database,
+) -> None:
+    engines = {role: make_engine(getattr(fresh_database, role)) for role in ("api", "sweeper", "worker")}
+    api, sweeper, worker = (make_sessions(engine) for engine in engines.values())
+    wards = [await care(api) for _ in range(3)]
+    for ward in wards:
+        for number in range(2):
+            await owe(ward, str(number), account_id=None, address=f"{number}@{ward.clinic_id}.example")
+    under_way: set[str] = set()
+
+    class Together(Post):
+        async def deliver(self, letter: Letter) -> Outcome:
+            clinic = letter.to.partition("@")[2]
+            assert clinic not in under_way
+            under_way.add(clinic)
+            async with asyncio.timeout(20):
+                while len(under_way) == 1 and len(self.taken) < 3:
+                    await asyncio.sleep(0.01)  # until another clinic's letter is under way, too
+            outcome = await super().deliver(letter)
+            under_way.remove(clinic)
+            return outcome
+
+    reach = jobs.Reach(sweeper, worker, Together(), "https://app.example", key=TOKENS.key, abreast=2)
+    assert (await jobs.run("notifications.deliver", reach, at=NOW)).counts["sent"] == 6
     for engine in engines.values():
         await engine.dispose()
 
