@@ -537,16 +537,17 @@ async def test_several_clinics_are_served_side_by_side_and_each_one_message_at_a
     for ward in wards:
         for number in range(2):
             await owe(ward, str(number), account_id=None, address=f"{number}@{ward.clinic_id}.example")
-    under_way: set[str] = set()
+    under_way, side_by_side = set[str](), asyncio.Event()
 
     class Together(Post):
         async def deliver(self, letter: Letter) -> Outcome:
             clinic = letter.to.partition("@")[2]
             assert clinic not in under_way
             under_way.add(clinic)
+            if len(under_way) == 2:
+                side_by_side.set()
             async with asyncio.timeout(20):
-                while len(under_way) == 1 and len(self.taken) < 3:
-                    await asyncio.sleep(0.01)  # until another clinic's letter is under way, too
+                await side_by_side.wait()
             outcome = await super().deliver(letter)
             under_way.remove(clinic)
             return outcome
