@@ -151,9 +151,14 @@ async def _tidy(house: House, rows: Rows) -> tuple[int, int]:
 async def _work(house: House, at: datetime) -> None:
     """Do what the workers did until `at`."""
     engine = make_engine(house.database.sweeper, pool_size=1)
-    async with make_sessions(engine).begin() as session:
-        await check_ins.dispatch(session, at=at)
-        await check_ins.close_due(session, at=at)
+    sessions = make_sessions(engine)
+    more = True
+    while more:
+        async with sessions.begin() as session:
+            more = (await check_ins.dispatch(session, at=at)).more
+    async with sessions.begin() as session:
+        closed = await check_ins.close_due(session, at=at)
+        assert closed.missed + closed.excused < check_ins.AT_ONCE, "there is more to close"
     await engine.dispose()
 
 
