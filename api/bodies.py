@@ -23,6 +23,8 @@ DEPTH_LIMIT = 32
 
 _JSON = re.compile(rb"""\s*application/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?""", re.IGNORECASE)
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_LARGE = re.compile(rb"[0-9]{16}|[0-9][eE]")
+"""Found in every text without its strings that holds a number beyond INTEGER_LIMIT, and in few others."""
 
 
 async def read(request: Request, limit: int = BODY_LIMIT) -> Any:
@@ -83,15 +85,29 @@ def parse(raw: bytes) -> Any:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise MalformedRequest from error
-    members = 0
-    for node, pointer in _walk(value):
-        members += len(node) if isinstance(node, dict) else 0
-        problem = _problem(node)
-        if problem:
-            raise Invalid(Problem(pointer, *problem))
-    if members and members != _STRING.sub(b"", raw).count(b":"):  # a colon outside a text stands behind a key
+    bare = _STRING.sub(b"", raw)
+    if b"\\u0000" in raw or _LARGE.search(bare) or bare.count(b"[") + bare.count(b"{") > DEPTH_LIMIT:
+        for node, pointer in _walk(value):
+            problem = _problem(node)
+            if problem:
+                raise Invalid(Problem(pointer, *problem))
+    members = _members(value)
+    if members and members != bare.count(b":"):  # a colon outside a text stands behind a key
         raise Invalid(Problem("", "duplicate_key", "An object names one of its fields twice"))
     return value
+
+
+def _members(value: Any) -> int:
+    """Count the fields of all objects."""
+    members, stack = 0, [value]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, dict):
+            members += len(node)
+            stack += [part for part in node.values() if isinstance(part, dict | list)]
+        elif isinstance(node, list):
+            stack += [part for part in node if isinstance(part, dict | list)]
+    return members
 
 
 def _walk(value: Any) -> Iterator[tuple[Any, str]]:

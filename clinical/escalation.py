@@ -78,6 +78,11 @@ def evaluate(context: CheckInContext) -> list[Raised]:
     ]
 
 
+def is_high(pain: int | None, limit: int | None = None) -> bool:
+    """Whether so much pain (0-10) matters more to one who began with less. limit: the clinic's own; the rules' when None."""
+    return any(pain is not None and pain >= (limit or rule.limits["pain"]) for rule in _rules("high_pain"))
+
+
 def missed(in_a_row: int) -> list[Raised]:
     """Return the rules for exactly so many check-ins missed in a row; call it each time one more is missed."""
     return [_raised(rule, missed_in_a_row=in_a_row) for rule in _rules("missed") if rule.limits["in_a_row"] == in_a_row]

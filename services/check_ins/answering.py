@@ -1,6 +1,6 @@
 """Answering a check-in, once: the hot path.
 
-One statement reads all that the decision needs, one writes answers, status and audit row. The server's clock decides
+One statement reads what the decision always needs, one writes answers, status and audit row. The server's clock decides
 what is in time; answers are never changed. The advice for an emergency answer is made here and now, from packaged text.
 """
 
@@ -33,6 +33,8 @@ CRISIS = "ES02"
 OUTAGE = "outage"
 """Why a check-in was excused that nobody was asked about; a phone that had it already may still answer, late."""
 UUID_VERSION = 7
+WEEKLY = "weekly"
+"""The questions that ask about care and medicines."""
 
 STEPS: Mapping[str, str] = {
     "crisis_help": "Show the advice now, before anything else.",
@@ -57,46 +59,31 @@ class NoEpisode(Conflict):
     """There is no course of treatment that this check-in could belong to."""
 
 
-# What the rules look at, for x(patient_id, episode_id, question_set): $1 is the clinic, $4 the moment.
-_CONTEXT = """
-(SELECT nullif(c.settings, '{}')::text FROM clinics c WHERE c.id = $1) AS settings,
-(SELECT array_agg(p.answered_at ORDER BY p.answered_at) FROM past p) AS pain_at,
-(SELECT array_agg(p.pain_now ORDER BY p.answered_at) FROM past p) AS pains,
-(SELECT w.answers::text FROM check_in_answers w
- WHERE x.question_set = 'weekly' AND w.clinic_id = $1 AND w.patient_id = $3 AND w.question_set = 'weekly'
-   AND w.answered_at < $4 ORDER BY w.answered_at DESC LIMIT 1) AS last_weekly,
-coalesce(
-  (SELECT (o.answers ->> 'now')::int FROM outcomes o
-   WHERE o.clinic_id = $1 AND o.episode_id = x.episode_id AND o.instrument_code = 'nprs'
-     AND NOT EXISTS (SELECT FROM outcomes n WHERE n.clinic_id = $1 AND n.supersedes_id = o.id)
-   ORDER BY o.administered_at LIMIT 1),
-  (SELECT f.pain_now FROM check_in_answers f
-   WHERE f.clinic_id = $1 AND f.patient_id = $3 AND f.pain_now IS NOT NULL
-     AND f.answered_at >= (SELECT e.started_on::timestamp AT TIME ZONE 'UTC' FROM episodes e
-                           WHERE e.clinic_id = $1 AND e.id = x.episode_id)
-   ORDER BY f.answered_at LIMIT 1)
-) AS baseline
-"""
+# What the rules always look at: $1 is the clinic, $3 the patient, $4 the moment.
+_CONTEXT = (
+    "(SELECT nullif(c.settings, '{}')::text FROM clinics c WHERE c.id = $1) AS settings, past.pain_at, past.pains"
+)
 
 _PAST = """
-WITH past AS MATERIALIZED (
-  SELECT answered_at, pain_now FROM check_in_answers
-  WHERE clinic_id = $1 AND patient_id = $3 AND pain_now IS NOT NULL AND answered_at < $4
-  ORDER BY answered_at DESC LIMIT 12
-)
+CROSS JOIN (
+  SELECT array_agg(answered_at) AS pain_at, array_agg(pain_now) AS pains FROM (
+    SELECT answered_at, pain_now FROM check_in_answers
+    WHERE clinic_id = $1 AND patient_id = $3 AND pain_now IS NOT NULL AND answered_at < $4
+    ORDER BY answered_at DESC LIMIT 12
+  ) latest
+) past
 """
 
 _READ = f"""
-{_PAST}
 SELECT x.id, x.episode_id, x.question_set, x.zone, x.status, x.excused_reason, x.opens_at, x.closes_at, x.late_until,
   a.body_sha256, a.late, a.answered_at, a.raised::text AS raised, a.answers::text AS answers, {_CONTEXT}
 FROM check_ins x
 LEFT JOIN check_in_answers a ON a.clinic_id = x.clinic_id AND a.check_in_id = x.id
+{_PAST}
 WHERE x.clinic_id = $1 AND x.id = $2 AND x.patient_id = $3
 """  # noqa: S608 - built of constants
 
 _READ_AD_HOC = f"""
-{_PAST}
 SELECT x.*, k.patient_id AS taken_by, k.plan_id IS NULL AS ad_hoc, k.status,
   a.body_sha256, a.late, a.answered_at, a.raised::text AS raised, a.answers::text AS answers, {_CONTEXT}
 FROM (
@@ -108,7 +95,30 @@ FROM (
 ) x
 LEFT JOIN check_ins k ON k.clinic_id = $1 AND k.id = $2
 LEFT JOIN check_in_answers a ON a.clinic_id = $1 AND a.check_in_id = $2
+{_PAST}
 """  # noqa: S608 - built of constants
+
+# Pain at the start of the episode; asked for only when pain is high.
+_BASELINE = """
+SELECT coalesce(
+  (SELECT (o.answers ->> 'now')::int FROM outcomes o
+   WHERE o.clinic_id = $1 AND o.episode_id = $3 AND o.instrument_code = 'nprs'
+     AND NOT EXISTS (SELECT FROM outcomes n WHERE n.clinic_id = $1 AND n.supersedes_id = o.id)
+   ORDER BY o.administered_at LIMIT 1),
+  (SELECT f.pain_now FROM check_in_answers f
+   WHERE f.clinic_id = $1 AND f.patient_id = $2 AND f.pain_now IS NOT NULL
+     AND f.answered_at >= (SELECT e.started_on::timestamp AT TIME ZONE 'UTC' FROM episodes e
+                           WHERE e.clinic_id = $1 AND e.id = $3)
+   ORDER BY f.answered_at LIMIT 1)
+) AS pain
+"""
+
+# What was said last about care and medicines; asked for once a week.
+_LAST_WEEKLY = """
+SELECT answers::text AS answers FROM check_in_answers
+WHERE clinic_id = $1 AND patient_id = $2 AND question_set = 'weekly' AND answered_at < $3
+ORDER BY answered_at DESC LIMIT 1
+"""
 
 # What was said about flare-ups before, the latest first; asked for only when there is one. (The rule does not care how
 # much longer than this one lasts.)
@@ -172,8 +182,10 @@ async def answer(
         raise CheckInNotOpen
     late = at >= row["closes_at"]
     status = CheckInStatus.LATE if late else CheckInStatus.SUBMITTED
-    flare = await _flare_opened_on(session, actor, patient_id, row, form, at)
-    raised, values = _decide(actor, patient_id, check_in_id, row, form, digest, flare, late=late, status=status, at=at)
+    context = await _context(session, actor, patient_id, row, form, at)
+    raised, values = _decide(
+        actor, patient_id, check_in_id, row, form, digest, context, late=late, status=status, at=at
+    )
     written = await fetchrow(session, _WRITE, *values)
     if written is None or not written["kept"]:  # a twin was faster: its transaction is committed by now
         row = await fetchrow(session, _READ, actor.clinic_id, check_in_id, patient_id, at)
@@ -205,9 +217,9 @@ async def put(
     if row["episode_id"] is None:
         raise NotFound if form.episode_id is not None else NoEpisode
     submitted = CheckInStatus.SUBMITTED
-    flare = await _flare_opened_on(session, actor, patient_id, row, form, at)
+    context = await _context(session, actor, patient_id, row, form, at)
     raised, values = _decide(
-        actor, patient_id, check_in_id, row, form, digest, flare, late=False, status=submitted, at=at
+        actor, patient_id, check_in_id, row, form, digest, context, late=False, status=submitted, at=at
     )
     end = at + timedelta(seconds=1)
     today = recurrence.local_date(at, row["zone"])
@@ -235,6 +247,33 @@ def _digest(form: AnswersIn) -> bytes:
     return sha256(orjson.dumps(form.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).digest()
 
 
+async def _context(
+    session: AsyncSession, actor: Actor, patient_id: UUID, row: asyncpg.Record, form: AnswersIn, at: datetime
+) -> CheckInContext:
+    """Check the answers, and give all that the rules look at. Raises InvalidAnswers."""
+    try:
+        given = forms.validate(forms.question_set(row["question_set"]), form.answers)
+    except forms.InvalidAnswers as refusal:
+        problems = (Problem(f"/answers{one.pointer}", one.code, one.message) for one in refusal.problems)
+        raise forms.InvalidAnswers(*problems) from None
+    own = orjson.loads(row["settings"] or "{}")
+    whose = (actor.clinic_id, patient_id)
+    baseline = weekly = None
+    if escalation.is_high(given.get("pain_now"), own.get("high_pain")):
+        baseline = await fetchrow(session, _BASELINE, *whose, row["episode_id"])
+    if row["question_set"] == WEEKLY:
+        weekly = await fetchrow(session, _LAST_WEEKLY, *whose, at)
+    return CheckInContext(
+        answers=given,
+        on=recurrence.local_date(at, row["zone"]),
+        previous=_previous(row, weekly),
+        baseline_pain=None if baseline is None else baseline["pain"],
+        flare_opened_on=await _flare_opened_on(session, actor, patient_id, row, form, at),
+        high_pain=own.get("high_pain"),
+        pain_rise=own.get("pain_rise"),
+    )
+
+
 def _decide(
     actor: Actor,
     patient_id: UUID,
@@ -242,29 +281,14 @@ def _decide(
     row: asyncpg.Record,
     form: AnswersIn,
     digest: bytes,
-    flare_opened_on: date | None,
+    context: CheckInContext,
     *,
     late: bool,
     status: CheckInStatus,
     at: datetime,
 ) -> tuple[list[Raised], tuple[Any, ...]]:
-    """Check the answers and ask the rules; give what fired and what is to be written. Raises InvalidAnswers."""
-    questions = forms.question_set(row["question_set"])
-    try:
-        given = forms.validate(questions, form.answers)
-    except forms.InvalidAnswers as refusal:
-        problems = (Problem(f"/answers{one.pointer}", one.code, one.message) for one in refusal.problems)
-        raise forms.InvalidAnswers(*problems) from None
-    own = orjson.loads(row["settings"] or "{}")
-    context = CheckInContext(
-        answers=given,
-        on=recurrence.local_date(at, row["zone"]),
-        previous=_previous(row),
-        baseline_pain=row["baseline"],
-        flare_opened_on=flare_opened_on,
-        high_pain=own.get("high_pain"),
-        pain_rise=own.get("pain_rise"),
-    )
+    """Ask the rules; give what fired and what is to be written."""
+    questions, given = forms.question_set(row["question_set"]), context.answers
     raised = escalation.evaluate(context)
     kept = [{"rule_id": one.rule_id, "level": one.level.value, "then": one.then} for one in raised]
     values = (
@@ -295,15 +319,15 @@ def _plain(value: Any) -> float:
     return float(value)
 
 
-def _previous(row: asyncpg.Record) -> list[PastCheckIn]:
+def _previous(row: asyncpg.Record, last_weekly: asyncpg.Record | None) -> list[PastCheckIn]:
     """Earlier check-ins by the day they were answered on: that is when the pain was felt."""
     zone = row["zone"]
     past = [
         PastCheckIn(recurrence.local_date(moment, zone), {"pain_now": pain})
-        for moment, pain in zip(row["pain_at"] or (), row["pains"] or (), strict=True)
+        for moment, pain in zip(reversed(row["pain_at"] or ()), reversed(row["pains"] or ()), strict=True)
     ]
-    if row["last_weekly"] is not None:
-        weekly = orjson.loads(row["last_weekly"])
+    if last_weekly is not None:
+        weekly = orjson.loads(last_weekly["answers"])
         care = {key: weekly[key] for key in ("opioid_use", "care_used") if key in weekly}
         past.insert(0, PastCheckIn(date.min, care))
     return past

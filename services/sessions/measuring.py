@@ -6,13 +6,13 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import orjson
 
 from clinical.adherence import dose
-from clinical.prescription import PhaseSpan, phase_on
+from clinical.prescription import phase_on
 from clinical.progression import Outcome, Performed, decide
 from core.errors import Conflict, Invalid, Problem
 from schemas.sessions import SessionItemIn, SessionLog, SetIn
+from services.sessions.contents import Content
 
 SKEW = timedelta(minutes=5)
 """How far a device's clock may be ahead."""
@@ -52,21 +52,29 @@ _PRESCRIBED = (
 )
 
 
-def plan(rows: Sequence[asyncpg.Record], form: SessionLog, on: date, at: datetime) -> dict[str, Any]:
-    """Give the version that was in force, with the items of its phase on that day by id. Raises what log raises."""
+def in_force(rows: Sequence[asyncpg.Record]) -> asyncpg.Record:
+    """Give the row of the version that was in force on the session's day, or any."""
+    return next((row for row in rows if row["in_force"]), rows[0])
+
+
+def plan(
+    rows: Sequence[asyncpg.Record], content: Content | None, form: SessionLog, on: date, at: datetime
+) -> dict[str, Any]:
+    """Give the version that was in force, with the items of its phase on that day by id. Raises what log raises.
+
+    content: what that version prescribes; None when the items are of no version in reach.
+    """
     if form.performed_at > at + SKEW:
         raise SessionRefused(Problem("/performed_at", "in_the_future", "A session is logged after it was done."))
     if form.supersedes_id is not None and not rows[0]["superseding"]:
         raise SessionRefused(Problem("/supersedes_id", "session_unknown", "There is no such session."))
-    row = next((row for row in rows if row["in_force"]), rows[0])
-    if row["version_id"] is None:
+    if content is None:
         raise SessionRefused(*_unknown(form, ()))
-    items = {UUID(item["id"]): item for item in orjson.loads(row["items"])}
-    phases = {position: (PhaseSpan(position, weeks), key) for position, weeks, key in orjson.loads(row["phases"])}
-    position = phase_on([span for span, _ in phases.values()], row["starts_on"], on)
+    row = in_force(rows)
+    position = phase_on(content.phases, row["starts_on"], on)
     if position is None or not (row["in_force"] or row["over"]):
         raise SessionRefused(Problem("/performed_at", "before_program", "The program had not begun."))
-    items = {key: item for key, item in items.items() if item["phase_id"] == phases[position][1]}
+    items = content.items[position]
     unknown = _unknown(form, items)
     if unknown:
         raise SessionRefused(*unknown)

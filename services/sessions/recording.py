@@ -4,7 +4,7 @@ Logging is two statements besides sign-in: one reads everything that the decisio
 items and the audit row. What rarely happens (an alert, a check-in after the session) costs only when it does.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -25,7 +25,8 @@ from models.sessions import ExerciseSession
 from schemas.sessions import SessionLog, SessionRead
 from services import access, alerts, audit, check_ins
 from services.access import Action, Actor
-from services.sessions import measuring
+from services.sessions import contents, measuring
+from services.sessions.contents import Content, Contents
 from services.sessions.reading import with_items
 
 STILL_ASKED = timedelta(hours=24)
@@ -34,6 +35,7 @@ STILL_ASKED = timedelta(hours=24)
 ID_AHEAD = timedelta(days=1)
 FIRST_ID = datetime(2020, 1, 1, tzinfo=UTC)
 STOP_RULE = "PR-stop"
+_CONTENTS = Contents()
 UUID_TIME_ORDERED = 7
 
 
@@ -57,7 +59,8 @@ class Logged:
     created: bool
 
 
-# What a decision needs, one row for each version that the items belong to (so one, if the device makes sense).
+# What a decision needs, one row for each version that the items belong to (so one, if the device makes sense). $8 is
+# the version whose content is known already.
 _READ = """
 SELECT t.patient_id AS stored_for, t.body_sha256 AS stored_body,
   EXISTS (SELECT FROM exercise_sessions o WHERE o.clinic_id = $1 AND o.id = $6 AND o.patient_id = $2) AS superseding,
@@ -65,18 +68,22 @@ SELECT t.patient_id AS stored_for, t.body_sha256 AS stored_body,
             AND c.status = 'active') AS asks_after,
   v.id AS version_id, v.program_id, v.starts_on, v.in_force @> ($7::date) AS in_force, v.pain_ceiling,
   upper(v.in_force) <= $7::date OR isempty(v.in_force) AS over, p.episode_id,
-  coalesce((SELECT n.created_at FROM program_versions n
-            WHERE n.clinic_id = $1 AND n.program_id = v.program_id AND n.number = v.number + 1), p.ended_at) AS over_at,
+  CASE WHEN NOT v.in_force @> ($7::date) THEN
+    coalesce((SELECT n.created_at FROM program_versions n
+              WHERE n.clinic_id = $1 AND n.program_id = v.program_id AND n.number = v.number + 1), p.ended_at)
+  END AS over_at,
   (SELECT s.reason FROM program_pauses s WHERE s.clinic_id = $1 AND s.program_id = v.program_id
      AND s.began_at <= $5 AND (s.ended_at IS NULL OR $5 < s.ended_at) LIMIT 1) AS pause,
-  (SELECT json_agg(json_build_array(h.position, h.weeks, h.id))::text FROM program_phases h
-   WHERE h.clinic_id = $1 AND h.version_id = v.id) AS phases,
-  (SELECT json_agg(json_build_object('id', i.id, 'phase_id', i.phase_id, 'position', i.position, 'sets', i.sets,
+  CASE WHEN v.id IS DISTINCT FROM $8 THEN (
+    SELECT json_agg(json_build_array(h.position, h.weeks, h.id))::text FROM program_phases h
+    WHERE h.clinic_id = $1 AND h.version_id = v.id) END AS phases,
+  CASE WHEN v.id IS DISTINCT FROM $8 THEN (
+    SELECT json_agg(json_build_object('id', i.id, 'phase_id', i.phase_id, 'position', i.position, 'sets', i.sets,
      'reps', i.reps, 'hold_seconds', i.hold_seconds, 'duration_seconds', i.duration_seconds, 'load_kg', i.load_kg,
      'load_label', i.load_label, 'side', i.side, 'sessions_per_day', i.sessions_per_day, 'weekdays', i.weekdays,
      'pain_ceiling', coalesce(i.pain_ceiling, v.pain_ceiling), 'effort_ceiling', i.effort_ceiling,
      'exercise_code', i.exercise_code, 'name', i.exercise ->> 'name'))::text
-   FROM program_items i WHERE i.clinic_id = $1 AND i.version_id = v.id) AS items
+   FROM program_items i WHERE i.clinic_id = $1 AND i.version_id = v.id) END AS items
 FROM (SELECT) AS one
 LEFT JOIN exercise_sessions t ON t.clinic_id = $1 AND t.id = $3
 LEFT JOIN (program_versions v JOIN programs p ON p.clinic_id = v.clinic_id AND p.id = v.program_id)
@@ -141,6 +148,7 @@ async def log(session: AsyncSession, actor: Actor, session_id: UUID, form: Sessi
     _check_id(session_id, at)
     body = sha256(form.model_dump_json().encode()).digest()
     on = local_date(form.performed_at, form.device_zone)
+    known = next((_CONTENTS.with_item(actor.clinic_id, item.item_id) for item in form.items), None)
     rows = await fetch(
         session,
         _READ,
@@ -151,10 +159,11 @@ async def log(session: AsyncSession, actor: Actor, session_id: UUID, form: Sessi
         form.performed_at,
         form.supersedes_id,
         on,
+        known and known.version_id,
     )
     if rows[0]["stored_for"] is not None:
         return await _again(session, actor, session_id, rows[0], body, at=at)
-    plan = measuring.plan(rows, form, on, at)
+    plan = measuring.plan(rows, _content(actor, rows, known), form, on, at)
     made = measuring.made(session_id, patient_id, plan, form, on, at)
     try:
         written = await _write(session, actor, made, body)
@@ -168,6 +177,18 @@ async def log(session: AsyncSession, actor: Actor, session_id: UUID, form: Sessi
         ended_at = min(form.performed_at, at)
         await check_ins.after_session(session, actor.clinic_id, patient_id, session_id, ended_at=ended_at, at=at)
     return Logged(SessionRead.model_validate(made), created=True)
+
+
+def _content(actor: Actor, rows: Sequence[asyncpg.Record], known: Content | None) -> Content | None:
+    """Give what is prescribed by the version that counts; None if there is none."""
+    row = measuring.in_force(rows)
+    if known is not None and row["version_id"] == known.version_id:
+        return known
+    if row["version_id"] is None:
+        return None
+    content = contents.read(row["version_id"], row["phases"], row["items"])
+    _CONTENTS.keep(actor.clinic_id, content)
+    return content
 
 
 def _check_id(session_id: UUID, at: datetime) -> None:
