@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse
 from api import docs, errors, openapi
 from api.front import Front, Limiter
 from api.routers import COMPLETE, ROUTERS
-from api.routes import PUBLIC, Route
+from api.routes import PUBLIC, Route, at_once
 from api.state import State
 from clinical import consents, library
 from core import revisions
@@ -81,10 +81,12 @@ def create_app(
         redirect_slashes=False,
         lifespan=lifespan,
         middleware=_middleware(settings),
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # paths hold ids: they go nowhere by themselves
     )
     app.state.physio = state
     # Routes stand flat in one list: an included router would be searched twice for every request.
     app.router.routes.extend(openapi.routes_of(routers))
+    app.router.middleware_stack = at_once(app.routes, app.router.middleware_stack)  # type: ignore[assignment]
     check(app, complete=COMPLETE and routers is ROUTERS)
     document = functools.cache(lambda: openapi.document(app.routes))
     app.openapi = document  # type: ignore[method-assign]

@@ -106,12 +106,15 @@ Now = Annotated[datetime, Depends(moment_of)]
 
 async def caller_of(request: Request) -> access.Actor:
     """Tell who asks, and whether this role may. Raises Unauthenticated, Forbidden."""
-    # Asks for neither Session nor Now: FastAPI would solve them anew for each who asks, on every request.
+    kept = request.scope["state"]
+    if "caller" in kept:
+        known = kept["caller"]
+        assert isinstance(known, access.Actor)
+        return known
     session, now = await session_of(request), await moment_of(request)
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated
-    kept = request.scope["state"]
     actor = await authentication.caller(
         session, token.strip(), tokens=state_of(request).tokens, at=now, request_id=kept["request_id"]
     )
@@ -123,6 +126,7 @@ async def caller_of(request: Request) -> access.Actor:
     if request.method == "POST":
         body = kept.get("body")
         kept["claim"] = await idempotency.claim(session, actor, request, operation, body, at=now)
+    kept["caller"] = actor
     return actor
 
 

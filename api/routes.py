@@ -1,32 +1,40 @@
 """What every route of ours does around its endpoint: strict input, one effect per Idempotency-Key, 304."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import functools
+import inspect
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, get_args, get_origin
 
 from fastapi import APIRouter, Request
 from fastapi.dependencies.models import Dependant
+from fastapi.params import Depends
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
-from starlette._utils import get_route_path
 from starlette.responses import Response
-from starlette.routing import Match
-from starlette.types import Scope
+from starlette.routing import BaseRoute, Match
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import bodies, etags, idempotency
-from api.dependencies import caller_of, in_line, open_session, session_of
+from api.dependencies import caller_of, in_line, moment_of, open_session, session_of
 from core.database import commit
 from core.errors import Invalid, Problem, Refusal, Unauthenticated
 
-_PARTS = "physio_path_parts"
-_NOT_MEANT: tuple[Match, Scope] = (Match.NONE, {})
+GIVEN = frozenset({session_of, caller_of, moment_of})
+"""What nearly every endpoint asks for. It is handed over: as dependencies FastAPI would solve each anew, at length."""
 
 FORMS = frozenset({"receive_sms", "receive_sms_receipt"})
 """Operations that a provider calls: with a form, and signed by the secret we share with it instead of a token."""
 
 PUBLIC = frozenset({"log_in", "refresh_sign_in", "accept_invitation", "livez", "readyz"}) | FORMS
 """Operations that nobody needs to be signed in for. Every other one has a row in `access.OPERATIONS`."""
+
+
+_REQUEST = "physio_request"
+_WORD = 2
+"""Where a path says what kind of thing is meant: after the version."""
 
 
 class Route(APIRoute):
@@ -38,21 +46,12 @@ class Route(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         """See FastAPI's; the part after the version is a word in every path of ours."""
-        super().__init__(path, endpoint, **options)
+        self._given = _given(endpoint)
+        super().__init__(path, _handed(endpoint, self._given), **options)
         parts = self.path_format.split("/")
-        self._length = len(parts)
-        self._place = min(2, self._length - 1)
-        self._word = parts[self._place]
-        assert "{" not in self._word, f"{path}: name the kind of thing after the version"
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Tell whether this route is meant. Most are not, which is seen at once; the rest is asked in full."""
-        parts = scope.get(_PARTS)
-        if parts is None:
-            parts = scope[_PARTS] = get_route_path(scope).split("/")
-        if len(parts) != self._length or parts[self._place] != self._word:
-            return _NOT_MEANT
-        return super().matches(scope)
+        place = min(_WORD, len(parts) - 1)
+        assert "{" not in parts[place], f"{path}: name the kind of thing after the version"
+        self.kind = len(parts), parts[place]
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Give the handler that FastAPI runs for a request."""
@@ -60,7 +59,9 @@ class Route(APIRoute):
         known = _query_parameters(self.dependant)
         public = self.unique_id in PUBLIC
         wants_body = self.body_field is not None
-        needs_session = _needs_session(self.dependant)
+        asked = {*self._given.values(), *_asked(self.dependant)}
+        asks_caller = caller_of in asked
+        needs_session = asks_caller or session_of in asked
 
         async def handle(request: Request) -> Response:
             kept = request.scope.setdefault("state", {})
@@ -74,7 +75,10 @@ class Route(APIRoute):
                 kept["body"] = await bodies.read(request)
                 if not wants_body and kept["body"]:
                     raise Invalid(Problem("", "body_unexpected", "This operation takes no body"))
-            response = await (_in_transaction(inner, request) if needs_session else inner(request))
+            if needs_session:
+                response = await _in_transaction(inner, request, asks_caller=asks_caller)
+            else:
+                response = await inner(request)
             tag = response.headers.get("etag") if safe and response.status_code == 200 else None  # noqa: PLR2004
             if tag is not None and etags.matches(request.headers.get("if-none-match", ""), tag):
                 return Response(status_code=304, headers={"ETag": tag})
@@ -83,7 +87,69 @@ class Route(APIRoute):
         return handle
 
 
-async def _in_transaction(inner: Callable[[Request], Coroutine[Any, Any, Response]], request: Request) -> Response:
+def _given(endpoint: Callable[..., Any]) -> Mapping[str, Callable[[Request], Awaitable[Any]]]:
+    """Give the endpoint's parameters that are handed over, and where each comes from."""
+    found = {}
+    for name, parameter in inspect.signature(endpoint).parameters.items():
+        for part in get_args(parameter.annotation)[1:]:
+            if isinstance(part, Depends) and part.dependency in GIVEN:
+                found[name] = part.dependency
+    return found
+
+
+def _asked(dependant: Dependant) -> set[Any]:
+    """Give all that the endpoint's own dependencies ask for."""
+    return {call for part in dependant.dependencies for call in (part.call, *_asked(part))}
+
+
+def _handed(
+    endpoint: Callable[..., Any], given: Mapping[str, Callable[[Request], Awaitable[Any]]]
+) -> Callable[..., Any]:
+    """Make the endpoint one that FastAPI asks for the request instead, and for what is left."""
+    if not given:
+        return endpoint
+    signature = inspect.signature(endpoint)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    left = [each.replace(kind=keyword) for name, each in signature.parameters.items() if name not in given]
+    own = next((each.name for each in left if each.annotation is Request), None)
+    if own is None:
+        left.append(inspect.Parameter(_REQUEST, keyword, annotation=Request))
+
+    @functools.wraps(endpoint)
+    async def handed(**others: Any) -> Any:
+        request = others[own] if own is not None else others.pop(_REQUEST)
+        for name, source in given.items():
+            others[name] = await source(request)
+        return await endpoint(**others)
+
+    handed.__signature__ = signature.replace(parameters=left)  # type: ignore[attr-defined]
+    return handed
+
+
+def at_once(routes: Sequence[BaseRoute], otherwise: ASGIApp) -> ASGIApp:
+    """Go straight to the few routes that may be meant by a path; what is none of ours is asked of all, as usual."""
+    kinds: dict[tuple[int, str], list[Route]] = defaultdict(list)
+    for route in routes:
+        if isinstance(route, Route):
+            kinds[route.kind].append(route)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            parts = scope["path"].split("/")
+            for route in kinds.get((len(parts), parts[min(_WORD, len(parts) - 1)]), ()):
+                match, found = route.matches(scope)
+                if match is Match.FULL:
+                    scope.update(found)
+                    await route.handle(scope, receive, send)
+                    return
+        await otherwise(scope, receive, send)
+
+    return app
+
+
+async def _in_transaction(
+    inner: Callable[[Request], Coroutine[Any, Any, Response]], request: Request, *, asks_caller: bool
+) -> Response:
     """Run the endpoint in one transaction: committed before the answer leaves, rolled back on any error.
 
     A refusal that says so (`keeps_effects`) leaves what was done before it.
@@ -91,16 +157,22 @@ async def _in_transaction(inner: Callable[[Request], Coroutine[Any, Any, Respons
     async with in_line(request):
         session = await open_session(request)
         try:
-            return await _committed(inner, request, session)
+            return await _committed(inner, request, session, asks_caller=asks_caller)
         finally:
             if session.sync_session.in_transaction():
                 await asyncio.shield(session.close())
 
 
 async def _committed(
-    inner: Callable[[Request], Coroutine[Any, Any, Response]], request: Request, session: AsyncSession
+    inner: Callable[[Request], Coroutine[Any, Any, Response]],
+    request: Request,
+    session: AsyncSession,
+    *,
+    asks_caller: bool,
 ) -> Response:
     try:
+        if asks_caller:
+            await caller_of(request)  # who may not ask is told so before he is told what is wrong with the form
         response = await inner(request)
     except idempotency.Replay as replay:
         await commit(session)  # that the answer was given again is on record
@@ -114,10 +186,6 @@ async def _committed(
         await idempotency.keep(claim, response)
     await commit(session)
     return response
-
-
-def _needs_session(dependant: Dependant) -> bool:
-    return any(part.call in {session_of, caller_of} or _needs_session(part) for part in dependant.dependencies)
 
 
 def Router(prefix: str, *, tags: list[str], **options: Any) -> APIRouter:  # noqa: N802 - stands where APIRouter would
