@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from api import (
     alerts,
+    articles,
     assessments,
     authentication,
     care_team,
@@ -55,6 +56,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     red_flag_screens.router,
     programs.router,
     sessions.router,
+    articles.router,
     check_ins.router,
     alerts.router,
     today.router,

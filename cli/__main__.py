@@ -282,12 +282,12 @@ def _password() -> str:
 
 @library.command()
 def sync() -> None:
-    """Bring the shipped exercise library into every clinic."""
+    """Bring the shipped exercises and articles into every clinic."""
     from cli import people  # noqa: PLC0415
 
     with one_machine(guest=True) as settings:
         changed = asyncio.run(people.sync_library(_with_roles(settings)))
-    console.print(f"physio: {changed} exercises new or changed")
+    console.print(f"physio: {changed} exercises and articles new or changed")
 
 
 def _checked(email: str, country: str, zone: str) -> tuple[str, str]:

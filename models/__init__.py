@@ -2,6 +2,7 @@
 
 from models import (
     alerts,
+    articles,
     assessments,
     audit,
     base,
@@ -34,6 +35,7 @@ from models.base import Base
 __all__ = [
     "Base",
     "alerts",
+    "articles",
     "assessments",
     "audit",
     "base",

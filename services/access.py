@@ -76,6 +76,11 @@ class Action(StrEnum):
     SET_GOALS = "set_goals"
     READ_EXERCISES = "read_exercises"
     MANAGE_EXERCISES = "manage_exercises"
+    READ_ARTICLES = "read_articles"
+    WRITE_ARTICLES = "write_articles"
+    APPROVE_ARTICLES = "approve_articles"
+    ASSIGN_ARTICLES = "assign_articles"
+    ACKNOWLEDGE_ARTICLES = "acknowledge_articles"
     PRESCRIBE = "prescribe"
     LOG_SESSIONS = "log_sessions"
     PLAN_CHECK_INS = "plan_check_ins"
@@ -125,6 +130,11 @@ GRANTS: Mapping[Action, Mapping[Role, Relation]] = {
     Action.SET_GOALS: {THERAPIST: LINKED},
     Action.READ_EXERCISES: {PATIENT: CLINIC, THERAPIST: CLINIC, ASSISTANT: CLINIC, ADMIN: CLINIC},
     Action.MANAGE_EXERCISES: {THERAPIST: CLINIC, ADMIN: CLINIC},
+    Action.READ_ARTICLES: {PATIENT: CLINIC, THERAPIST: CLINIC, ASSISTANT: CLINIC, ADMIN: CLINIC},
+    Action.WRITE_ARTICLES: {THERAPIST: CLINIC, ADMIN: CLINIC},
+    Action.APPROVE_ARTICLES: {THERAPIST: CLINIC},
+    Action.ASSIGN_ARTICLES: {THERAPIST: LINKED},
+    Action.ACKNOWLEDGE_ARTICLES: {PATIENT: SELF},
     Action.PRESCRIBE: {THERAPIST: LINKED},
     Action.LOG_SESSIONS: {PATIENT: SELF},
     Action.PLAN_CHECK_INS: {THERAPIST: LINKED},
@@ -207,6 +217,19 @@ OPERATIONS: Mapping[str, Action] = {
     "complete_program": Action.PRESCRIBE,
     "log_session": Action.LOG_SESSIONS,
     "list_sessions": Action.READ_RECORD,
+    # what patients read
+    "list_articles": Action.READ_ARTICLES,
+    "create_article": Action.WRITE_ARTICLES,
+    "get_article": Action.READ_ARTICLES,
+    "update_article": Action.WRITE_ARTICLES,
+    "approve_article": Action.APPROVE_ARTICLES,
+    "approve_articles": Action.APPROVE_ARTICLES,
+    "retire_article": Action.APPROVE_ARTICLES,
+    "list_article_assignments": Action.READ_RECORD,
+    "create_article_assignment": Action.ASSIGN_ARTICLES,
+    "get_article_assignment": Action.READ_RECORD,
+    "read_article": Action.ACKNOWLEDGE_ARTICLES,
+    "withdraw_article_assignment": Action.ASSIGN_ARTICLES,
     # check-ins and alerts
     "list_check_in_plans": Action.READ_RECORD,
     "create_check_in_plan": Action.PLAN_CHECK_INS,

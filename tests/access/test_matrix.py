@@ -43,7 +43,7 @@ LINKED = {"therapist", "assistant"}
 THINGS = ("own", "other", "foreign", "absent")
 """Of the patient whom the principals are about; of another patient of the clinic; of another clinic; of nobody."""
 
-OF_CLINIC = {"therapist_id", "license_id", "exercise_id"}
+OF_CLINIC = {"therapist_id", "license_id", "exercise_id", "article_id"}
 """Names of things that hang on the clinic, not on a patient."""
 PUBLISHED = {"code": "rmdq24", "job": "check-ins.dispatch"}
 """Names of things that are the same everywhere."""
