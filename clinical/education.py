@@ -57,7 +57,7 @@ def triggered(answers: Sequence[Answered], today: date) -> list[Suggestion]:
         first = today - timedelta(days=trigger.within_days - 1)
         days = {each.on for each in answers if first <= each.on <= today and _counts(trigger, each)}
         if len(days) >= trigger.on_days:
-            inputs = {"days": len(days), "latest": max(days).isoformat()}
+            inputs: Inputs = {"days": len(days), "latest": max(days).isoformat()}
             found.append(Suggestion(trigger.id, rules.version, trigger.code, trigger.articles, inputs))
     return found
 
