@@ -81,6 +81,8 @@ class Action(StrEnum):
     APPROVE_ARTICLES = "approve_articles"
     ASSIGN_ARTICLES = "assign_articles"
     ACKNOWLEDGE_ARTICLES = "acknowledge_articles"
+    READ_TEMPLATES = "read_templates"
+    WRITE_TEMPLATES = "write_templates"
     PRESCRIBE = "prescribe"
     LOG_SESSIONS = "log_sessions"
     PLAN_CHECK_INS = "plan_check_ins"
@@ -135,6 +137,8 @@ GRANTS: Mapping[Action, Mapping[Role, Relation]] = {
     Action.APPROVE_ARTICLES: {THERAPIST: CLINIC},
     Action.ASSIGN_ARTICLES: {THERAPIST: LINKED},
     Action.ACKNOWLEDGE_ARTICLES: {PATIENT: SELF},
+    Action.READ_TEMPLATES: {THERAPIST: CLINIC, ASSISTANT: CLINIC, ADMIN: CLINIC},
+    Action.WRITE_TEMPLATES: {THERAPIST: CLINIC, ADMIN: CLINIC},
     Action.PRESCRIBE: {THERAPIST: LINKED},
     Action.LOG_SESSIONS: {PATIENT: SELF},
     Action.PLAN_CHECK_INS: {THERAPIST: LINKED},
@@ -207,9 +211,15 @@ OPERATIONS: Mapping[str, Action] = {
     "create_exercise": Action.MANAGE_EXERCISES,
     "get_exercise": Action.READ_EXERCISES,
     "update_exercise": Action.MANAGE_EXERCISES,
+    "list_program_templates": Action.READ_TEMPLATES,
+    "create_program_template": Action.WRITE_TEMPLATES,
+    "get_program_template": Action.READ_TEMPLATES,
+    "update_program_template": Action.WRITE_TEMPLATES,
+    "create_program_from_template": Action.PRESCRIBE,
     "create_program": Action.PRESCRIBE,
     "list_programs": Action.READ_RECORD,
     "get_program": Action.READ_RECORD,
+    "compare_program": Action.READ_RECORD,
     "create_program_version": Action.PRESCRIBE,
     "activate_program": Action.PRESCRIBE,
     "pause_program": Action.PRESCRIBE,

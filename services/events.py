@@ -144,6 +144,7 @@ SILENT_THINGS = frozenset(
         "account",
         "exercise",
         "article",
+        "program_template",
         "device",
         "notification_preference",
         "notification",

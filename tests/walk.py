@@ -216,6 +216,7 @@ TABLES = {
     "report_id": "reports",
     "screen_id": "red_flag_screens",
     "session_id": "exercise_sessions",
+    "template_id": "program_templates",
     "therapist_id": "therapists",
     "view_id": "worklist_views",
 }
@@ -483,6 +484,11 @@ STEPS: tuple[Step, ...] = (
     ),
     Step("get_exercise"),
     Step("update_exercise"),
+    Step("create_program_template", keep={"template_id": "id"}),
+    Step("list_program_templates"),
+    Step("get_program_template"),
+    Step("update_program_template"),
+    Step("create_program_from_template"),
     Step("create_program", keep={"program_id": "id"}),
     Step("list_programs"),
     Step("get_program", "patient"),
@@ -490,6 +496,7 @@ STEPS: tuple[Step, ...] = (
     Step("log_session", "patient", before=_present_item),
     Step("list_sessions"),
     Step("create_program_version"),
+    Step("compare_program", "patient"),
     Step("pause_program"),
     Step("resume_program"),
     # what the patient reads
