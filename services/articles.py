@@ -184,10 +184,13 @@ async def retire(session: AsyncSession, actor: Actor, article_id: UUID, *, expec
 
 
 async def variants(session: AsyncSession, clinic_id: UUID, codes: Sequence[str] | None = None) -> list[Article]:
-    """Give every language of these articles, whatever its status; without codes all that are approved."""
+    """Give every language of these articles, whatever its status; without codes all that are approved.
+
+    Until the transaction ends none of them changes: else one could be given while it is retired.
+    """
     query = select(Article).where(Article.clinic_id == clinic_id)
     query = query.where(Article.status == ArticleStatus.APPROVED if codes is None else Article.code.in_(codes))
-    return list(await session.scalars(query))
+    return list(await session.scalars(query.order_by(Article.id).with_for_update(read=True)))
 
 
 def shown(actor: Actor, row: Article) -> ArticleRead:

@@ -22,7 +22,10 @@ from models.episodes import Episode, EpisodeStatus
 from services import article_assignments, articles, audit
 
 AT_ONCE = 200
-"""Patients who are looked at together: five statements for all of them."""
+"""Patients who are looked at together, in one transaction: six statements for all of them."""
+
+FIRST = UUID(int=0)
+"""Stands before the first patient."""
 
 TREATED = (EpisodeStatus.INTAKE, EpisodeStatus.ACTIVE, EpisodeStatus.MAINTENANCE)
 """Episodes in which a patient is given articles."""
@@ -71,25 +74,24 @@ async def clinics_to_review(session: AsyncSession) -> list[UUID]:
     return list(await session.scalars(query))
 
 
-async def review(session: AsyncSession, clinic_id: UUID, *, at: datetime, dry_run: bool = False) -> int:
-    """Give the clinic's patients the articles that would help now; tell how many that are.
+async def review(
+    session: AsyncSession, clinic_id: UUID, *, at: datetime, after: UUID = FIRST, dry_run: bool = False
+) -> tuple[int, UUID | None]:
+    """Give the clinic's next patients behind `after` the articles that would help now.
 
-    Never the same article twice within the time that the rules say, whoever gave it before.
+    Returns how many articles that are, and behind whom to go on; None when these were the last. Never the same article
+    twice within the time that the rules say, whoever gave it before.
     """
     shelf: dict[str, dict[str, Article]] = {}
     for row in await articles.variants(session, clinic_id):
         shelf.setdefault(row.code, {})[row.language] = row
     if not shelf:
-        return 0
-    count, last = 0, UUID(int=0)
+        return 0, None
     treated = [status.value for status in TREATED]
-    while True:
-        patients = await fetch(session, _PATIENTS, clinic_id, at, last, treated, AT_ONCE)
-        rows = await _chosen(session, clinic_id, patients, shelf, at) if patients else []
-        count += len(rows) if dry_run else await _give(session, clinic_id, rows, at)
-        if len(patients) < AT_ONCE:
-            return count
-        last = patients[-1]["id"]
+    patients = await fetch(session, _PATIENTS, clinic_id, at, after, treated, AT_ONCE)
+    rows = await _chosen(session, clinic_id, patients, shelf, at) if patients else []
+    count = len(rows) if dry_run else await _give(session, clinic_id, rows, at)
+    return count, patients[-1]["id"] if len(patients) == AT_ONCE else None
 
 
 async def _chosen(

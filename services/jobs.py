@@ -178,7 +178,16 @@ async def _review_adherence(reach: Reach, at: datetime, *, dry_run: bool) -> Cou
 async def _assign_articles(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
     async with reach.sweep() as session:
         clinics = await education.clinics_to_review(session)
-    return await _clinics(reach, clinics, education.review, "assigned", at, dry_run=dry_run)
+
+    async def one(clinic_id: UUID) -> int:
+        count, after = 0, education.FIRST
+        while after is not None:
+            async with reach.work(clinic_id) as session:
+                given, after = await education.review(session, clinic_id, at=at, after=after, dry_run=dry_run)
+            count += given
+        return count
+
+    return await clinic_by_clinic(clinics, one, "assigned", off=reach.clinic_id is not None)
 
 
 async def _review_programs(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import ValidationError
@@ -26,11 +26,11 @@ from schemas.articles import (
     ArticleUpdate,
 )
 from schemas.pages import Page
-from services import article_assignments, articles, education, today
+from services import article_assignments, articles, education, jobs, today
 from services.access import Actor
 from services.article_assignments import ArticleWaiting, ArticleWasRead, ArticleWithdrawn
 from services.articles import ArticleCodeTaken, ArticleRefused, ArticleRetired, ShippedArticle
-from tests.factories import NOW
+from tests.factories import NOW, TOKENS, make_patient
 from tests.services.caring import DAY, Care, care, pointers
 from tests.services.histories import check_in
 
@@ -277,7 +277,9 @@ async def test_an_article_is_given_in_the_patients_language_and_only_if_approved
 
 
 async def review(session: AsyncSession, ward: Care, *, at: Any, dry_run: bool = False) -> int:
-    return await education.review(session, ward.clinic_id, at=at, dry_run=dry_run)
+    count, rest = await education.review(session, ward.clinic_id, at=at, dry_run=dry_run)
+    assert rest is None
+    return count
 
 
 async def test_articles_come_by_answers_and_by_phase_once_and_never_too_many(sessions: Sessions, ward: Care) -> None:
@@ -311,3 +313,18 @@ async def test_articles_come_by_answers_and_by_phase_once_and_never_too_many(ses
             AuditEvent.role == "system",
         )
         assert await session.scalar(by_system) == 6
+
+
+async def test_patients_are_looked_at_in_bunches_each_in_its_own_transaction(
+    sessions: Sessions, ward: Care, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(education, "AT_ONCE", 1)
+    await ward.running(at=NOW)
+    async with sessions.begin() as session:
+        await ward.open(session)
+        await approve_all(session, ward)
+        await make_patient(session, ward.clinic_id, "Not In Treatment")
+    reach = jobs.Reach(sessions, sessions, cast("Any", None), "https://app.example", ward.clinic_id, key=TOKENS.key)
+    assert (await jobs.run("education.assign", reach, at=NOW + HOUR, dry_run=True)).counts == {"assigned": 2}
+    assert (await jobs.run("education.assign", reach, at=NOW + HOUR)).counts == {"assigned": 2}
+    assert (await jobs.run("education.assign", reach, at=NOW + HOUR)).counts == {"assigned": 0}
