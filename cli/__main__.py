@@ -28,7 +28,7 @@ database = typer.Typer(no_args_is_help=True, help="The database: roles, migratio
 users = typer.Typer(
     no_args_is_help=True, help="Clinics, their first admin, service accounts; closing and mending accounts."
 )
-library = typer.Typer(no_args_is_help=True, help="The shipped exercise library.")
+library = typer.Typer(no_args_is_help=True, help="The shipped exercises and articles.")
 app.add_typer(database, name="db")
 app.add_typer(users, name="users")
 app.add_typer(library, name="library")

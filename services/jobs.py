@@ -180,7 +180,8 @@ async def _assign_articles(reach: Reach, at: datetime, *, dry_run: bool) -> Coun
         clinics = await education.clinics_to_review(session)
 
     async def one(clinic_id: UUID) -> int:
-        count, after = 0, education.FIRST
+        count = 0
+        after: UUID | None = education.FIRST
         while after is not None:
             async with reach.work(clinic_id) as session:
                 given, after = await education.review(session, clinic_id, at=at, after=after, dry_run=dry_run)
