@@ -22,7 +22,7 @@ from dev import prescriptions, stories
 from dev.opening import ZONE, Opening, Patient
 from dev.stories import Story
 from models.alerts import Alert, AlertOutcome, AlertStatus
-from schemas.articles import ArticleReading
+from schemas.articles import ArticleAssignmentCreate, ArticleReading
 from schemas.check_ins import AnswersIn
 from schemas.programs import ProgramItemRead, ProgramReason, ProgramVersionCreate
 from schemas.red_flag_screens import RedFlagScreenClose
@@ -90,6 +90,7 @@ class Simulation(Opening):
             for day in range(self.days + 1):
                 await self._live(day)
                 progress.advance(task)
+            await self._hand_out()
         console.print(f"physio: the demo clinic is there: {len(self.patients)} patients, {self.days} days")
         return True
 
@@ -191,6 +192,17 @@ class Simulation(Opening):
             if random.random() < 0.3:  # noqa: PLR2004 - how often somebody gets round to it
                 form = ArticleReading(answer=random.randint(0, 2))
                 await article_assignments.acknowledge(session, reader.actor, row["id"], form, at=at)
+
+    async def _hand_out(self) -> None:
+        """Let a few patients have something to read today, by their therapist's hand."""
+        async with self.sessions.begin() as session:
+            await bind_clinic(session, self.clinic_id)
+            for patient in self.patients[:6]:
+                assert patient.actor.patient_id is not None
+                form = ArticleAssignmentCreate(code="ed_habits", note="For the weeks to come.")
+                await article_assignments.create(
+                    session, patient.therapist, patient.actor.patient_id, form, at=self.now
+                )
 
     async def _warn(self, session: AsyncSession, patient: Patient, at: datetime) -> None:
         """Report a new symptom: the screen suspends the program and tells the patient what to do."""
