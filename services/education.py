@@ -30,8 +30,8 @@ FIRST = UUID(int=0)
 TREATED = (EpisodeStatus.INTAKE, EpisodeStatus.ACTIVE, EpisodeStatus.MAINTENANCE)
 """Episodes in which a patient is given articles."""
 
-LATE = timedelta(days=2)
-"""How much later than its local day a check-in may have been answered, at most, to be found."""
+MARGIN = timedelta(days=1)
+"""So much earlier than in UTC a patient's day may begin, at most."""
 
 _PATIENTS = """
 SELECT p.id, coalesce(n.language, p.language) AS language, local_day($2, p.zone) AS today
@@ -99,7 +99,7 @@ async def _chosen(
 ) -> list[dict[str, Any]]:
     """Choose for each patient; gives the rows to write."""
     ids = [row["id"] for row in patients]
-    since = at - timedelta(days=education.days_looked_at()) - LATE
+    since = at - timedelta(days=education.days_looked_at()) - MARGIN
     answered: dict[UUID, list[Answered]] = {}
     for row in await fetch(session, _ANSWERS, clinic_id, ids, since, list(education.asked_about())):
         answers = Answered(row["local_date"], row["question_set"], row["answers"])
