@@ -53,6 +53,7 @@ TAGS: Mapping[str, str] = {
     "exercises": "The library of exercises.",
     "programs": "Assigned exercises, in versions that never change.",
     "sessions": "What was performed, next to what was prescribed.",
+    "education": "Articles for patients: approved by a therapist, given, read.",
     "check-ins": "Short questions on a timetable, and their answers.",
     "alerts": "What needs a clinician's eye.",
     "today": "All a patient's app needs, in one call.",

@@ -14,6 +14,7 @@ from schemas.base import Listing
 from schemas.pages import Paged
 from schemas.programs import (
     ProgramCreate,
+    ProgramDiff,
     ProgramPauseIn,
     ProgramRead,
     ProgramReason,
@@ -54,6 +55,21 @@ async def get_program(
     program = await programs.get(session, actor, program_id, number=version, at=now)
     etag(response, program.version, program)
     return program
+
+
+@router.get("/programs/{program_id}/diff")
+async def compare_program(
+    session: Session,
+    actor: Caller,
+    program_id: UUID,
+    now: Now,
+    from_: Annotated[
+        int | None, Query(alias="from", ge=1, le=1_000_000, description="A version; left out, the one before `to`")
+    ] = None,
+    to: Annotated[int | None, Query(ge=1, le=1_000_000, description="A version; left out, the newest")] = None,
+) -> ProgramDiff:
+    """Tell what changed between two versions, field by field and in words for the patient."""
+    return await programs.compare(session, actor, program_id, from_=from_, to=to, at=now)
 
 
 @router.post("/programs/{program_id}/versions", status_code=201)

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from api import (
     alerts,
+    articles,
     assessments,
     authentication,
     care_team,
@@ -22,6 +23,7 @@ from api import (
     operations,
     outcomes,
     patients,
+    program_templates,
     programs,
     progress,
     red_flag_screens,
@@ -53,8 +55,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     instruments.router,
     outcomes.router,
     red_flag_screens.router,
+    program_templates.router,
     programs.router,
     sessions.router,
+    articles.router,
     check_ins.router,
     alerts.router,
     today.router,

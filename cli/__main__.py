@@ -28,7 +28,7 @@ database = typer.Typer(no_args_is_help=True, help="The database: roles, migratio
 users = typer.Typer(
     no_args_is_help=True, help="Clinics, their first admin, service accounts; closing and mending accounts."
 )
-library = typer.Typer(no_args_is_help=True, help="The shipped exercise library.")
+library = typer.Typer(no_args_is_help=True, help="The shipped exercises and articles.")
 app.add_typer(database, name="db")
 app.add_typer(users, name="users")
 app.add_typer(library, name="library")
@@ -282,12 +282,12 @@ def _password() -> str:
 
 @library.command()
 def sync() -> None:
-    """Bring the shipped exercise library into every clinic."""
+    """Bring the shipped exercises and articles into every clinic."""
     from cli import people  # noqa: PLC0415
 
     with one_machine(guest=True) as settings:
         changed = asyncio.run(people.sync_library(_with_roles(settings)))
-    console.print(f"physio: {changed} exercises new or changed")
+    console.print(f"physio: {changed} exercises and articles new or changed")
 
 
 def _checked(email: str, country: str, zone: str) -> tuple[str, str]:

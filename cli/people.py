@@ -70,7 +70,7 @@ async def set_password(settings: Settings, email: str, password: str) -> None:
 
 
 async def sync_library(settings: Settings) -> int:
-    """Bring the shipped library into every clinic; return how many exercises were new or changed."""
+    """Bring the shipped library into every clinic; return how many exercises and articles were new or changed."""
     assert settings.api_database_url is not None
     assert settings.sweeper_database_url is not None
     sweeper = libpq_url(settings.sweeper_database_url.get_secret_value())

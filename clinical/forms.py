@@ -296,6 +296,15 @@ class ExerciseFile(Strict):
 
 
 # ------------------------------------------------------------------ education
+class CheckQuestion(Strict):
+    """One question to see whether the point came across; `answer` is the place of the right option, from 0."""
+
+    question: str
+    options: tuple[str, ...] = Field(min_length=2, max_length=5)
+    answer: StrictInt
+    explanation: str
+
+
 class Article(Strict):
     """A piece of general education, in plain words; not personal advice."""
 
@@ -304,16 +313,18 @@ class Article(Strict):
     topic: Code
     concepts: tuple[str, ...]
     body: str
-    sources: tuple[str, ...]
+    sources: tuple[str, ...] = Field(min_length=1)
+    check: CheckQuestion
 
 
 class EducationFile(Strict):
-    """All articles."""
+    """All articles, in one language."""
 
     schema_version: Literal["1.0"]
     version: str
     license: str
     status: str
+    language: str
     reading_level: str
     source_marking: str
     articles: tuple[Article, ...]

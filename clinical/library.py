@@ -14,6 +14,7 @@ from clinical.levels import Level
 from clinical.reading import BrokenFile, Document, Loc, Parsed, read
 from clinical.rulebook import (
     AdherenceRules,
+    EducationRules,
     EmergencyNumbers,
     Escalation,
     Identifiers,
@@ -38,12 +39,14 @@ class Library:
     exercise_file: ExerciseFile
     exercises: Mapping[str, Exercise]
     contraindications: Mapping[str, str]
+    education_file: EducationFile
     articles: Mapping[str, Article]
     question_sets: Mapping[str, QuestionSet]
     red_flags: RedFlags
     progression: Progression
     adherence: AdherenceRules
     escalation: Escalation
+    education: EducationRules
     identifiers: Identifiers
     schedule: Schedule
     rtm: Rtm
@@ -74,20 +77,25 @@ def load_from(root: Traversable) -> Library:
     for code, instrument in zip(INSTRUMENTS, instruments, strict=True):
         _check_instrument(code, instrument)
     education = read(root, "education.yaml", EducationFile)
-    _unique(education, ("articles",), [article.code for article in education.value.articles])
+    _check_articles(education)
+    education_rules = read(root, "rules/education.yaml", EducationRules)
+    _check_education(education_rules, education.value, question_sets.value)
     exercises = read(root, "exercises.yaml", ExerciseFile)
     _check_exercises(exercises)
+    _known(education_rules, ("phases",), education_rules.value.phases, exercises.value.phases)
     return Library(
         instruments=_by_code((document.value.code, document.value) for document in instruments),
         exercise_file=exercises.value,
         exercises=_by_code((exercise.code, exercise) for exercise in exercises.value.exercises),
         contraindications=_by_code((entry.code, entry.label) for entry in exercises.value.contraindication_codes),
+        education_file=education.value,
         articles=_by_code((article.code, article) for article in education.value.articles),
         question_sets=_by_code((one.code, one) for one in question_sets.value.question_sets),
         red_flags=red_flags.value,
         progression=progression.value,
         adherence=adherence.value,
         escalation=escalation.value,
+        education=education_rules.value,
         identifiers=identifiers.value,
         schedule=schedule.value,
         rtm=rtm.value,
@@ -218,3 +226,28 @@ def _check_escalation(document: Document[Escalation]) -> None:
     _unique(document, ("rules",), [rule.id for rule in document.value.rules])
     for place, rule in enumerate(document.value.rules):
         _known(document, ("rules", place, "instruments"), rule.instruments, INSTRUMENTS)
+
+
+def _check_articles(document: Document[EducationFile]) -> None:
+    _unique(document, ("articles",), [article.code for article in document.value.articles])
+    for place, article in enumerate(document.value.articles):
+        if not 0 <= article.check.answer < len(article.check.options):
+            raise document.broken(("articles", place, "check", "answer"), "the right answer is none of the options")
+
+
+def _check_education(document: Document[EducationRules], shelf: EducationFile, asked: QuestionSetFile) -> None:
+    codes = [article.code for article in shelf.articles]
+    sets = {each.code: [question.id for question in each.questions] for each in asked.question_sets}
+    _unique(document, ("triggers",), [trigger.code for trigger in document.value.triggers])
+    _unique(document, ("triggers",), [trigger.id for trigger in document.value.triggers])
+    for kind, articles in document.value.phases.items():
+        _known(document, ("phases", kind), articles, codes)
+    for place, trigger in enumerate(document.value.triggers):
+        loc: Loc = ("triggers", place)
+        _known(document, (*loc, "articles"), trigger.articles, codes)
+        _known(document, (*loc, "question_sets"), trigger.question_sets, sets)
+        for name in trigger.question_sets:
+            _known(document, (*loc, "any_of"), [answer.question for answer in trigger.any_of], sets[name])
+        for at, answer in enumerate(trigger.any_of):
+            if [answer.is_true, answer.at_most, answer.at_least].count(None) != 2:  # noqa: PLR2004 - one of three is given
+                raise document.broken((*loc, "any_of", at), "say one thing: is_true, at_most or at_least")

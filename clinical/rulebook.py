@@ -206,6 +206,50 @@ class Escalation(Strict):
     crisis_words: tuple[str, ...]
 
 
+# ------------------------------------------------------------------ education
+class TriggerAnswer(Strict):
+    """An answer that counts: a yes, or a number with a limit."""
+
+    question: Code
+    is_true: Literal[True] | None = None
+    at_most: float | None = None
+    at_least: float | None = None
+
+
+class EducationTrigger(Strict):
+    """Articles for who answered so on `on_days` local days of the last `within_days`, today included."""
+
+    id: str = Field(pattern=r"^ET[0-9]{2}$")
+    code: Code
+    question_sets: tuple[Code, ...] = Field(min_length=1)
+    any_of: tuple[TriggerAnswer, ...] = Field(min_length=1)
+    on_days: StrictInt = Field(ge=1)
+    within_days: StrictInt = Field(ge=1, le=31)
+    articles: tuple[Code, ...] = Field(min_length=1)
+
+
+class EducationExample(Strict):
+    """Answers as days ago, question set, question, value; and the codes of the triggers that hold."""
+
+    name: str
+    answers: tuple[tuple[StrictInt, Code, Code, StrictBool | float], ...]
+    expect: tuple[Code, ...]
+
+
+class EducationRules(Strict):
+    """Which articles a patient is given without being asked for."""
+
+    schema_version: Literal["1.0"]
+    version: str
+    default: StrictBool
+    repeat_after_days: StrictInt = Field(ge=1)
+    most_unread: StrictInt = Field(ge=1)
+    at_once: StrictInt = Field(ge=1)
+    triggers: tuple[EducationTrigger, ...]
+    phases: Mapping[Code, tuple[Code, ...]]
+    examples: tuple[EducationExample, ...]
+
+
 # ------------------------------------------------------------------ remote therapeutic monitoring
 class RtmLimits(Strict):
     """Days of data and minutes of work that the codes ask for."""

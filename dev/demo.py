@@ -22,6 +22,7 @@ from dev import prescriptions, stories
 from dev.opening import ZONE, Opening, Patient
 from dev.stories import Story
 from models.alerts import Alert, AlertOutcome, AlertStatus
+from schemas.articles import ArticleAssignmentCreate, ArticleReading
 from schemas.check_ins import AnswersIn
 from schemas.programs import ProgramItemRead, ProgramReason, ProgramVersionCreate
 from schemas.red_flag_screens import RedFlagScreenClose
@@ -30,7 +31,9 @@ from schemas.sessions import SessionItemIn, SessionLog, SetIn
 from services import (
     accounts,
     alerts,
+    article_assignments,
     check_ins,
+    education,
     programs,
     red_flag_screens,
     reports,
@@ -87,6 +90,7 @@ class Simulation(Opening):
             for day in range(self.days + 1):
                 await self._live(day)
                 progress.advance(task)
+            await self._hand_out()
         console.print(f"physio: the demo clinic is there: {len(self.patients)} patients, {self.days} days")
         return True
 
@@ -100,6 +104,7 @@ class Simulation(Opening):
             await bind_clinic(session, self.clinic_id)
             await check_ins.dispatch(session, at=morning)
             await check_ins.close_due(session, at=morning)
+            await education.review(session, self.clinic_id, at=morning)
             opened = await fetch(
                 session,
                 "SELECT patient_id, id FROM check_ins WHERE clinic_id = $1 AND status = 'open' ORDER BY due_at",
@@ -110,6 +115,7 @@ class Simulation(Opening):
         await asyncio.gather(*(self._live_together(half, day, waiting) for half in halves))
         async with self.sessions.begin() as session:
             await bind_clinic(session, self.clinic_id)
+            await self._read(session, day)
             await self._work(session, day)
 
     async def _live_together(self, patients: Sequence[Patient], day: int, waiting: Mapping[UUID, UUID]) -> None:
@@ -167,6 +173,36 @@ class Simulation(Opening):
                 performed_at=at, device_zone=ZONE, slot=slot.slot, pain_before=pain, pain_after=pain, items=done
             )
             await sessions.log(session, patient.actor, crypto.new_id(at), form, at=at + timedelta(minutes=1))
+
+    async def _read(self, session: AsyncSession, day: int) -> None:
+        """Let patients read what they were given; some sooner than others, some of it never."""
+        at = self.at(day, time(14))
+        if at > self.now:
+            return
+        waiting = await fetch(
+            session,
+            "SELECT id, patient_id FROM article_assignments WHERE clinic_id = $1 AND read_at IS NULL"
+            " AND withdrawn_at IS NULL ORDER BY id",
+            self.clinic_id,
+        )
+        by_patient = {each.actor.patient_id: each for each in self.patients}
+        for place, row in enumerate(waiting):
+            reader = by_patient[row["patient_id"]]
+            random = Random(f"{self.seed} {reader.person.number} {day} {place} reads")  # noqa: S311 - stories, no secrets
+            if random.random() < 0.3:  # noqa: PLR2004 - how often somebody gets round to it
+                form = ArticleReading(answer=random.randint(0, 2))
+                await article_assignments.acknowledge(session, reader.actor, row["id"], form, at=at)
+
+    async def _hand_out(self) -> None:
+        """Let a few patients have something to read today, by their therapist's hand."""
+        async with self.sessions.begin() as session:
+            await bind_clinic(session, self.clinic_id)
+            for patient in self.patients[:6]:
+                assert patient.actor.patient_id is not None
+                form = ArticleAssignmentCreate(code="ed_habits", note="For the weeks to come.")
+                await article_assignments.create(
+                    session, patient.therapist, patient.actor.patient_id, form, at=self.now
+                )
 
     async def _warn(self, session: AsyncSession, patient: Patient, at: datetime) -> None:
         """Report a new symptom: the screen suspends the program and tells the patient what to do."""

@@ -13,6 +13,7 @@ from core.database import Sessions, bind_clinic
 from core.settings import Settings
 from dev import DEMO_CLINIC, prescriptions, stories
 from dev.stories import Person
+from schemas.articles import ArticleApprovals, ArticleFilter
 from schemas.assessments import AssessmentCreate
 from schemas.authentication import SignInRequest
 from schemas.check_ins import PlanIn
@@ -23,12 +24,14 @@ from schemas.goals import GoalCreate
 from schemas.invitations import InvitationAcceptance, InvitationIn
 from schemas.licenses import LicenseIn, VerificationIn
 from schemas.outcomes import OutcomeCreate
+from schemas.pages import Page
 from schemas.patients import LocationCreate, PatientCreate
 from schemas.programs import ProgramCreate, ProgramItemRead
 from schemas.red_flag_screens import QUESTIONS, RedFlagFacts, RedFlagScreenCreate
 from schemas.therapists import TherapistIn
 from services import (
     accounts,
+    articles,
     assessments,
     authentication,
     clinics,
@@ -113,7 +116,18 @@ class Opening:
                 }
             )
             await clinics.update(session, admin, change, expected=clinic.version, at=at)
-        return [await self._hire(admin, at, *each) for each in STAFF]
+        staff = [await self._hire(admin, at, *each) for each in STAFF]
+        await self._approve_articles(staff[0], at)
+        return staff
+
+    async def _approve_articles(self, therapist: Actor, at: datetime) -> None:
+        """Let the patients have every shipped article: somebody at the clinic has read them all."""
+        async with self.sessions.begin() as session:
+            await bind_clinic(session, self.clinic_id)
+            shelf = await articles.browse(session, therapist, ArticleFilter(), Page(limit=200))
+            approvals = [{"article_id": row.id, "version": row.version} for row in shelf.items]
+            form = ArticleApprovals.model_validate({"approvals": approvals})
+            await articles.approve_many(session, therapist, form, at=at)
 
     async def _hire(
         self, admin: Actor, at: datetime, given: str, family: str, email: str, credentials: str, npi: str, number: str

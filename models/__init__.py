@@ -2,6 +2,7 @@
 
 from models import (
     alerts,
+    articles,
     assessments,
     audit,
     base,
@@ -20,6 +21,7 @@ from models import (
     notifications,
     outcomes,
     patients,
+    program_templates,
     programs,
     red_flag_screens,
     reports,
@@ -34,6 +36,7 @@ from models.base import Base
 __all__ = [
     "Base",
     "alerts",
+    "articles",
     "assessments",
     "audit",
     "base",
@@ -52,6 +55,7 @@ __all__ = [
     "notifications",
     "outcomes",
     "patients",
+    "program_templates",
     "programs",
     "red_flag_screens",
     "reports",

@@ -200,6 +200,38 @@ class ProgramVersionRead(ProgramVersionSummary):
     phases: list[ProgramPhaseRead]
 
 
+class ProgramChange(Out):
+    """One difference between two versions; `text` says it to the patient.
+
+    `field` and the values are those of the prescription (`exercise.cues` is a part of the pinned description). Of what
+    moved, `field` is `phase` (names of phases) or `position` (places from 1). Without a value: null.
+    """
+
+    kind: Literal["changed", "added", "removed", "moved"]
+    place: Literal["program", "phase", "item"]
+    text: str
+    phase: str | None
+    exercise_code: str | None
+    exercise_name: str | None
+    field: str | None
+    before: Any
+    after: Any
+
+
+class ProgramDiff(Out):
+    """What changed from one version to another: the program, its phases, then the exercises; equal versions: nothing.
+
+    Patients are shown none (null) while they are shown no exercises; then `advice` says what to do instead, if a red flag
+    is why.
+    """
+
+    program_id: UUID
+    from_version: ProgramVersionSummary
+    to_version: ProgramVersionSummary
+    changes: list[ProgramChange] | None
+    advice: Advice | None
+
+
 class ProgramSummary(Record):
     """A program without what it prescribes."""
 

@@ -67,10 +67,22 @@ class TodayProgram(Out):
     note: str | None
 
 
+class TodayArticle(Out):
+    """An article that waits to be read; its text is at `/v1/article-assignments/{assignment_id}`."""
+
+    assignment_id: UUID
+    title: str
+    topic: str
+    language: str
+    note: str
+    assigned_at: UtcDatetime
+
+
 class Today(Out):
     """The patient's day; `emergency` says whom to call where the patient is: keep it for when there is no network.
 
     `programs` are all in use, one for each problem in treatment, active ones first; `program` is the first of them.
+    `articles` are those given and not yet read, the oldest first.
     """
 
     on: date
@@ -78,5 +90,6 @@ class Today(Out):
     check_ins: list[DueCheckIn]
     program: TodayProgram | None
     programs: list[TodayProgram]
+    articles: list[TodayArticle]
     screen_due: bool
     emergency: Advice

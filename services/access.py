@@ -76,6 +76,13 @@ class Action(StrEnum):
     SET_GOALS = "set_goals"
     READ_EXERCISES = "read_exercises"
     MANAGE_EXERCISES = "manage_exercises"
+    READ_ARTICLES = "read_articles"
+    WRITE_ARTICLES = "write_articles"
+    APPROVE_ARTICLES = "approve_articles"
+    ASSIGN_ARTICLES = "assign_articles"
+    ACKNOWLEDGE_ARTICLES = "acknowledge_articles"
+    READ_TEMPLATES = "read_templates"
+    WRITE_TEMPLATES = "write_templates"
     PRESCRIBE = "prescribe"
     LOG_SESSIONS = "log_sessions"
     PLAN_CHECK_INS = "plan_check_ins"
@@ -125,6 +132,13 @@ GRANTS: Mapping[Action, Mapping[Role, Relation]] = {
     Action.SET_GOALS: {THERAPIST: LINKED},
     Action.READ_EXERCISES: {PATIENT: CLINIC, THERAPIST: CLINIC, ASSISTANT: CLINIC, ADMIN: CLINIC},
     Action.MANAGE_EXERCISES: {THERAPIST: CLINIC, ADMIN: CLINIC},
+    Action.READ_ARTICLES: {PATIENT: CLINIC, THERAPIST: CLINIC, ASSISTANT: CLINIC, ADMIN: CLINIC},
+    Action.WRITE_ARTICLES: {THERAPIST: CLINIC, ADMIN: CLINIC},
+    Action.APPROVE_ARTICLES: {THERAPIST: CLINIC},
+    Action.ASSIGN_ARTICLES: {THERAPIST: LINKED},
+    Action.ACKNOWLEDGE_ARTICLES: {PATIENT: SELF},
+    Action.READ_TEMPLATES: {THERAPIST: CLINIC, ASSISTANT: CLINIC, ADMIN: CLINIC},
+    Action.WRITE_TEMPLATES: {THERAPIST: CLINIC, ADMIN: CLINIC},
     Action.PRESCRIBE: {THERAPIST: LINKED},
     Action.LOG_SESSIONS: {PATIENT: SELF},
     Action.PLAN_CHECK_INS: {THERAPIST: LINKED},
@@ -197,9 +211,15 @@ OPERATIONS: Mapping[str, Action] = {
     "create_exercise": Action.MANAGE_EXERCISES,
     "get_exercise": Action.READ_EXERCISES,
     "update_exercise": Action.MANAGE_EXERCISES,
+    "list_program_templates": Action.READ_TEMPLATES,
+    "create_program_template": Action.WRITE_TEMPLATES,
+    "get_program_template": Action.READ_TEMPLATES,
+    "update_program_template": Action.WRITE_TEMPLATES,
+    "create_program_from_template": Action.PRESCRIBE,
     "create_program": Action.PRESCRIBE,
     "list_programs": Action.READ_RECORD,
     "get_program": Action.READ_RECORD,
+    "compare_program": Action.READ_RECORD,
     "create_program_version": Action.PRESCRIBE,
     "activate_program": Action.PRESCRIBE,
     "pause_program": Action.PRESCRIBE,
@@ -207,6 +227,19 @@ OPERATIONS: Mapping[str, Action] = {
     "complete_program": Action.PRESCRIBE,
     "log_session": Action.LOG_SESSIONS,
     "list_sessions": Action.READ_RECORD,
+    # what patients read
+    "list_articles": Action.READ_ARTICLES,
+    "create_article": Action.WRITE_ARTICLES,
+    "get_article": Action.READ_ARTICLES,
+    "update_article": Action.WRITE_ARTICLES,
+    "approve_article": Action.APPROVE_ARTICLES,
+    "approve_articles": Action.APPROVE_ARTICLES,
+    "retire_article": Action.APPROVE_ARTICLES,
+    "list_article_assignments": Action.READ_RECORD,
+    "create_article_assignment": Action.ASSIGN_ARTICLES,
+    "get_article_assignment": Action.READ_RECORD,
+    "read_article": Action.ACKNOWLEDGE_ARTICLES,
+    "withdraw_article_assignment": Action.ASSIGN_ARTICLES,
     # check-ins and alerts
     "list_check_in_plans": Action.READ_RECORD,
     "create_check_in_plan": Action.PLAN_CHECK_INS,

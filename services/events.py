@@ -108,6 +108,10 @@ KINDS: Mapping[str, Kind] = {
     "program.supersede": Kind("program.superseded", Action.READ_RECORD),
     "program.suspend": Kind("program.suspended", Action.READ_RECORD),
     "session.log": Kind("session.logged", Action.READ_RECORD),
+    # what patients read
+    "article_assignment.create": Kind("article_assignment.created", Action.READ_RECORD),
+    "article_assignment.acknowledge": Kind("article_assignment.read", Action.READ_RECORD),
+    "article_assignment.withdraw": Kind("article_assignment.withdrawn", Action.READ_RECORD),
     # check-ins and alerts
     "check_in_plan.create": Kind("check_in_plan.created", Action.READ_RECORD),
     "check_in_plan.update": Kind("check_in_plan.updated", Action.READ_RECORD),
@@ -139,6 +143,8 @@ SILENT_THINGS = frozenset(
         "invitation",
         "account",
         "exercise",
+        "article",
+        "program_template",
         "device",
         "notification_preference",
         "notification",

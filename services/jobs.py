@@ -34,6 +34,7 @@ from services import (
     check_ins,
     consents,
     delivery,
+    education,
     events,
     job_board,
     licenses,
@@ -174,6 +175,22 @@ async def _review_adherence(reach: Reach, at: datetime, *, dry_run: bool) -> Cou
     return {"clinics": len(clinics), **found}
 
 
+async def _assign_articles(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
+    async with reach.sweep() as session:
+        clinics = await education.clinics_to_review(session)
+
+    async def one(clinic_id: UUID) -> int:
+        count = 0
+        after: UUID | None = education.FIRST
+        while after is not None:
+            async with reach.work(clinic_id) as session:
+                given, after = await education.review(session, clinic_id, at=at, after=after, dry_run=dry_run)
+            count += given
+        return count
+
+    return await clinic_by_clinic(clinics, one, "assigned", off=reach.clinic_id is not None)
+
+
 async def _review_programs(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
     async with reach.sweep() as session:
         clinics = await adherence.clinics_to_review(session)
@@ -236,6 +253,7 @@ JOBS: Mapping[str, Callable[..., Awaitable[Counts]]] = {
     "jobs.watch": _watch,
     "programs.review": _review_programs,
     "adherence.review": _review_adherence,
+    "education.assign": _assign_articles,
     "licenses.expire": _expire_licenses,
     "consents.expire": _expire_consents,
     "housekeeping": _housekeeping,

@@ -27,6 +27,7 @@ TIMETABLE: tuple[Entry, ...] = (
     Entry("jobs.watch", "* * * * *", "look for rows that are due and wait too long, and tell"),
     Entry("programs.review", "*/5 * * * *", "pause programs of patients whom nobody may treat any more"),
     Entry("adherence.review", "20 2 * * *", "look for too few sessions over 14 days (ES10)"),
+    Entry("education.assign", "20 2 * * *", "give patients the articles that fit their answers and their phase"),
     Entry("licenses.expire", "10 0 * * *", "mark licenses that run out soon, or have run out"),
     Entry("consents.expire", "*/5 * * * *", "mark consents that have run out, pause what rested on them"),
     Entry(

@@ -14,7 +14,7 @@ from clinical.prescription import PlannedItem, slots_on
 from core.database import fetch
 from core.errors import NotFound
 from schemas.advice import Advice
-from schemas.today import DueCheckIn, Today, TodayItem, TodayProgram, TodaySession
+from schemas.today import DueCheckIn, Today, TodayArticle, TodayItem, TodayProgram, TodaySession
 from services import audit, programs
 from services.access import Action, Actor, require
 
@@ -40,6 +40,10 @@ WITH me AS MATERIALIZED (
        WHERE clinic_id = $1 AND patient_id = me.id AND status IN ('due', 'open', 'missed')
          AND late_until > $3::timestamptz AND (opens_at <= $3::timestamptz OR local_date = me.today)
        ORDER BY due_at LIMIT 20) c) AS check_ins,
+    (SELECT coalesce(jsonb_agg(to_jsonb(r) ORDER BY r.assigned_at, r.assignment_id), '[]') FROM (
+       SELECT id AS assignment_id, article ->> 'title' AS title, article ->> 'topic' AS topic, language, note, assigned_at
+       FROM article_assignments WHERE clinic_id = $1 AND patient_id = me.id AND read_at IS NULL AND withdrawn_at IS NULL
+       ORDER BY assigned_at, id LIMIT 20) r) AS articles,
     (SELECT country FROM patient_locations l WHERE l.clinic_id = $1 AND l.patient_id = me.id
       ORDER BY attested_at DESC LIMIT 1) AS attested,
     (SELECT country FROM clinics WHERE id = $1) AS country,
@@ -89,6 +93,7 @@ async def get(session: AsyncSession, actor: Actor, *, at: datetime) -> Today:
         check_ins=[DueCheckIn.model_validate(one) for one in row["check_ins"]],
         program=next(iter(in_use), None),
         programs=in_use,
+        articles=[TodayArticle.model_validate(one) for one in row["articles"]],
         screen_due=row["screen_due"],
         emergency=_advice(Level.EMERGENCY_NOW, country),
     )

@@ -197,7 +197,9 @@ QUERY = {"follow_events": "?wait=0"}
 
 TABLES = {
     "alert_id": "alerts",
+    "article_id": "articles",
     "assessment_id": "assessments",
+    "assignment_id": "article_assignments",
     "check_in_id": "check_ins",
     "clinic_id": "clinics",
     "consent_id": "consents",
@@ -214,6 +216,7 @@ TABLES = {
     "report_id": "reports",
     "screen_id": "red_flag_screens",
     "session_id": "exercise_sessions",
+    "template_id": "program_templates",
     "therapist_id": "therapists",
     "view_id": "worklist_views",
 }
@@ -371,6 +374,15 @@ def _sudden(walk: Walk, body: Any) -> Any:
     return {**body, "answers": {**body["answers"], "saddle": "yes", "bladder": "yes"}}
 
 
+def _own_article(walk: Walk, body: Any) -> Any:
+    return {**body, "code": f"breaks_{walk.cast.patient.id.hex[-8:]}"}
+
+
+def _as_read(walk: Walk, body: Any) -> Any:
+    version = walk.answers["approve_article"].json()["version"]
+    return {"approvals": [{**each, "version": version} for each in body["approvals"]]}
+
+
 STEPS: tuple[Step, ...] = (
     Step("livez", None),
     Step("readyz", None),
@@ -472,6 +484,11 @@ STEPS: tuple[Step, ...] = (
     ),
     Step("get_exercise"),
     Step("update_exercise"),
+    Step("create_program_template", keep={"template_id": "id"}),
+    Step("list_program_templates"),
+    Step("get_program_template"),
+    Step("update_program_template"),
+    Step("create_program_from_template"),
     Step("create_program", keep={"program_id": "id"}),
     Step("list_programs"),
     Step("get_program", "patient"),
@@ -479,8 +496,23 @@ STEPS: tuple[Step, ...] = (
     Step("log_session", "patient", before=_present_item),
     Step("list_sessions"),
     Step("create_program_version"),
+    Step("compare_program", "patient"),
     Step("pause_program"),
     Step("resume_program"),
+    # what the patient reads
+    Step("create_article", keep={"article_id": "id"}, change=_own_article),
+    Step("list_articles", "patient"),
+    Step("update_article"),
+    Step("retire_article"),
+    Step("approve_article"),
+    Step("approve_articles", change=_as_read),
+    Step("get_article", "patient"),
+    Step("create_article_assignment", keep={"assignment_id": "id"}, change=_own_article),
+    Step("withdraw_article_assignment"),
+    Step("create_article_assignment", keep={"assignment_id": "id"}, change=_own_article),
+    Step("list_article_assignments", "patient"),
+    Step("get_article_assignment", "patient"),
+    Step("read_article", "patient"),
     # questions and answers
     Step("create_check_in_plan", keep={"plan_id": "id"}),
     Step("list_check_in_plans", "patient"),

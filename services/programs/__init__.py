@@ -1,7 +1,8 @@
 """Exercise programs: written as immutable versions, put into use, paused, suspended, ended, and read as a calendar."""
 
-from services.programs.authoring import create, create_version
+from services.programs.authoring import check, create, create_version
 from services.programs.calendar import Planned, planned, planned_by_patient
+from services.programs.comparing import compare
 from services.programs.halting import CONSENT_EXPIRED, CONSENT_WITHDRAWN, halt, rest, review
 from services.programs.lifecycle import activate, complete, pause, resume
 from services.programs.reading import browse, get
@@ -14,6 +15,8 @@ __all__ = [
     "Planned",
     "activate",
     "browse",
+    "check",
+    "compare",
     "complete",
     "create",
     "create_version",

@@ -163,6 +163,11 @@ async def create_version(
     return await read(session, actor, program, patient.zone, written.number, at=at)
 
 
+async def check(session: AsyncSession, actor: Actor, phases: Sequence[ProgramPhaseIn]) -> None:
+    """Tell whether this could be prescribed to somebody without conditions. Raises ProgramRefused."""
+    await _draft(session, actor, (), phases)
+
+
 def _begin(wanted: date | None, today: date, pointer: str) -> date:
     if wanted is None:
         return today

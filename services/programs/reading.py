@@ -58,30 +58,40 @@ async def read(
     session: AsyncSession, actor: Actor, program: Program, zone: str, number: int | None, *, at: datetime
 ) -> ProgramRead:
     """Show a program to the caller: patients get no exercises that they must not do now."""
+    versions = await versions_of(session, program)
+    wanted = _current(versions, local_date(at, zone))
+    if number is not None:
+        wanted = next((version for version in versions if version.number == number), None)
+    if wanted is None:
+        raise NotFound
+    advice, hidden = await hides(session, actor, program)
+    shown = None if hidden else await _version(session, wanted)
+    return ProgramRead.model_validate(
+        {
+            **ProgramSummary.model_validate(program).model_dump(),
+            "versions": [summary(version) for version in versions],
+            "shown": shown,
+            "advice": advice,
+            "halted_by": None if actor.role is Role.PATIENT else program.halted_by,
+        }
+    )
+
+
+async def versions_of(session: AsyncSession, program: Program) -> list[ProgramVersion]:
+    """Give a program's versions, the first first."""
     found = await session.scalars(
         select(ProgramVersion)
         .where(ProgramVersion.clinic_id == program.clinic_id, ProgramVersion.program_id == program.id)
         .order_by(ProgramVersion.number)
         .execution_options(populate_existing=True)
     )
-    versions = list(found)
-    wanted = _current(versions, local_date(at, zone))
-    if number is not None:
-        wanted = next((version for version in versions if version.number == number), None)
-    if wanted is None:
-        raise NotFound
+    return list(found)
+
+
+async def hides(session: AsyncSession, actor: Actor, program: Program) -> tuple[Advice | None, bool]:
+    """Tell what to do instead of the exercises, if anything, and whether the caller is not to be shown any."""
     advice = await _advice(session, actor, program)
-    hidden = actor.role is Role.PATIENT and (advice is not None or program.status in HIDDEN_FROM_PATIENTS)
-    shown = None if hidden else await _version(session, wanted)
-    return ProgramRead.model_validate(
-        {
-            **ProgramSummary.model_validate(program).model_dump(),
-            "versions": [_summary(version) for version in versions],
-            "shown": shown,
-            "advice": advice,
-            "halted_by": None if actor.role is Role.PATIENT else program.halted_by,
-        }
-    )
+    return advice, actor.role is Role.PATIENT and (advice is not None or program.status in HIDDEN_FROM_PATIENTS)
 
 
 def _current(versions: Sequence[ProgramVersion], today: date) -> ProgramVersion | None:
@@ -94,7 +104,8 @@ def _current(versions: Sequence[ProgramVersion], today: date) -> ProgramVersion 
     return next(iter(coming or held[-1:] or versions[-1:]), None)
 
 
-def _summary(version: ProgramVersion) -> ProgramVersionSummary:
+def summary(version: ProgramVersion) -> ProgramVersionSummary:
+    """Show a version without what it prescribes."""
     held = version.in_force
     return ProgramVersionSummary(
         id=version.id,
@@ -135,7 +146,7 @@ async def _version(session: AsyncSession, version: ProgramVersion) -> ProgramVer
             )
         )
         begins_on += timedelta(weeks=phase.weeks or 0)
-    return ProgramVersionRead(**dict(_summary(version)), pain_ceiling=version.pain_ceiling, phases=shown)
+    return ProgramVersionRead(**dict(summary(version)), pain_ceiling=version.pain_ceiling, phases=shown)
 
 
 _PHASE = ("id", "position", "name", "kind", "weeks", "entry_criteria", "exit_criteria")

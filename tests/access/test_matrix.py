@@ -43,7 +43,7 @@ LINKED = {"therapist", "assistant"}
 THINGS = ("own", "other", "foreign", "absent")
 """Of the patient whom the principals are about; of another patient of the clinic; of another clinic; of nobody."""
 
-OF_CLINIC = {"therapist_id", "license_id", "exercise_id"}
+OF_CLINIC = {"therapist_id", "license_id", "exercise_id", "article_id"}
 """Names of things that hang on the clinic, not on a patient."""
 PUBLISHED = {"code": "rmdq24", "job": "check-ins.dispatch"}
 """Names of things that are the same everywhere."""
@@ -83,6 +83,8 @@ class Cell:
         return "granted" if self._reaches(relation) else "404"
 
     def _reaches(self, relation: Relation) -> bool:
+        if self.name == "template_id":
+            return (self.principal, self.thing) == ("therapist", "own")  # whose own it is
         if self.name in OF_CLINIC or relation is Relation.CLINIC:
             return self.thing in {"own", "other"}
         if self.thing != "own":
@@ -125,7 +127,7 @@ class Stage:
         body = here.body(operation)
         if operation.name in BY_BODY:
             body = {BY_BODY[operation.name]: known[BY_BODY[operation.name]]}
-        if operation.name == "create_exercise" and principal == "admin":
+        if operation.name in {"create_exercise", "create_program_template"} and principal == "admin":
             body = {**body, "scope": "clinic"}  # an admin has no shelf of his own
         headers = {} if principal == "anonymous" else dict(self.walks["own"].cast.headers[principal])
         if operation.needs_version:

@@ -209,6 +209,32 @@ BREAKS: dict[str, Break] = {
         'US: {emergency: "help"',
         "US",
     ),
+    "an article without a source": (
+        "education.yaml",
+        'sources: ["M Saraceni N et al. JOSPT 2020;50:121 (lumbar flexion and lifting)", '
+        '"V WHO guideline 2023 exercise https://ncbi.nlm.nih.gov/books/NBK599210"]',
+        "sources: []",
+        "sources",
+    ),
+    "a question whose answer is no option": ("education.yaml", "answer: 1", "answer: 7", "none of the options"),
+    "a trigger for a question that nobody asks": (
+        "rules/education.yaml",
+        "{question: stress, at_least: 7}",
+        "{question: strain, at_least: 7}",
+        "unknown code strain",
+    ),
+    "a trigger that says nothing": (
+        "rules/education.yaml",
+        "{question: mood, at_most: 3}",
+        "{question: mood}",
+        "one thing",
+    ),
+    "a phase with an unknown article": (
+        "rules/education.yaml",
+        "[ed_walking, ed_pacing]",
+        "[ed_swimming]",
+        "ed_swimming",
+    ),
     "an article without a title": ("education.yaml", "title: Pain is real", "titel: Pain is real", "titel"),
 }
 

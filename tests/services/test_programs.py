@@ -691,3 +691,34 @@ async def test_suspending_a_patient_nobody_knows_is_refused(sessions: Sessions) 
         await world.open(session)
         with pytest.raises(Refusal):
             await programs.suspend(session, world.alice, uuid4(), uuid4(), at=NOW)
+
+
+async def test_two_versions_are_compared_and_the_patient_may_read_it(sessions: Sessions) -> None:
+    alices = await care(sessions)
+    program = await alices.running()
+    more = {**MOBILITY, "items": [{**MOBILITY["items"][0], "sets": 3}, MOBILITY["items"][1]]}
+    form = ProgramVersionCreate.model_validate({"reason": "Going well", "pain_ceiling": 4, "phases": [more, STRENGTH]})
+    async with sessions.begin() as session:
+        await alices.open(session)
+        await programs.create_version(session, alices.bob, program.id, form, version=program.version, at=NOW)
+        told = await programs.compare(session, alices.alice, program.id, from_=None, to=None, at=NOW)
+        assert (told.from_version.number, told.to_version.number, told.to_version.reason) == (1, 2, "Going well")
+        assert [(one.field, one.before, one.after, one.text) for one in told.changes or ()] == [
+            ("pain_ceiling", 5, 4, "Stop when pain is above 4 (was 5)"),
+            ("sets", 2, 3, "2 → 3 sets of Pelvic tilt lying down"),
+        ]
+        back = await programs.compare(session, alices.bob, program.id, from_=2, to=1, at=NOW)
+        assert [(one.before, one.after) for one in back.changes or ()] == [(4, 5), (3, 2)]
+        for number in (1, 2):
+            same = await programs.compare(session, alices.alice, program.id, from_=number, to=number, at=NOW)
+            assert same.changes == []
+        with pytest.raises(NotFound):
+            await programs.compare(session, alices.bob, program.id, from_=1, to=3, at=NOW)
+        with pytest.raises(NotFound):
+            await programs.compare(session, alices.world.actors["carol"], program.id, from_=1, to=2, at=NOW)
+    await alices.screen(trigger="new_symptom", yes=["saddle"])
+    async with sessions.begin() as session:
+        await alices.open(session)
+        hidden = await programs.compare(session, alices.alice, program.id, from_=1, to=2, at=NOW)
+        assert hidden.changes is None
+        assert hidden.advice is not None

@@ -1,0 +1,59 @@
+"""Articles over HTTP: refusals with their place, tags, retries, and the patient's day."""
+
+from datetime import UTC, datetime
+
+from httpx import AsyncClient
+
+from core.database import Sessions
+from schemas.articles import EXAMPLE
+from tests.services.caring import care
+
+
+async def test_an_article_goes_from_the_draft_to_the_patient_who_reads_it(
+    client: AsyncClient, sessions: Sessions
+) -> None:
+    ward = await care(sessions, now=datetime.now(UTC))
+    bob, alice = ward.world.headers["bob"], ward.world.headers["alice"]
+    for wrong, place in (({"sources": []}, "/sources"), ({"extra": 1}, "/extra")):
+        refused = await client.post("/v1/articles", headers=bob, json=EXAMPLE | wrong)
+        assert refused.status_code == 422
+        assert [one["pointer"] for one in refused.json()["errors"]] == [place]
+        assert EXAMPLE["title"] not in refused.text
+    without = {name: value for name, value in EXAMPLE.items() if name != "sources"}
+    refused = await client.post("/v1/articles", headers=bob, json=without)
+    assert [(one["pointer"], one["code"]) for one in refused.json()["errors"]] == [("/sources", "missing")]
+    listed = await client.get("/v1/articles", headers=bob, params={"topic": "ergonomics"})
+    assert [one["code"] for one in listed.json()["items"]] == ["ed_desk"]
+
+    written = await client.post("/v1/articles", headers=bob, json=EXAMPLE)
+    place, tag = written.headers["Location"], written.headers["ETag"]
+    assert (written.status_code, written.json()["status"]) == (201, "draft")
+    assert (await client.post("/v1/articles", headers=bob, json=EXAMPLE)).status_code == 409
+    assert (await client.get(place, headers=alice)).status_code == 404
+    assigning = f"/v1/patients/{ward.world.alice.id}/article-assignments"
+    early = await client.post(assigning, headers=bob, json={"code": EXAMPLE["code"]})
+    assert (early.status_code, early.json()["errors"][0]["code"]) == (422, "article_not_approved")
+    assert (await client.post(f"{place}/approve", headers=bob)).status_code == 428
+    assert (await client.post(f"{place}/approve", headers=bob | {"If-Match": '"9"'})).status_code == 412
+    approved = await client.post(f"{place}/approve", headers=bob | {"If-Match": tag})
+    assert approved.json()["approved_by_id"] == str(ward.world.bob.id)
+    assert (await client.get(place, headers=alice)).json()["check_question"]["answer"] is None
+
+    once = bob | {"Idempotency-Key": "once"}
+    given = await client.post(assigning, headers=once, json={"code": EXAMPLE["code"]})
+    again = await client.post(assigning, headers=once, json={"code": EXAMPLE["code"]})
+    assert (given.status_code, again.json()) == (201, given.json())
+    assert (await client.post(assigning, headers=bob, json={"code": EXAMPLE["code"]})).status_code == 409
+    (waiting,) = (await client.get("/v1/me/today", headers=alice)).json()["articles"]
+    assert waiting["assignment_id"] == given.json()["id"]
+    assert (await client.get(given.headers["Location"], headers=alice)).json()["article"]["body"] == EXAMPLE["body"]
+    read = await client.post(f"{given.headers['Location']}/read", headers=alice, json={"answer": 1})
+    assert (read.json()["correct"], read.json()["article"]["check_question"]["answer"]) == (True, 1)
+    twice = await client.post(f"{given.headers['Location']}/read", headers=alice, json={"answer": 0})
+    assert twice.json() == read.json()
+    assert (await client.get("/v1/me/today", headers=alice)).json()["articles"] == []
+    assert (await client.post(f"{given.headers['Location']}/read", headers=bob, json={})).status_code == 403
+    taken = await client.post(f"{given.headers['Location']}/withdraw", headers=bob | {"If-Match": read.headers["ETag"]})
+    assert (taken.status_code, taken.json()["code"]) == (409, "article_was_read")
+    kept = await client.get(assigning, headers=bob, params={"state": "read"})
+    assert [(one["answer"], one["correct"]) for one in kept.json()["items"]] == [(1, True)]
