@@ -78,6 +78,7 @@ class Action(StrEnum):
     MANAGE_EXERCISES = "manage_exercises"
     PRESCRIBE = "prescribe"
     LOG_SESSIONS = "log_sessions"
+    READ_SUGGESTIONS = "read_suggestions"
     PLAN_CHECK_INS = "plan_check_ins"
     ANSWER_CHECK_INS = "answer_check_ins"
     READ_ALERTS = "read_alerts"
@@ -127,6 +128,7 @@ GRANTS: Mapping[Action, Mapping[Role, Relation]] = {
     Action.MANAGE_EXERCISES: {THERAPIST: CLINIC, ADMIN: CLINIC},
     Action.PRESCRIBE: {THERAPIST: LINKED},
     Action.LOG_SESSIONS: {PATIENT: SELF},
+    Action.READ_SUGGESTIONS: {THERAPIST: LINKED, ASSISTANT: LINKED},
     Action.PLAN_CHECK_INS: {THERAPIST: LINKED},
     Action.ANSWER_CHECK_INS: {PATIENT: SELF},
     Action.READ_ALERTS: {THERAPIST: LINKED, ASSISTANT: LINKED},
@@ -207,6 +209,12 @@ OPERATIONS: Mapping[str, Action] = {
     "complete_program": Action.PRESCRIBE,
     "log_session": Action.LOG_SESSIONS,
     "list_sessions": Action.READ_RECORD,
+    "list_suggestions": Action.READ_SUGGESTIONS,
+    "get_suggestion": Action.READ_SUGGESTIONS,
+    "accept_suggestions": Action.PRESCRIBE,
+    "accept_suggestion": Action.PRESCRIBE,
+    "reject_suggestion": Action.PRESCRIBE,
+    "simulate_program": Action.READ_SUGGESTIONS,
     # check-ins and alerts
     "list_check_in_plans": Action.READ_RECORD,
     "create_check_in_plan": Action.PLAN_CHECK_INS,

@@ -108,6 +108,11 @@ KINDS: Mapping[str, Kind] = {
     "program.supersede": Kind("program.superseded", Action.READ_RECORD),
     "program.suspend": Kind("program.suspended", Action.READ_RECORD),
     "session.log": Kind("session.logged", Action.READ_RECORD),
+    "suggestion.create": Kind("suggestion.created", Action.READ_SUGGESTIONS),
+    "suggestion.accept": Kind("suggestion.accepted", Action.READ_SUGGESTIONS),
+    "suggestion.reject": Kind("suggestion.rejected", Action.READ_SUGGESTIONS),
+    "suggestion.apply": Kind("suggestion.applied", Action.READ_SUGGESTIONS),
+    "suggestion.supersede": Kind("suggestion.superseded", Action.READ_SUGGESTIONS),
     # check-ins and alerts
     "check_in_plan.create": Kind("check_in_plan.created", Action.READ_RECORD),
     "check_in_plan.update": Kind("check_in_plan.updated", Action.READ_RECORD),

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -28,7 +29,7 @@ MONDAY = date(2026, 3, 2)
 
 def changes(dose: Dose, ladder: Ladder, *, up: bool = True) -> list[str]:
     """Take steps until there is none left; what changed, and to what."""
-    found = []
+    found: list[str] = []
     while (step := (step_up if up else step_down)(dose, ladder)) is not None and len(found) < 50:
         dose = step.to
         found.append(f"{step.change} {dose.code if step.change == EXERCISE else getattr(dose, step.change)}")
@@ -151,7 +152,7 @@ def test_every_exercise_of_the_library_has_a_way_up_that_ends(code: str) -> None
 # ------------------------------------------------------------------ with the decision, in words
 
 
-def say(*sessions: Performed, days: int = 10, dose: Dose = BIRD_DOG, ladder: Ladder = LADDER, **more: bool) -> Advised:
+def say(*sessions: Performed, days: int = 10, dose: Dose = BIRD_DOG, ladder: Ladder = LADDER, **more: Any) -> Advised:
     return advise(dose, ladder, sessions, days_since_change=days, names=NAMES, **more)
 
 
