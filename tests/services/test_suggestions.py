@@ -10,6 +10,8 @@ from sqlalchemy import func, select, update
 from core.crypto import new_id
 from core.database import Sessions, driver
 from core.errors import Forbidden, NotFound, Stale
+from integrations.delivery import Outcome
+from integrations.email import Letter
 from models.consents import Consent, ConsentStatus
 from models.programs import ProgramStatus, ProgramVersion
 from models.suggestions import EvaluationOwed, Suggestion, SuggestionStatus
@@ -17,13 +19,13 @@ from schemas.pages import Page
 from schemas.programs import ProgramPauseIn, ProgramRead, ProgramVersionCreate
 from schemas.sessions import SessionLog
 from schemas.suggestions import SimulationIn, SuggestionAcceptance, SuggestionBatch, SuggestionRejection
-from services import programs, suggestions, today
+from services import jobs, programs, suggestions, today
 from services import sessions as sessions_module
 from services.programs import LastExercise, ProgramNotInState
 from services.programs.authoring import ProgramRefused
 from services.programs.lifecycle import ProgramNotReady
 from services.suggestions import HistoryRefused, SuggestionDecided, SuggestionSuperseded
-from tests.factories import NOW
+from tests.factories import NOW, TOKENS
 from tests.services.caring import Care, care, pointers
 from tests.services.histories import check_in, morning
 
@@ -34,6 +36,13 @@ AUTO = {"mode": "auto", "bounds": {"max_sets": 3}}
 NOTE = SuggestionAcceptance(note="Agreed")
 NO = SuggestionRejection(reason="A long journey")
 START = NOW.date()
+
+
+class Drawer:
+    """A mail server that nothing is sent to here."""
+
+    async def deliver(self, letter: Letter) -> Outcome:
+        raise AssertionError(letter)
 
 
 def on(day: int) -> date:
@@ -410,6 +419,35 @@ async def test_nothing_happens_by_itself_while_its_therapist_may_not_treat(here:
     assert await apply(here, made.ready, 9) == 0
     assert len(await stored(here)) == 2
     assert (await read(here, program, 9)).status is ProgramStatus.ACTIVE
+
+
+async def test_the_jobs_look_after_each_session_and_once_a_night(here: Care) -> None:
+    program = await green(here, progression=AUTO)
+    reach = jobs.Reach(
+        here.sessions, here.sessions, Drawer(), "https://app.example", clinic_id=here.clinic_id, key=TOKENS.key
+    )
+    counts = [
+        (await jobs.run(job, reach, at=night(9), dry_run=dry)).counts
+        for job, dry in (
+            ("programs.follow-up", True),
+            ("programs.progress", True),
+            ("programs.follow-up", False),
+            ("programs.follow-up", False),
+            ("programs.progress", False),
+        )
+    ]
+    nothing = {"suggestions": 0, "applied": 0}
+    foreseen = {"programs": 1, "suggestions": 2, "applied": 0}
+    assert counts == [
+        foreseen,
+        foreseen,
+        {"programs": 1, "suggestions": 2, "applied": 1},
+        {"programs": 0, **nothing},
+        {"programs": 1, **nothing},
+    ]
+    after = await read(here, program, 9)
+    assert after.shown is not None
+    assert after.shown.number == 2
 
 
 # ------------------------------------------------------------------ what would be
