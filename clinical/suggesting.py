@@ -1,7 +1,7 @@
 """A decision with the dose that follows from it, in plain words; and how far it may be taken without a human."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from itertools import groupby
@@ -204,7 +204,7 @@ def needed() -> int:
 
 def told(dose: Dose) -> dict[str, Any]:
     """Give a dose as numbers and codes, for a record; loads in kilograms."""
-    return {name: float(value) if isinstance(value, Decimal) else value for name, value in asdict(dose).items()}
+    return {**vars(dose), "load_kg": None if dose.load_kg is None else float(dose.load_kg)}
 
 
 def read(told: dict[str, Any]) -> Dose:

@@ -88,13 +88,11 @@ class Suggestion(Identified, Versioned, Base):
 class EvaluationOwed(OfClinic, Base):
     """A session was logged, so its program is to be looked at; gone once that is done.
 
-    Written by the statement that keeps the session, so it is as light as can be: no key to other tables is checked, and
-    nobody waits for the job that takes it up.
+    Written by the statement that keeps the session, so it is as light as can be: no key to other tables is checked, no
+    further index is kept (there are few rows), and nobody waits for the job that takes it up.
     """
 
     __tablename__ = "evaluations_owed"
-    __table_args__ = (index("ix_evaluations_owed_owed_at", "owed_at"),)
-
     session_id: Mapped[UUID] = mapped_column(primary_key=True)
     program_id: Mapped[UUID]
     owed_at: Mapped[datetime]

@@ -99,7 +99,6 @@ def upgrade() -> None:
         sa.Column("owed_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("clinic_id", "session_id", name=op.f("pk_evaluations_owed")),
     )
-    op.create_index("ix_evaluations_owed_owed_at", "evaluations_owed", ["clinic_id", "owed_at"])
     for table, rights in (
         ("suggestions", f"SELECT, INSERT, UPDATE ({CHANGING})"),
         ("evaluations_owed", "SELECT, INSERT, DELETE"),

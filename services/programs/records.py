@@ -58,18 +58,20 @@ async def close_versions(session: AsyncSession, program: Program, on: date) -> N
     )
 
 
-async def drop_suggestions(session: AsyncSession, program: Program, *, at: datetime) -> None:
+async def drop_suggestions(session: AsyncSession, program: Program, *, at: datetime, ended: bool = False) -> None:
     """Let what was suggested for the versions before wait no longer.
 
-    An exercise that is stopped stays so until the rules have looked at the version that comes: see services/suggestions.
+    An exercise that is stopped stays so until the rules have looked at the version that comes (see services/suggestions), or
+    the program has ended.
     """
+    waiting = [SuggestionOutcome.PROGRESS, SuggestionOutcome.REGRESS, SuggestionOutcome.HOLD]
     await session.execute(
         update(Suggestion)
         .where(
             Suggestion.clinic_id == program.clinic_id,
             Suggestion.program_id == program.id,
             Suggestion.status == SuggestionStatus.OPEN,
-            Suggestion.outcome != SuggestionOutcome.STOP,
+            Suggestion.outcome.in_(SuggestionOutcome if ended else waiting),
         )
         .values(status=SuggestionStatus.SUPERSEDED, decided_at=at, version=Suggestion.version + 1)
         .execution_options(synchronize_session=False)

@@ -6,13 +6,13 @@ suggested again for the same session, nor (but for less, and to stop) within the
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Table, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -52,29 +52,18 @@ async def clinics_owed(session: AsyncSession) -> list[UUID]:
 
 async def follow_up(session: AsyncSession, clinic_id: UUID, *, at: datetime, dry_run: bool = False) -> Evaluated:
     """Look at the programs of which sessions were logged, those that wait longest first; a dry run at the first of them."""
-    owed = (
-        select(EvaluationOwed.session_id)
-        .where(EvaluationOwed.clinic_id == clinic_id)
-        .order_by(EvaluationOwed.owed_at)
-        .limit(AT_ONCE)
-    )
     mine = EvaluationOwed.clinic_id == clinic_id
-    if dry_run:
-        found = await session.scalars(
-            select(EvaluationOwed.program_id).where(mine, EvaluationOwed.session_id.in_(owed))
-        )
-    else:
-        found = await session.scalars(
+    longest = func.min(EvaluationOwed.owed_at)
+    query = select(EvaluationOwed.program_id).where(mine).group_by(EvaluationOwed.program_id).order_by(longest)
+    programs = list(await session.scalars(query.limit(AT_ONCE)))
+    if not dry_run:
+        await session.execute(
             delete(EvaluationOwed)
-            .where(mine, EvaluationOwed.session_id.in_(owed))
-            .returning(EvaluationOwed.program_id)
+            .where(mine, EvaluationOwed.program_id.in_(programs))
             .execution_options(synchronize_session=False)
         )
-    rows = list(found)
-    made = await evaluate(session, clinic_id, set(rows), at=at, dry_run=dry_run)
-    return (
-        made if len(rows) == AT_ONCE and not dry_run else Evaluated(made.programs, made.suggestions, made.ready, None)
-    )
+    made = await evaluate(session, clinic_id, programs, at=at, dry_run=dry_run)
+    return made if len(programs) == AT_ONCE and not dry_run else replace(made, last=None)
 
 
 async def running(session: AsyncSession, clinic_id: UUID, after: UUID | None) -> list[UUID]:
@@ -240,7 +229,8 @@ class _Work:
             )
         if not self.made:
             return 0
-        statement = insert(Suggestion).on_conflict_do_nothing().returning(Suggestion.id, Suggestion.patient_id)
+        table = cast("Table", Suggestion.__table__)
+        statement = insert(table).on_conflict_do_nothing().returning(table.c.id, table.c.patient_id)
         rows = [(row[0], row[1]) for row in await session.execute(statement, self.made)]
         await audit.record_many(session, self._clinic_id, None, "suggestion.create", "suggestion", rows, at=self._at)
         return len(rows)

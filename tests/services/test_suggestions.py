@@ -14,9 +14,9 @@ from integrations.delivery import Outcome
 from integrations.email import Letter
 from models.consents import Consent, ConsentStatus
 from models.programs import ProgramStatus, ProgramVersion
-from models.suggestions import EvaluationOwed, Suggestion, SuggestionStatus
+from models.suggestions import EvaluationOwed, Suggestion, SuggestionOutcome, SuggestionStatus
 from schemas.pages import Page
-from schemas.programs import ProgramPauseIn, ProgramRead, ProgramVersionCreate
+from schemas.programs import ProgramPauseIn, ProgramRead, ProgramReason, ProgramVersionCreate
 from schemas.sessions import SessionLog
 from schemas.suggestions import SimulationIn, SuggestionAcceptance, SuggestionBatch, SuggestionRejection
 from services import jobs, programs, suggestions, today
@@ -317,13 +317,18 @@ async def test_who_may_not_treat_cannot_change_the_dose(here: Care) -> None:
     assert len(await stored(here)) == 2
     async with here.sessions.begin() as session:
         await here.open(session)
-        for verb in (suggestions.get, suggestions.browse):
-            with pytest.raises(Forbidden):
-                await verb(session, here.alice, bridge.id if verb is suggestions.get else Page(), at=night(9))
+        with pytest.raises(Forbidden):
+            await suggestions.get(session, here.alice, bridge.id, at=night(9))
+        with pytest.raises(Forbidden):
+            await suggestions.browse(session, here.alice, Page(), at=night(9))
         with pytest.raises(NotFound):
             await suggestions.get(session, here.bob, uuid4(), at=night(9))
         found = await suggestions.browse(session, here.bob, Page(), patient_id=here.world.alice.id, at=night(9))
         assert len(found.items) == 2
+        stops = await suggestions.browse(
+            session, here.bob, Page(), outcome=[SuggestionOutcome.STOP], program_id=bridge.program_id, at=night(9)
+        )
+        assert stops.items == []
 
 
 # ------------------------------------------------------------------ stops
@@ -375,6 +380,11 @@ async def test_accepting_a_stop_takes_the_exercise_out_but_never_the_last(here: 
     with pytest.raises(LastExercise):
         await accept(here, left, 2)
     after = await read(here, program, 2)
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        over = ProgramReason(reason="Another problem")
+        await programs.complete(session, here.bob, program.id, over, version=after.version, at=night(3))
+    assert await stored(here) == [], "nothing waits in a program that is over"
     assert after.shown is not None
     assert [item.exercise_code for item in after.shown.phases[0].items] == ["lb_pelvic_tilt"]
 
