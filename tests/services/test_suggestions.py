@@ -19,7 +19,8 @@ from schemas.pages import Page
 from schemas.programs import ProgramPauseIn, ProgramRead, ProgramReason, ProgramVersionCreate
 from schemas.sessions import SessionLog
 from schemas.suggestions import SimulationIn, SuggestionAcceptance, SuggestionBatch, SuggestionRejection
-from services import jobs, programs, suggestions, today
+from schemas.worklist import Reason
+from services import jobs, programs, suggestions, today, worklist
 from services import sessions as sessions_module
 from services.programs import LastExercise, ProgramNotInState
 from services.programs.authoring import ProgramRefused
@@ -352,6 +353,14 @@ async def test_an_exercise_that_hurts_badly_rests_until_a_human_has_decided(here
             )
 
     assert await shown(10) == (["lb_pelvic_tilt"], ["hp_bridge"])
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        planned = await programs.planned(session, here.clinic_id, here.world.alice.id, on(0), on(20))
+        asked = [each.on for each in planned if stop.item_id in each.items]
+        assert asked, "it was asked for"
+        assert max(asked) < on(10), "and is no more"
+        work = (await worklist.browse(session, here.bob, Page(), at=night(10))).items[0]
+        assert Reason.SUGGESTION_WAITING in {reason.code for reason in work.reasons}
     await train(here, program, 11, without=("hp_bridge",))
     await progress(here, 40)
     assert stop.id in {row.id for row in await stored(here)}, "time alone ends no stop"
