@@ -77,7 +77,16 @@ async def running(session: AsyncSession, clinic_id: UUID, after: UUID | None) ->
 async def evaluate(
     session: AsyncSession, clinic_id: UUID, program_ids: Collection[UUID], *, at: datetime, dry_run: bool = False
 ) -> Evaluated:
-    """Look at these programs, those that are not active left out: as many statements for one as for hundreds."""
+    """Look at these programs, those that are not active left out: as many statements for one as for hundreds.
+
+    Whoever is changing one of them goes first, and whoever comes after that waits: so nobody meets anybody head-on over a
+    suggestion, and none is made for a version that is on its way out. Sessions are logged all the while.
+    """
+    if not dry_run:
+        held = (
+            select(Program.id).where(Program.clinic_id == clinic_id, Program.id.in_(program_ids)).order_by(Program.id)
+        )
+        await session.execute(held.with_for_update(read=True, key_share=True))
     found = await prescriptions(session, clinic_id, program_ids, at=at)
     current = [(each, item) for each in found for item in each.items if item.phase == each.phase]
     sessions = await done(session, clinic_id, ((each.patient_id, item) for each, item in current), at=at)
