@@ -116,7 +116,20 @@ class ProgramPhaseIn(In):
 class ProgramCreate(In):
     """A draft. `starts_on` is a day of the patient's calendar, today when left out."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"title": "Low back pain, home", "phases": PHASES}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "title": "Low back pain, home",
+                    "progression": {
+                        "mode": "auto",
+                        "bounds": {"outcomes": ["progress"], "max_reps": 15, "max_sets": 3},
+                    },
+                    "phases": PHASES,
+                }
+            ]
+        }
+    )
 
     title: Annotated[str, Line(200)]
     starts_on: date | None = None
