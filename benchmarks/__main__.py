@@ -12,25 +12,26 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import dataset, escalation, measures, report, scale, sweep
+from benchmarks import dataset, escalation, measures, progression, report, scale, sweep
 from benchmarks.measures import Bench, Plan
 from benchmarks.report import Result
 from cli import migrations
 from dev.postgres import EmbeddedPostgres
 
 RESULTS = Path(__file__).parent / "results.json"
-QUICK = Plan(rounds=1, writes=48, reads=16, starts=1, people=16, sweep_plans=1_000)
+QUICK = Plan(rounds=1, writes=48, reads=16, starts=1, people=16, sweep_plans=1_000, progression_items=500)
 
 MEASURES: dict[str, Callable[[Bench], list[Result]]] = {
     "requests": measures.requests,
     "sweep": sweep.materialize,
     "escalation": escalation.escalate,
+    "progression": progression.evaluate,
     "million": sweep.materialize_a_million,
     "worklist-at-scale": scale.worklist,
     "start": measures.start,
 }
 """In order; `start` stops the run's database server, so it is the last."""
-OWN_DATA = frozenset({"sweep", "escalation", "million", "worklist-at-scale"})
+OWN_DATA = frozenset({"sweep", "escalation", "progression", "million", "worklist-at-scale"})
 """Measures that make data of their own, and need nothing of the data set."""
 
 BY_NAME = frozenset({"worklist-at-scale"})

@@ -43,6 +43,7 @@ class Plan:
     starts: int = 3
     people: int = 400
     sweep_plans: int = 100_000
+    progression_items: int = 10_000
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, StrictInt
 
@@ -108,8 +108,79 @@ class ProgressionExample(Strict):
     expect: str
 
 
+class RepsUp(Strict):
+    """So many repetitions more, up to a percentage of the exercise's usual ones."""
+
+    change: Literal["reps"]
+    by: Annotated[StrictInt, Field(ge=1, le=10)]
+    most_percent_of_usual: Annotated[StrictInt, Field(ge=100, le=300)]
+
+
+class AmountUp(Strict):
+    """So many sets, or seconds held, more, up to a most."""
+
+    change: Literal["sets", "hold_seconds"]
+    by: Annotated[StrictInt, Field(ge=1, le=30)]
+    most: Annotated[StrictInt, Field(ge=1, le=600)]
+
+
+class LoadUp(Strict):
+    """More load in percent, rounded to the smallest weight there is, and by no less than that."""
+
+    change: Literal["load_kg"]
+    percent: Annotated[StrictInt, Field(ge=2, le=10)]
+    smallest_grams: Annotated[StrictInt, Field(ge=100, le=10_000)]
+
+
+class BoutUp(Strict):
+    """Longer bouts by the first of these seconds that keeps the week's total within so many percent more.
+
+    Up to a percentage of the exercise's usual bout.
+    """
+
+    change: Literal["duration_seconds"]
+    by: Annotated[tuple[Annotated[StrictInt, Field(ge=1, le=600)], ...], Field(min_length=1)]
+    week_percent: Annotated[StrictInt, Field(ge=1, le=50)]
+    most_percent_of_usual: Annotated[StrictInt, Field(ge=100, le=300)]
+
+
+class OtherExercise(Strict):
+    """The next exercise of the chain, or the one before, at its usual dose."""
+
+    change: Literal["exercise"]
+    to: Literal["harder", "easier"]
+
+
+class PercentDown(Strict):
+    """Less in percent, down to a percentage of the exercise's usual amount."""
+
+    change: Literal["reps", "hold_seconds", "duration_seconds"]
+    percent: Annotated[StrictInt, Field(ge=1, le=90)]
+    least_percent_of_usual: Annotated[StrictInt, Field(ge=1, le=100)]
+
+
+class SetsDown(Strict):
+    """Fewer sets, down to a least."""
+
+    change: Literal["sets"]
+    by: Annotated[StrictInt, Field(ge=1, le=3)]
+    least: Annotated[StrictInt, Field(ge=1, le=10)]
+
+
+StepUp = Annotated[RepsUp | AmountUp | LoadUp | BoutUp | OtherExercise, Field(discriminator="change")]
+StepDown = Annotated[PercentDown | SetsDown | OtherExercise, Field(discriminator="change")]
+Hours = tuple[Annotated[StrictInt, Field(ge=0, le=72)], Annotated[StrictInt, Field(ge=0, le=72)]]
+
+
+class NextDay(Strict):
+    """Hours after a session, from and to, in which an answer is about the day after: one that was asked for, or pain now."""
+
+    asked_hours: Hours
+    pain_now_hours: Hours
+
+
 class Progression(Strict):
-    """When a dose goes up, stays, or goes down."""
+    """When a dose goes up, stays, or goes down, and by what."""
 
     schema_version: Literal["1.0"]
     version: str
@@ -119,6 +190,10 @@ class Progression(Strict):
     rules: tuple[str, ...]
     step_order: tuple[str, ...]
     regress_order: tuple[str, ...]
+    step_up: Annotated[tuple[StepUp, ...], Field(min_length=1)]
+    step_down: Annotated[tuple[StepDown, ...], Field(min_length=1)]
+    look_back_days: Annotated[StrictInt, Field(ge=7, le=90)]
+    next_day: NextDay
     examples: tuple[ProgressionExample, ...]
 
 

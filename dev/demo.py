@@ -20,7 +20,7 @@ from core.database import Sessions, bind_clinic, fetch, make_engine, make_sessio
 from core.settings import LOOPBACK, Settings
 from dev import prescriptions, stories
 from dev.opening import ZONE, Opening, Patient
-from dev.stories import Story
+from dev.stories import Person, Story
 from models.alerts import Alert, AlertOutcome, AlertStatus
 from schemas.articles import ArticleAssignmentCreate, ArticleReading
 from schemas.check_ins import AnswersIn
@@ -38,11 +38,16 @@ from services import (
     red_flag_screens,
     reports,
     sessions,
+    suggestions,
 )
 
 SEED = 2026
 TOGETHER = 15
 """So many patients live their day in one transaction: fewer would be slower, more could take longer than it may."""
+FULL_DAYS, SORE_DAYS = 14, 3
+"""Lately who recovers does all that is prescribed, and somebody has an exercise that hurts."""
+SEVERE = 8
+"""Pain at which the rules stop an exercise."""
 console = Console(stderr=True)
 
 
@@ -91,8 +96,22 @@ class Simulation(Opening):
                 await self._live(day)
                 progress.advance(task)
             await self._hand_out()
+        await self._suggest()
         console.print(f"physio: the demo clinic is there: {len(self.patients)} patients, {self.days} days")
         return True
+
+    async def _suggest(self) -> None:
+        """Let the progression rules look at what was done, as the worker would have."""
+        more = True
+        while more:
+            async with self.sessions.begin() as session:
+                await bind_clinic(session, self.clinic_id)
+                more = (await suggestions.follow_up(session, self.clinic_id, at=self.now)).last is not None
+
+    def _hurts(self, person: Person, day: int) -> bool:
+        """Whether the first exercise hurts badly: one person's lately, so that one is stopped."""
+        sore = min((each.person.number for each in self.patients if each.person.story is Story.PLATEAU), default=None)
+        return person.number == sore and day >= self.days - SORE_DAYS
 
     # ------------------------------------------------------------------ a day
     async def _live(self, day: int) -> None:
@@ -158,16 +177,19 @@ class Simulation(Opening):
                 patient.items[slot.version_id] = {item.id: item for item in prescribed}
             items = patient.items[slot.version_id]
             pain = stories.pain_on(patient.person, day, self.days, random)
+            full = patient.person.story is Story.RECOVERY and day >= self.days - FULL_DAYS
             done = [
                 SessionItemIn(
                     item_id=item,
-                    sets=[_set(items[item], random) for _ in range(items[item].sets)],
-                    pain_during=min(10, max(0, pain - 1 + random.randint(0, 1))),
+                    sets=[_set(items[item], random, full=full) for _ in range(items[item].sets)],
+                    pain_during=SEVERE
+                    if place == 0 and self._hurts(patient.person, day)
+                    else min(10, max(0, pain - 1 + random.randint(0, 1))),
                     effort=random.randint(3, 6),
                 )
                 if random.random() < 0.93  # noqa: PLR2004 - how often an exercise is not left out
                 else SessionItemIn(item_id=item, skip_reason="no_time")
-                for item in slot.items
+                for place, item in enumerate(slot.items)
             ]
             form = SessionLog(
                 performed_at=at, device_zone=ZONE, slot=slot.slot, pain_before=pain, pain_after=pain, items=done
@@ -287,6 +309,7 @@ class Simulation(Opening):
         await reports.sign(session, patient.therapist, report.id, version=report.version, at=at)
 
 
-def _set(item: ProgramItemRead, random: Random) -> SetIn:
-    reps = None if item.reps is None else max(1, item.reps - random.randint(0, 2))
+def _set(item: ProgramItemRead, random: Random, *, full: bool) -> SetIn:
+    missing = random.randint(0, 2)
+    reps = None if item.reps is None else max(1, item.reps - (0 if full else missing))
     return SetIn(reps=reps, hold_seconds=item.hold_seconds, duration_seconds=item.duration_seconds)

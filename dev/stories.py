@@ -115,6 +115,7 @@ def answers_on(person: Person, day: int, days: int, random: Random) -> dict[str,
         "sleep_hours": round(random.uniform(5.5, 8.2), 1),
         "sleep_quality": min(10, max(0, 9 - pain + random.randint(-1, 1))),
         "activity_minutes": random.randint(10, 60),
+        "pain_24h_after_session": pain,
         "new_symptoms": False,
     }
 

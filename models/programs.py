@@ -66,6 +66,8 @@ class ProgramVersion(Identified, Made, Base):
 
     Phases count from `starts_on`, also in a later version unless it begins them anew. After the insert only `in_force`
     is ever set, and `starts_on` of a draft that is activated after that day; versions of one program never overlap.
+
+    `progression` says who takes the steps that the rules suggest, and within which bounds: see schemas/programs.py.
     """
 
     __tablename__ = "program_versions"
@@ -96,6 +98,7 @@ class ProgramVersion(Identified, Made, Base):
     starts_on: Mapped[date]
     pain_ceiling: Mapped[int]
     in_force: Mapped[Range[date] | None] = mapped_column(DATERANGE)
+    progression: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
 
 
 class ProgramPause(Identified, Base):

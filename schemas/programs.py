@@ -38,6 +38,37 @@ PHASES: list[JsonValue] = [
 ]
 
 
+class ProgressionBounds(In):
+    """How far a program's doses may move without a human; a variable without a most of its own is never raised.
+
+    `max_load_percent` is of one step; where it is not given the rules' own step is the only limit. `exercise_change`: also
+    on to the next exercise of the chain, or back to the one before. To stop an exercise is for a human to end.
+    """
+
+    outcomes: Annotated[list[Literal["progress", "regress"]], Field(min_length=1, max_length=2)] = [
+        "progress",
+        "regress",
+    ]
+    max_sets: Annotated[int, Field(ge=1, le=10)] | None = None
+    max_reps: Reps | None = None
+    max_hold_seconds: HoldSeconds | None = None
+    max_duration_seconds: DurationSeconds | None = None
+    max_load_kg: LoadKg | None = None
+    max_load_percent: Annotated[int, Field(ge=1, le=100)] | None = None
+    exercise_change: bool = False
+
+
+class ProgressionIn(In):
+    """Who takes the steps that the rules suggest.
+
+    `suggest`: the therapist, when he looks. `approve`: the therapist; what waits stands on his worklist. `auto`: they are
+    taken by themselves inside the bounds, and what is outside waits as with `approve`.
+    """
+
+    mode: Literal["suggest", "approve", "auto"] = "suggest"
+    bounds: ProgressionBounds | None = None
+
+
 class AcceptedContraindications(In):
     """Contraindications that the therapist accepts for this patient; the reason is kept on record."""
 
@@ -85,18 +116,33 @@ class ProgramPhaseIn(In):
 class ProgramCreate(In):
     """A draft. `starts_on` is a day of the patient's calendar, today when left out."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"title": "Low back pain, home", "phases": PHASES}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "title": "Low back pain, home",
+                    "progression": {
+                        "mode": "auto",
+                        "bounds": {"outcomes": ["progress"], "max_reps": 15, "max_sets": 3},
+                    },
+                    "phases": PHASES,
+                }
+            ]
+        }
+    )
 
     title: Annotated[str, Line(200)]
     starts_on: date | None = None
     pain_ceiling: PainRating = 5
+    progression: ProgressionIn = ProgressionIn()
     phases: Annotated[list[ProgramPhaseIn], Field(min_length=1, max_length=12)]
 
 
 class ProgramVersionCreate(In):
     """A new version: the whole prescription, why it changed, and the patient's day from which it holds.
 
-    Phases keep counting from the day the program began; `restart_phases` begins with the first phase on that day.
+    Phases keep counting from the day the program began; `restart_phases` begins with the first phase on that day. Without
+    `progression` the one of the version before goes on.
     """
 
     model_config = ConfigDict(
@@ -107,6 +153,7 @@ class ProgramVersionCreate(In):
     effective_on: date | None = None
     restart_phases: bool = False
     pain_ceiling: PainRating | None = None
+    progression: ProgressionIn | None = None
     phases: Annotated[list[ProgramPhaseIn], Field(min_length=1, max_length=12)]
 
 
@@ -193,10 +240,31 @@ class ProgramVersionSummary(Out):
     created_at: UtcDatetime
 
 
+class ProgressionBoundsRead(Out):
+    """How far a program's doses may move without a human."""
+
+    outcomes: list[Literal["progress", "regress"]]
+    max_sets: int | None
+    max_reps: int | None
+    max_hold_seconds: int | None
+    max_duration_seconds: int | None
+    max_load_kg: float | None
+    max_load_percent: int | None
+    exercise_change: bool
+
+
+class ProgressionRead(Out):
+    """Who takes the steps that the rules suggest."""
+
+    mode: Literal["suggest", "approve", "auto"]
+    bounds: ProgressionBoundsRead | None
+
+
 class ProgramVersionRead(ProgramVersionSummary):
     """A version with everything it prescribes. Stop above `pain_ceiling` (0-10)."""
 
     pain_ceiling: int
+    progression: ProgressionRead
     phases: list[ProgramPhaseRead]
 
 

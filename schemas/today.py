@@ -41,8 +41,20 @@ class TodayItem(Out):
     note: str
 
 
+class StoppedItem(Out):
+    """An exercise that is left out until a therapist has decided; `note` says so in words for the patient."""
+
+    item_id: UUID
+    exercise_code: str
+    name: str
+    note: str
+
+
 class TodaySession(Out):
-    """One planned session of today; `done` says whether a session was logged for this slot."""
+    """One planned session of today; `done` says whether a session was logged for this slot.
+
+    Exercises that are stopped are not among its `items`.
+    """
 
     slot: int
     done: bool
@@ -63,6 +75,7 @@ class TodayProgram(Out):
     phase: str | None
     pain_ceiling: int | None
     sessions: list[TodaySession]
+    stopped: list[StoppedItem]
     advice: Advice | None
     note: str | None
 

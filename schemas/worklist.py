@@ -25,6 +25,7 @@ class Reason(StrEnum):
     FLARE = "flare"
     FALLING_ADHERENCE = "falling_adherence"
     CONSENT_MISSING = "consent_missing"
+    SUGGESTION_WAITING = "suggestion_waiting"
     REVIEW_DUE = "review_due"
     LICENSE_EXPIRING = "license_expiring"
     CONSENT_EXPIRING = "consent_expiring"

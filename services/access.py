@@ -85,6 +85,7 @@ class Action(StrEnum):
     WRITE_TEMPLATES = "write_templates"
     PRESCRIBE = "prescribe"
     LOG_SESSIONS = "log_sessions"
+    READ_SUGGESTIONS = "read_suggestions"
     PLAN_CHECK_INS = "plan_check_ins"
     ANSWER_CHECK_INS = "answer_check_ins"
     READ_ALERTS = "read_alerts"
@@ -141,6 +142,7 @@ GRANTS: Mapping[Action, Mapping[Role, Relation]] = {
     Action.WRITE_TEMPLATES: {THERAPIST: CLINIC, ADMIN: CLINIC},
     Action.PRESCRIBE: {THERAPIST: LINKED},
     Action.LOG_SESSIONS: {PATIENT: SELF},
+    Action.READ_SUGGESTIONS: {THERAPIST: LINKED, ASSISTANT: LINKED},
     Action.PLAN_CHECK_INS: {THERAPIST: LINKED},
     Action.ANSWER_CHECK_INS: {PATIENT: SELF},
     Action.READ_ALERTS: {THERAPIST: LINKED, ASSISTANT: LINKED},
@@ -240,6 +242,12 @@ OPERATIONS: Mapping[str, Action] = {
     "get_article_assignment": Action.READ_RECORD,
     "read_article": Action.ACKNOWLEDGE_ARTICLES,
     "withdraw_article_assignment": Action.ASSIGN_ARTICLES,
+    "list_suggestions": Action.READ_SUGGESTIONS,
+    "get_suggestion": Action.READ_SUGGESTIONS,
+    "accept_suggestions": Action.PRESCRIBE,
+    "accept_suggestion": Action.PRESCRIBE,
+    "reject_suggestion": Action.PRESCRIBE,
+    "simulate_program": Action.READ_SUGGESTIONS,
     # check-ins and alerts
     "list_check_in_plans": Action.READ_RECORD,
     "create_check_in_plan": Action.PLAN_CHECK_INS,

@@ -87,4 +87,4 @@ async def record_many(
         who = dict(zip(STAMP, stamp(actor), strict=True))
         common = {"clinic_id": clinic_id, "at": at, "action": action, "resource_type": resource_type, **who}
         rows = [{**common, "resource_id": row_id, "patient_id": patient_id} for row_id, patient_id in subjects]
-        await session.execute(insert(AuditEvent).values(rows))
+        await session.execute(insert(AuditEvent), rows)

@@ -56,6 +56,7 @@ SIGNS: Mapping[Reason, Sign] = {
     Reason.CONSENT_MISSING: Sign(
         90, "k.last_day IS NULL OR (isfinite(k.last_day) AND k.last_day < local_day($3, p.zone))"
     ),
+    Reason.SUGGESTION_WAITING: Sign(85, "u.since IS NOT NULL", since="u.since"),
     Reason.REVIEW_DUE: Sign(
         80,
         "e.status NOT IN ('on_hold', 'discharged') AND r.reviewed_at < $3::timestamptz - $4::interval",
@@ -142,6 +143,11 @@ WITH licensed AS (
   CROSS JOIN LATERAL (
     SELECT bool_or(status = 'suspended_red_flag') AS suspended, bool_or(halted_by IS NOT NULL) AS rested
     FROM programs WHERE clinic_id = $1 AND patient_id = p.id) g
+  CROSS JOIN LATERAL (
+    SELECT min(i.created_at) AS since
+    FROM suggestions i JOIN program_versions v ON v.clinic_id = i.clinic_id AND v.id = i.version_id
+    WHERE i.clinic_id = $1 AND i.patient_id = p.id AND i.status = 'open'
+      AND (i.outcome = 'stop' OR v.progression ->> 'mode' IN ('approve', 'auto'))) u
   LEFT JOIN LATERAL (
     SELECT coalesce(expires_on, 'infinity') AS last_day FROM consents
     WHERE clinic_id = $1 AND patient_id = p.id AND purpose = 'telehealth' AND status = 'given') k ON true

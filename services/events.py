@@ -112,6 +112,11 @@ KINDS: Mapping[str, Kind] = {
     "article_assignment.create": Kind("article_assignment.created", Action.READ_RECORD),
     "article_assignment.acknowledge": Kind("article_assignment.read", Action.READ_RECORD),
     "article_assignment.withdraw": Kind("article_assignment.withdrawn", Action.READ_RECORD),
+    "suggestion.create": Kind("suggestion.created", Action.READ_SUGGESTIONS),
+    "suggestion.accept": Kind("suggestion.accepted", Action.READ_SUGGESTIONS),
+    "suggestion.reject": Kind("suggestion.rejected", Action.READ_SUGGESTIONS),
+    "suggestion.apply": Kind("suggestion.applied", Action.READ_SUGGESTIONS),
+    "suggestion.supersede": Kind("suggestion.superseded", Action.READ_SUGGESTIONS),
     # check-ins and alerts
     "check_in_plan.create": Kind("check_in_plan.created", Action.READ_RECORD),
     "check_in_plan.update": Kind("check_in_plan.updated", Action.READ_RECORD),

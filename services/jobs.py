@@ -39,10 +39,11 @@ from services import (
     job_board,
     licenses,
     programs,
+    suggestions,
     throttling,
 )
 from services.access import Action, Actor
-from services.isolation import ClinicsFailed, clinic_by_clinic
+from services.isolation import ClinicsFailed, Isolation, clinic_by_clinic
 
 Counts = dict[str, int]
 
@@ -197,6 +198,50 @@ async def _review_programs(reach: Reach, at: datetime, *, dry_run: bool) -> Coun
     return await _clinics(reach, clinics, programs.review, "paused", at, dry_run=dry_run)
 
 
+async def _progress(
+    reach: Reach,
+    clinics: Collection[UUID],
+    evaluate: Callable[[AsyncSession, UUID, UUID | None], Awaitable[suggestions.Evaluated]],
+    at: datetime,
+    *,
+    dry_run: bool,
+) -> Counts:
+    """Look at the programs of these clinics, batch by batch; then apply, program by program, what may go on by itself."""
+    isolation, counts = Isolation(off=reach.clinic_id is not None), {"programs": 0, "suggestions": 0, "applied": 0}
+    for clinic_id in clinics:
+        with isolation.of(clinic_id):
+            more, last = True, None
+            while more:
+                async with reach.work(clinic_id) as session:
+                    done = await evaluate(session, clinic_id, last)
+                last, more = done.last, done.last is not None
+                counts["programs"] += done.programs
+                counts["suggestions"] += done.suggestions
+                for program_id in sorted(() if dry_run else done.ready):
+                    async with reach.work(clinic_id) as session:
+                        counts["applied"] += await suggestions.apply(session, clinic_id, program_id, at=at)
+    return isolation.end(counts)
+
+
+async def _follow_up(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
+    async def owed(session: AsyncSession, clinic_id: UUID, _last: UUID | None) -> suggestions.Evaluated:
+        return await suggestions.follow_up(session, clinic_id, at=at, dry_run=dry_run)
+
+    async with reach.sweep() as session:
+        clinics = await suggestions.clinics_owed(session)
+    return await _progress(reach, clinics, owed, at, dry_run=dry_run)
+
+
+async def _progress_all(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
+    async def every(session: AsyncSession, clinic_id: UUID, last: UUID | None) -> suggestions.Evaluated:
+        programs = await suggestions.running(session, clinic_id, last)
+        return await suggestions.evaluate(session, clinic_id, programs, at=at, dry_run=dry_run)
+
+    async with reach.sweep() as session:
+        clinics = await adherence.clinics_to_review(session)
+    return await _progress(reach, clinics, every, at, dry_run=dry_run)
+
+
 async def _housekeeping(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
     """Forget what is kept for a time only. A dry run counts what is of a clinic: keys and runs."""
     async with reach.sweep(dry_run=dry_run) as session:
@@ -252,6 +297,8 @@ JOBS: Mapping[str, Callable[..., Awaitable[Counts]]] = {
     "notifications.deliver": _deliver,
     "jobs.watch": _watch,
     "programs.review": _review_programs,
+    "programs.follow-up": _follow_up,
+    "programs.progress": _progress_all,
     "adherence.review": _review_adherence,
     "education.assign": _assign_articles,
     "licenses.expire": _expire_licenses,

@@ -69,7 +69,8 @@ SELECT
   OR EXISTS (SELECT FROM alerts WHERE status = 'open' AND escalate_at <= $1) AS "alerts.escalate",
   EXISTS (SELECT FROM notifications
           WHERE status IN ('owed', 'failed') AND due_at <= $1 AND channel <> 'in_app')
-  OR EXISTS (SELECT FROM notifications WHERE status = 'sent' AND confirm_by <= $1) AS "notifications.deliver"
+  OR EXISTS (SELECT FROM notifications WHERE status = 'sent' AND confirm_by <= $1) AS "notifications.deliver",
+  EXISTS (SELECT FROM evaluations_owed WHERE owed_at <= $1) AS "programs.follow-up"
 """
 
 
@@ -83,6 +84,7 @@ _BLIND = {entry.job for entry in TIMETABLE if entry.cron.startswith("*")} - {
     "check-ins.dispatch",
     "check-ins.close",
     "notifications.deliver",
+    "programs.follow-up",
     "programs.review",
     "jobs.watch",
 }

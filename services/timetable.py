@@ -26,6 +26,10 @@ TIMETABLE: tuple[Entry, ...] = (
     Entry("notifications.deliver", "* * * * *", "send the messages that are owed"),
     Entry("jobs.watch", "* * * * *", "look for rows that are due and wait too long, and tell"),
     Entry("programs.review", "*/5 * * * *", "pause programs of patients whom nobody may treat any more"),
+    Entry(
+        "programs.follow-up", "* * * * *", "look at the programs of which sessions were logged, suggest the next dose"
+    ),
+    Entry("programs.progress", "50 2 * * *", "look at every program in use, suggest or apply the next dose"),
     Entry("adherence.review", "20 2 * * *", "look for too few sessions over 14 days (ES10)"),
     Entry("education.assign", "20 2 * * *", "give patients the articles that fit their answers and their phase"),
     Entry("licenses.expire", "10 0 * * *", "mark licenses that run out soon, or have run out"),

@@ -14,7 +14,7 @@ from clinical.prescription import PlannedItem, slots_on
 from core.database import fetch
 from core.errors import NotFound
 from schemas.advice import Advice
-from schemas.today import DueCheckIn, Today, TodayArticle, TodayItem, TodayProgram, TodaySession
+from schemas.today import DueCheckIn, StoppedItem, Today, TodayArticle, TodayItem, TodayProgram, TodaySession
 from services import audit, programs
 from services.access import Action, Actor, require
 
@@ -28,6 +28,12 @@ CONSENT = (
     " then your therapist lets them go on."
 )
 """Why nothing is due, in the patient's words: who paused what, and nobody's fault."""
+
+STOPPED = (
+    "Leave this exercise out until your therapist has looked at it; he has been told. Go on with the others as long as they"
+    " feel all right."
+)
+"""What stands beside an exercise that the rules have stopped."""
 
 _DAY = """
 WITH me AS MATERIALIZED (
@@ -69,7 +75,9 @@ SELECT day.*, program.id AS program_id, program.title, program.status, program.h
     WHERE i.clinic_id = $1 AND i.version_id = version.id) AS items,
   (SELECT coalesce(jsonb_agg(s.slot), '[]') FROM exercise_sessions s
     WHERE s.clinic_id = $1 AND s.patient_id = $2 AND s.local_date = day.today AND s.program_id = program.id
-      AND NOT EXISTS (SELECT FROM exercise_sessions n WHERE n.clinic_id = $1 AND n.supersedes_id = s.id)) AS done
+      AND NOT EXISTS (SELECT FROM exercise_sessions n WHERE n.clinic_id = $1 AND n.supersedes_id = s.id)) AS done,
+  (SELECT coalesce(jsonb_agg(DISTINCT u.exercise_code), '[]') FROM suggestions u
+    WHERE u.clinic_id = $1 AND u.program_id = program.id AND u.status = 'open' AND u.outcome = 'stop') AS stopped
 FROM day LEFT JOIN program ON true LEFT JOIN version ON version.program_id = program.id
 ORDER BY program.place
 """
@@ -100,7 +108,7 @@ async def get(session: AsyncSession, actor: Actor, *, at: datetime) -> Today:
 
 
 def _program(row: asyncpg.Record, country: str) -> TodayProgram:
-    phase, sessions = (None, []) if row["version_id"] is None else _sessions(row, row["today"])
+    phase, sessions, stopped = (None, [], []) if row["version_id"] is None else _sessions(row, row["today"])
     suspended = row["status"] == "suspended_red_flag"
     level = Level(row["open_level"]) if row["open_level"] else Level.URGENT_SAME_DAY
     return TodayProgram(
@@ -112,6 +120,7 @@ def _program(row: asyncpg.Record, country: str) -> TodayProgram:
         phase=phase,
         pain_ceiling=row["pain_ceiling"],
         sessions=sessions,
+        stopped=stopped,
         advice=_advice(level, country) if suspended else None,
         note=_note(row["halted_by"]) if row["status"] == "paused" else None,
     )
@@ -123,7 +132,8 @@ def _note(halted_by: str | None) -> str:
     return CONSENT if halted_by in {programs.CONSENT_WITHDRAWN, programs.CONSENT_EXPIRED} else UNTREATED
 
 
-def _sessions(row: asyncpg.Record, today: date) -> tuple[str | None, list[TodaySession]]:
+def _sessions(row: asyncpg.Record, today: date) -> tuple[str | None, list[TodaySession], list[StoppedItem]]:
+    """Give the name of the phase, today's sessions, and what is left out of them until a human has decided."""
     phases = {one["id"]: one for one in row["phases"] or ()}
     items = {one["id"]: one for one in row["items"] or ()}
     planned: dict[int, list[PlannedItem[str]]] = {}
@@ -132,16 +142,31 @@ def _sessions(row: asyncpg.Record, today: date) -> tuple[str | None, list[TodayS
         planned.setdefault(phases[one["phase_id"]]["position"], []).append(item)
     weeks = {one["position"]: one["weeks"] for one in phases.values()}
     position, slots = slots_on(weeks, planned, row["starts_on"], today)
-    done = set(row["done"])
+    done, stopped = set(row["done"]), set(row["stopped"])
+    held = {key: one for key, one in items.items() if one["exercise_code"] in stopped}
+    left_out = sorted({key for slot in slots for key in slot.items} & held.keys())
     name = next((one["name"] for one in phases.values() if one["position"] == position), None)
-    return name, [
-        TodaySession(
-            slot=slot.slot,
-            done=slot.slot in done,
-            items=[_item(items[key], row["pain_ceiling"]) for key in slot.items],
-        )
-        for slot in slots
-    ]
+    return (
+        name,
+        [
+            TodaySession(
+                slot=slot.slot,
+                done=slot.slot in done,
+                items=[_item(items[key], row["pain_ceiling"]) for key in slot.items if key not in held],
+            )
+            for slot in slots
+            if not held.keys() >= set(slot.items)
+        ],
+        [
+            StoppedItem(
+                item_id=held[key]["id"],
+                exercise_code=held[key]["exercise_code"],
+                name=held[key]["exercise"]["name"],
+                note=STOPPED,
+            )
+            for key in left_out
+        ],
+    )
 
 
 def _item(item: Mapping[str, Any], pain_ceiling: int) -> TodayItem:

@@ -34,6 +34,7 @@ APPEND_ONLY = {
     "alert_events",
     "audit_events",
     "check_in_answers",
+    "evaluations_owed",
     "events",
     "exercise_sessions",
     "license_verifications",
@@ -45,8 +46,9 @@ APPEND_ONLY = {
     "red_flag_notes",
     "session_items",
 }
-REMOVABLE = {"check_ins", "idempotency_keys", "worklist_views"}
-"""Only a check-in that has not opened yet, a kept answer after its time (policies say so), and what is mere convenience."""
+REMOVABLE = {"check_ins", "evaluations_owed", "idempotency_keys", "worklist_views"}
+"""Only a check-in that has not opened yet, a kept answer after its time (policies say so), what is mere convenience, and
+that something is still to be done."""
 DEFINERS = {"identity.caller", "identity.clinic_admins"}
 """Functions that run with their owner's rights: the way from a token to the person, before the clinic is known."""
 LOGINS = ("physio_api", "physio_worker")

@@ -23,6 +23,7 @@ from models.check_ins import CheckIn, CheckInStatus
 from models.identity import Account, Role
 from models.notifications import Notification, NotificationChannel, NotificationReceipt, NotificationStatus
 from models.patients import Patient
+from models.suggestions import Suggestion, SuggestionOutcome
 from models.therapists import Profession, Therapist
 from services import library
 from tests import factories
@@ -217,6 +218,7 @@ TABLES = {
     "screen_id": "red_flag_screens",
     "session_id": "exercise_sessions",
     "template_id": "program_templates",
+    "suggestion_id": "suggestions",
     "therapist_id": "therapists",
     "view_id": "worklist_views",
 }
@@ -370,6 +372,36 @@ def _present_item(walk: Walk) -> None:
     _own_id("session_id")(walk)
 
 
+async def _suggested(walk: Walk) -> None:
+    """Let the rules have suggested something: it takes them two sessions and a week."""
+    shown = walk.answers["activate_program"].json()["shown"]
+    item = shown["phases"][0]["items"][0]
+    amounts = {name: item[name] for name in ("sets", "reps", "hold_seconds", "duration_seconds", "load_kg")}
+    dose = {"code": item["exercise_code"], **amounts, "per_week": 7}
+    async with walk.sessions.begin() as session:
+        await bind_clinic(session, walk.cast.clinic_id)
+        made = Suggestion(
+            clinic_id=walk.cast.clinic_id,
+            patient_id=walk.cast.patient.id,
+            episode_id=UUID(walk.known["episode_id"]),
+            program_id=UUID(walk.known["program_id"]),
+            version_id=UUID(shown["id"]),
+            item_id=UUID(item["id"]),
+            exercise_code=item["exercise_code"],
+            outcome=SuggestionOutcome.PROGRESS,
+            change="sets",
+            from_dose=dose,
+            to_dose={**dose, "sets": item["sets"] + 1},
+            reasons=["green_sessions"],
+            rule_version="walk",
+            inputs={},
+            explanation="One set more",
+        )
+        session.add(made)
+        await session.flush()
+        walk.known["suggestion_id"] = str(made.id)
+
+
 def _sudden(walk: Walk, body: Any) -> Any:
     return {**body, "answers": {**body["answers"], "saddle": "yes", "bladder": "yes"}}
 
@@ -495,6 +527,13 @@ STEPS: tuple[Step, ...] = (
     Step("activate_program"),
     Step("log_session", "patient", before=_present_item),
     Step("list_sessions"),
+    Step("list_suggestions", keep={"suggestion_id": "items.0.id"}, before=_suggested),
+    Step("get_suggestion"),
+    Step("simulate_program", which=0),
+    Step("simulate_program", which=1),
+    Step("reject_suggestion"),
+    Step("accept_suggestion", before=_suggested),
+    Step("accept_suggestions", change=lambda walk, _body: {"ids": [walk.known["suggestion_id"]]}),
     Step("create_program_version"),
     Step("compare_program", "patient"),
     Step("pause_program"),

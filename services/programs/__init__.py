@@ -1,19 +1,24 @@
 """Exercise programs: written as immutable versions, put into use, paused, suspended, ended, and read as a calendar."""
 
+from services.programs.adjusting import Adjusted, LastExercise, adjust
 from services.programs.authoring import check, create, create_version
 from services.programs.calendar import Planned, planned, planned_by_patient
 from services.programs.comparing import compare
 from services.programs.halting import CONSENT_EXPIRED, CONSENT_WITHDRAWN, halt, rest, review
-from services.programs.lifecycle import activate, complete, pause, resume
+from services.programs.lifecycle import activate, complete, pause, require_ready, resume
 from services.programs.reading import browse, get
-from services.programs.records import lock_patient
+from services.programs.records import ProgramNotInState, lock_patient
 from services.programs.suspension import suspend
 
 __all__ = [
     "CONSENT_EXPIRED",
     "CONSENT_WITHDRAWN",
+    "Adjusted",
+    "LastExercise",
     "Planned",
+    "ProgramNotInState",
     "activate",
+    "adjust",
     "browse",
     "check",
     "compare",
@@ -26,6 +31,7 @@ __all__ = [
     "pause",
     "planned",
     "planned_by_patient",
+    "require_ready",
     "rest",
     "resume",
     "review",

@@ -28,12 +28,13 @@ from schemas.programs import (
     ProgramPhaseIn,
     ProgramRead,
     ProgramVersionCreate,
+    ProgressionIn,
 )
 from services import access, audit, episode_gate, exercises
 from services.access import Action, Actor
 from services.programs.lifecycle import IN_USE, require_ready
 from services.programs.reading import read
-from services.programs.records import ProgramNotInState, close_versions, locked
+from services.programs.records import ProgramNotInState, close_versions, drop_suggestions, locked
 
 LATEST = timedelta(days=366)
 """How far ahead a program or a version may begin."""
@@ -69,7 +70,7 @@ class Contraindicated(ProgramRefused):
 
 
 @dataclass
-class _Draft:
+class Draft:
     """What will be written, and everything that is wrong with it."""
 
     items: list[list[dict[str, Any]]] = field(default_factory=list)
@@ -100,13 +101,19 @@ async def create(
     )
     assert patient is not None
     starts_on = _begin(form.starts_on, local_date(at, patient.zone), "/starts_on")
+    _bounded(form.progression)
     draft = await _draft(session, actor, patient.conditions, form.phases)
     program = Program(
         clinic_id=actor.clinic_id, patient_id=patient.id, episode_id=episode_id, title=form.title, created_at=at
     )
     session.add(program)
     await session.flush()
-    version = ProgramVersion(number=1, starts_on=starts_on, pain_ceiling=form.pain_ceiling)
+    version = ProgramVersion(
+        number=1,
+        starts_on=starts_on,
+        pain_ceiling=form.pain_ceiling,
+        progression=form.progression.model_dump(mode="json"),
+    )
     await _write(session, actor, program, version, form.phases, draft, at=at)
     await audit.record(session, actor, "program.create", subject=("program", program.id), patient_id=patient.id, at=at)
     return await read(session, actor, program, patient.zone, None, at=at)
@@ -125,6 +132,7 @@ async def create_version(
         raise ProgramNotInState
     today = local_date(at, patient.zone)
     effective_on = _begin(form.effective_on, today, "/effective_on")
+    _bounded(form.progression)
     draft = await _draft(session, actor, patient.conditions, form.phases)
     if program.status is ProgramStatus.ACTIVE:
         await require_ready(session, actor, program, at=at)
@@ -141,12 +149,14 @@ async def create_version(
         reason=form.reason,
         starts_on=effective_on,
         pain_ceiling=last.pain_ceiling if form.pain_ceiling is None else form.pain_ceiling,
+        progression=last.progression if form.progression is None else form.progression.model_dump(mode="json"),
     )
     if running:
         before = next((each for each in versions if _holds(each, effective_on)), last)
         written.starts_on = effective_on if form.restart_phases else before.starts_on
         written.in_force = Range(max(effective_on, written.starts_on), None)
         await close_versions(session, program, max(effective_on, written.starts_on))
+        await drop_suggestions(session, program, at=at)
     elif form.effective_on is None:
         written.starts_on = max(last.starts_on, today)
     await _write(session, actor, program, written, form.phases, draft, at=at)
@@ -178,13 +188,20 @@ def _begin(wanted: date | None, today: date, pointer: str) -> date:
     return wanted
 
 
+def _bounded(progression: ProgressionIn | None) -> None:
+    if progression is not None and progression.mode == "auto" and progression.bounds is None:
+        raise ProgramRefused(
+            Problem("/progression/bounds", "bounds_missing", "What happens by itself needs bounds: say how far.")
+        )
+
+
 def _holds(version: ProgramVersion, day: date) -> bool:
     return version.in_force is not None and version.in_force.contains(day)
 
 
 async def _draft(
     session: AsyncSession, actor: Actor, conditions: Sequence[str], phases: Sequence[ProgramPhaseIn]
-) -> _Draft:
+) -> Draft:
     """Find the exercises and fill in the doses. Raises ProgramRefused and Contraindicated with all there is to say."""
     items = [item for phase in phases for item in phase.items]
     found = await exercises.by_code(
@@ -194,7 +211,7 @@ async def _draft(
         {item.exercise_id for item in items if item.exercise_id is not None},
     )
     shelf: Mapping[object, Exercise] = {row.id: row for row in found} | {row.code: row for row in found}
-    draft = _Draft()
+    draft = Draft()
     for place, phase in enumerate(phases):
         if phase.weeks is None and place < len(phases) - 1:
             draft.problems.append(
@@ -202,7 +219,7 @@ async def _draft(
             )
         draft.items.append(
             [
-                _item(draft, f"/phases/{place}/items/{at}", item, shelf, conditions)
+                item_columns(draft, f"/phases/{place}/items/{at}", item, shelf, conditions)
                 for at, item in enumerate(phase.items)
             ]
         )
@@ -210,8 +227,8 @@ async def _draft(
     return draft
 
 
-def _item(
-    draft: _Draft, place: str, item: ProgramItemIn, shelf: Mapping[object, Exercise], conditions: Sequence[str]
+def item_columns(
+    draft: Draft, place: str, item: ProgramItemIn, shelf: Mapping[object, Exercise], conditions: Sequence[str]
 ) -> dict[str, Any]:
     """Make the columns of one item; what is wrong goes to the draft."""
     if (item.exercise_id is None) == (item.exercise_code is None):
@@ -242,7 +259,7 @@ def _item(
     }
 
 
-def _dosage(draft: _Draft, place: str, item: ProgramItemIn, usual: Dosage) -> dict[str, Any]:
+def _dosage(draft: Draft, place: str, item: ProgramItemIn, usual: Dosage) -> dict[str, Any]:
     """Fill what was left out from the usual dose; naming an amount replaces the usual amount."""
     given = item.model_dump(include=set(DOSAGE), exclude_unset=True)
     given = {name: value for name, value in given.items() if value is not None or name not in REQUIRED}
@@ -277,7 +294,7 @@ async def _write(
     program: Program,
     version: ProgramVersion,
     phases: Sequence[ProgramPhaseIn],
-    draft: _Draft,
+    draft: Draft,
     *,
     at: datetime,
 ) -> None:

@@ -21,7 +21,11 @@ SELECT v.patient_id, v.id AS version_id, v.number, v.program_id, p.episode_id, p
         WHERE h.clinic_id = v.clinic_id AND h.version_id = v.id) AS phases,
        (SELECT json_agg(json_build_object(
                  'id', i.id, 'phase', h.position, 'weekdays', i.weekdays, 'sessions_per_day', i.sessions_per_day,
-                 'sets', i.sets, 'reps', i.reps, 'hold_seconds', i.hold_seconds, 'duration_seconds', i.duration_seconds)
+                 'sets', i.sets, 'reps', i.reps, 'hold_seconds', i.hold_seconds, 'duration_seconds', i.duration_seconds,
+                 'stops', (
+                   SELECT json_agg(json_build_array(local_day(u.created_at, t.zone), local_day(u.decided_at, t.zone)))
+                   FROM suggestions u WHERE u.clinic_id = v.clinic_id AND u.program_id = v.program_id
+                     AND u.exercise_code = i.exercise_code AND u.outcome = 'stop'))
                  ORDER BY h.position, i.position)::text
         FROM program_items i JOIN program_phases h ON h.clinic_id = i.clinic_id AND h.id = i.phase_id
         WHERE i.clinic_id = v.clinic_id AND i.version_id = v.id) AS items
@@ -29,6 +33,7 @@ FROM unnest($2::uuid[], $3::date[], $4::date[]) AS asked(patient_id, first, last
 JOIN program_versions v ON v.clinic_id = $1 AND v.patient_id = asked.patient_id
   AND v.in_force && daterange(asked.first, asked.last, '[]')
 JOIN programs p ON p.clinic_id = v.clinic_id AND p.id = v.program_id
+JOIN patients t ON t.clinic_id = v.clinic_id AND t.id = v.patient_id
 ORDER BY lower(v.in_force), v.program_id
 """
 _PAUSES = """
@@ -43,6 +48,8 @@ JOIN program_pauses s ON s.clinic_id = p.clinic_id AND s.program_id = p.id
 @dataclass(frozen=True)
 class Planned:
     """One planned session: the `slot`-th of the local day `on`, with its items in the order of the program.
+
+    An exercise that the rules had stopped is not among them from that day to the day of the decision.
 
     dose: of all its items, each in the unit of its own (`clinical.adherence.dose`). excused: why the day does not count
     (program_paused, red_flag_suspended, holiday_agreed, therapist_excused); None when it does.
@@ -95,9 +102,15 @@ def _sessions(plan: Any, pauses: Sequence[Any], first: date, last: date) -> Iter
     phases = {phase["position"]: phase["weeks"] for phase in orjson.loads(plan["phases"])}
     by_phase: dict[int, list[PlannedItem[UUID]]] = {}
     doses: dict[UUID, int] = {}
+    stops: dict[UUID, list[tuple[date, date]]] = {}
     for item in orjson.loads(plan["items"]):
         key = UUID(item["id"])
         doses[key] = dose(item["sets"], item["reps"], item["hold_seconds"], item["duration_seconds"])
+        if item["stops"]:
+            stops[key] = [
+                (date.fromisoformat(stopped), date.max if decided is None else date.fromisoformat(decided))
+                for stopped, decided in item["stops"]
+            ]
         by_phase.setdefault(item["phase"], []).append(
             PlannedItem(key, tuple(item["weekdays"]), item["sessions_per_day"])
         )
@@ -107,6 +120,11 @@ def _sessions(plan: Any, pauses: Sequence[Any], first: date, last: date) -> Iter
         day = first + timedelta(days=offset)
         phase, slots = slots_on(phases, by_phase, plan["starts_on"], day)
         for slot in slots:
+            items = tuple(
+                item for item in slot.items if not any(made <= day <= decided for made, decided in stops.get(item, ()))
+            )
+            if not items:
+                continue
             yield Planned(
                 on=day,
                 slot=slot.slot,
@@ -116,8 +134,8 @@ def _sessions(plan: Any, pauses: Sequence[Any], first: date, last: date) -> Iter
                 version_number=plan["number"],
                 phase_position=phase or 0,
                 pain_ceiling=plan["pain_ceiling"],
-                items=slot.items,
-                dose=sum(doses[item] for item in slot.items),
+                items=items,
+                dose=sum(doses[item] for item in items),
                 excused=_excuse(pauses, day),
             )
 

@@ -1,6 +1,6 @@
 """Programs as they are shown: one in full with its versions, or an episode's in a list."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -24,11 +24,16 @@ from schemas.programs import (
     ProgramSummary,
     ProgramVersionRead,
     ProgramVersionSummary,
+    ProgressionRead,
 )
 from services import access, audit
 from services.access import Action, Actor
 
 HIDDEN_FROM_PATIENTS = frozenset({ProgramStatus.DRAFT, ProgramStatus.SUSPENDED_RED_FLAG})
+
+
+NOBODY_SAID: Mapping[str, Any] = {"mode": "suggest", "bounds": None}
+"""How a version progresses that does not say."""
 
 
 async def get(
@@ -146,7 +151,12 @@ async def _version(session: AsyncSession, version: ProgramVersion) -> ProgramVer
             )
         )
         begins_on += timedelta(weeks=phase.weeks or 0)
-    return ProgramVersionRead(**dict(summary(version)), pain_ceiling=version.pain_ceiling, phases=shown)
+    return ProgramVersionRead(
+        **dict(summary(version)),
+        pain_ceiling=version.pain_ceiling,
+        progression=ProgressionRead.model_validate({**NOBODY_SAID, **version.progression}),
+        phases=shown,
+    )
 
 
 _PHASE = ("id", "position", "name", "kind", "weeks", "entry_criteria", "exit_criteria")

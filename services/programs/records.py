@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.errors import Conflict, NotFound, Stale
 from models.patients import Patient
 from models.programs import Program, ProgramPause, ProgramVersion
+from models.suggestions import Suggestion, SuggestionOutcome, SuggestionStatus
 from services import access
 from services.access import Action, Actor
 
@@ -53,6 +54,26 @@ async def close_versions(session: AsyncSession, program: Program, on: date) -> N
             held.op("&&")(func.daterange(literal(on), None)),
         )
         .values(in_force=func.daterange(func.lower(held), func.greatest(func.lower(held), literal(on))))
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def drop_suggestions(session: AsyncSession, program: Program, *, at: datetime, ended: bool = False) -> None:
+    """Let what was suggested for the versions before wait no longer.
+
+    An exercise that is stopped stays so until the rules have looked at the version that comes (see services/suggestions), or
+    the program has ended.
+    """
+    waiting = [SuggestionOutcome.PROGRESS, SuggestionOutcome.REGRESS, SuggestionOutcome.HOLD]
+    await session.execute(
+        update(Suggestion)
+        .where(
+            Suggestion.clinic_id == program.clinic_id,
+            Suggestion.program_id == program.id,
+            Suggestion.status == SuggestionStatus.OPEN,
+            Suggestion.outcome.in_(SuggestionOutcome if ended else waiting),
+        )
+        .values(status=SuggestionStatus.SUPERSEDED, decided_at=at, version=Suggestion.version + 1)
         .execution_options(synchronize_session=False)
     )
 

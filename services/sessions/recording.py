@@ -106,6 +106,8 @@ WITH logged AS (
   FROM logged, jsonb_to_recordset($22::text::jsonb) AS r (item_id uuid, position int, done boolean, sets jsonb,
     load_kg numeric, dose_prescribed int, dose_done int, effort int, pain_before int, pain_during int, pain_after int,
     skip_reason text, note text, prescribed jsonb)
+), owed AS (
+  INSERT INTO evaluations_owed (clinic_id, session_id, program_id, owed_at) SELECT $1, logged.id, $4, $10 FROM logged
 ), looked AS (
   INSERT INTO audit_events (clinic_id, patient_id, resource_id, at, account_id, role, sign_in_id, action,
     resource_type, request_id)

@@ -228,7 +228,7 @@ def test_the_matrix_holds_every_operation_role_and_object(record_property: Any) 
 
 
 async def test_lists_filtered_by_somebody_elses_patient_show_nothing(stage: Stage) -> None:
-    for name in ("list_alerts", "list_check_ins"):
+    for name in ("list_alerts", "list_check_ins", "list_suggestions"):
         for thing in ("other", "foreign"):
             headers = stage.walks["own"].cast.headers["therapist"]
             filters = {"patient_id": stage.walks[thing].known["patient_id"]}

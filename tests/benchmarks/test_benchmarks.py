@@ -32,6 +32,7 @@ def test_a_tiny_run_of_every_measure_gives_results_in_the_promised_form(tmp_path
         "worklist",
         "memory",
         "materializing",
+        "evaluating",
         "a tenth",
         "start",
     ):

@@ -199,6 +199,13 @@ BREAKS: dict[str, Break] = {
     "an escalation on an unknown instrument": ("rules/escalation.yaml", "[rmdq24, psfs]", "[odi]", "unknown code odi"),
     "an escalation that comes twice": ("rules/escalation.yaml", "{id: ES02", "{id: ES01", "ES01 comes twice"),
     "a threshold in words": ("rules/progression.yaml", "green_max: 2", "green_max: two", "green_max"),
+    "a step that nobody can take": (
+        "rules/progression.yaml",
+        "{change: sets, by: 1, most",
+        "{change: mood, by: 1, most",
+        "mood",
+    ),
+    "a step with a word nobody knows": ("rules/progression.yaml", "smallest_grams: 500", "smallest_kg: 1", "smallest_"),
     "an adherence band in words": ("rules/adherence.yaml", "high: 80", "high: most", "high"),
     "an identifier without numbers to try": ("rules/identifiers.yaml", 'valid: ["PH123456", "PH54321"], ', "", "valid"),
     "a schedule example without its reason": ("rules/schedule.yaml", ', why: "no DST in Arizona"', "", "why"),

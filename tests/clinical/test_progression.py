@@ -24,7 +24,7 @@ def test_worked_example(example: ProgressionExample) -> None:
     found = decide(sessions, days_since_change=example.days_since_change)
     assert found.outcome == example.expect
     assert found.reasons
-    assert found.rule_version == "progression-2026-1"
+    assert found.rule_version == "progression-2026-2"
 
 
 def outcome(*sessions: Performed, days: int = 10) -> tuple[Outcome, tuple[str, ...]]:

@@ -1,0 +1,297 @@
+"""Looking at programs: after each session that was logged, and once a night at all that are in use.
+
+What stays as it is, is not suggested. An exercise that is stopped stays so until a human has decided. While it is not
+known yet how the last session was a day later, nothing that waits is taken back. What a therapist has rejected is not
+suggested again for the same session, nor (but for less, and to stop) within the days that lie between two steps.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import Table, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from clinical.library import load
+from clinical.progression import Outcome
+from clinical.suggesting import Advised, Bounds, advise, told
+from core.crypto import new_id
+from models.programs import Program, ProgramStatus
+from models.suggestions import EvaluationOwed, Suggestion, SuggestionOutcome, SuggestionStatus
+from services import audit
+from services.suggestions.prescribed import Done, Item, Prescription, done, prescriptions
+
+AT_ONCE = 250
+"""Programs that are looked at in one transaction."""
+
+SUGGESTED = frozenset(outcome.value for outcome in SuggestionOutcome)
+WAITING = ("next_day_pain_unknown",)
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """How many programs were looked at, how many suggestions are new, and which programs may go on by themselves.
+
+    last: the last of the programs, None when there are no more.
+    """
+
+    programs: int
+    suggestions: int
+    ready: Collection[UUID]
+    last: UUID | None
+
+
+async def clinics_owed(session: AsyncSession) -> list[UUID]:
+    """Clinics in which a session waits to be looked at. Runs as the sweeper, too."""
+    return list(await session.scalars(select(EvaluationOwed.clinic_id).distinct()))
+
+
+async def follow_up(session: AsyncSession, clinic_id: UUID, *, at: datetime, dry_run: bool = False) -> Evaluated:
+    """Look at the programs of which sessions were logged, those that wait longest first; a dry run at the first of them."""
+    mine = EvaluationOwed.clinic_id == clinic_id
+    longest = func.min(EvaluationOwed.owed_at)
+    query = select(EvaluationOwed.program_id).where(mine).group_by(EvaluationOwed.program_id).order_by(longest)
+    programs = list(await session.scalars(query.limit(AT_ONCE)))
+    if not dry_run:
+        await session.execute(
+            delete(EvaluationOwed)
+            .where(mine, EvaluationOwed.program_id.in_(programs))
+            .execution_options(synchronize_session=False)
+        )
+    made = await evaluate(session, clinic_id, programs, at=at, dry_run=dry_run)
+    return made if len(programs) == AT_ONCE and not dry_run else replace(made, last=None)
+
+
+async def running(session: AsyncSession, clinic_id: UUID, after: UUID | None) -> list[UUID]:
+    """Give the next active programs of a clinic, in the order of their ids, behind the one named."""
+    query = select(Program.id).where(Program.clinic_id == clinic_id, Program.status == ProgramStatus.ACTIVE)
+    if after is not None:
+        query = query.where(Program.id > after)
+    return list(await session.scalars(query.order_by(Program.id).limit(AT_ONCE)))
+
+
+async def evaluate(
+    session: AsyncSession, clinic_id: UUID, program_ids: Collection[UUID], *, at: datetime, dry_run: bool = False
+) -> Evaluated:
+    """Look at these programs, those that are not active left out: as many statements for one as for hundreds.
+
+    Whoever is changing one of them goes first, and whoever comes after that waits: so nobody meets anybody head-on over a
+    suggestion, and none is made for a version that is on its way out. Sessions are logged all the while.
+    """
+    if not dry_run:
+        held = (
+            select(Program.id).where(Program.clinic_id == clinic_id, Program.id.in_(program_ids)).order_by(Program.id)
+        )
+        await session.execute(held.with_for_update(read=True, key_share=True))
+    found = await prescriptions(session, clinic_id, program_ids, at=at)
+    current = [(each, item) for each in found for item in each.items if item.phase == each.phase]
+    sessions = await done(session, clinic_id, ((each.patient_id, item) for each, item in current), at=at)
+    stand = await _standing(session, clinic_id, program_ids)
+    work = _Work(clinic_id, at)
+    for each in found:
+        mine = stand.pop(each.program_id, [])
+        work.move(each, [row for row in mine if row.status is SuggestionStatus.OPEN])
+        for item in each.items:
+            if item.phase == each.phase:
+                work.judge(each, item, sessions.get(item.id, []), mine)
+    work.dropped += [  # the program rests, or is over
+        row
+        for rows in stand.values()
+        for row in rows
+        if row.status is SuggestionStatus.OPEN and row.outcome is not SuggestionOutcome.STOP
+    ]
+    made = len(work.made) if dry_run else await work.write(session)
+    last = max(program_ids, default=None)
+    return Evaluated(len(found), made, frozenset(work.ready), last)
+
+
+async def _standing(
+    session: AsyncSession, clinic_id: UUID, program_ids: Collection[UUID]
+) -> dict[UUID, list[Suggestion]]:
+    """Give, by program, what is open and what was decided without a new version."""
+    undone = (SuggestionStatus.REJECTED, SuggestionStatus.ACCEPTED)
+    rows = await session.scalars(
+        select(Suggestion).where(
+            Suggestion.clinic_id == clinic_id,
+            Suggestion.program_id.in_(program_ids),
+            (Suggestion.status == SuggestionStatus.OPEN)
+            | (Suggestion.status.in_(undone) & Suggestion.written_version_id.is_(None)),
+        )
+    )
+    found: dict[UUID, list[Suggestion]] = {}
+    for row in rows:
+        found.setdefault(row.program_id, []).append(row)
+    return found
+
+
+class _Work:
+    """What an evaluation will write: suggestions that are new, those that wait no longer, stops that go on."""
+
+    def __init__(self, clinic_id: UUID, at: datetime) -> None:
+        self.made: list[dict[str, Any]] = []
+        self.dropped: list[Suggestion] = []
+        self.moved: list[tuple[Suggestion, UUID, UUID]] = []
+        self.ready: set[UUID] = set()
+        self._clinic_id, self._at = clinic_id, at
+
+    def move(self, program: Prescription, standing: Sequence[Suggestion]) -> None:
+        """Let what was suggested for another version, or a phase that is over, wait no longer.
+
+        A stop goes on with its exercise as long as nobody has changed its dose: then a human has looked.
+        """
+        current = {item.id for item in program.items if item.phase == program.phase}
+        for row in standing:
+            if row.item_id in current:
+                continue
+            if row.outcome is not SuggestionOutcome.STOP:
+                self.dropped.append(row)
+            elif row.version_id != program.version_id:
+                same = next((item.id for item in program.items if row.item_id in item.lineage), None)
+                if same is None:
+                    self.dropped.append(row)
+                else:
+                    self.moved.append((row, program.version_id, same))
+
+    def judge(self, program: Prescription, item: Item, sessions: Sequence[Done], mine: Sequence[Suggestion]) -> None:
+        """Say what the rules make of the last sessions of an item."""
+        days = 0 if item.since is None else (program.today - item.since).days
+        advised = advise(
+            item.dose,
+            item.ladder,
+            [each.performed for each in sessions],
+            days_since_change=days,
+            names=item.names,
+            new_neurological_symptom=bool(sessions) and sessions[-1].new_neurological_symptom,
+        )
+        outcome = advised.decision.outcome.value
+        waiting = advised.decision.outcome is Outcome.HOLD and advised.decision.reasons == WAITING
+        suggested = outcome in SUGGESTED and not waiting
+        last = sessions[-1].session_id if sessions else None
+        stands = next(
+            (row for row in mine if row.status is SuggestionStatus.OPEN and row.item_id in item.lineage), None
+        )
+        within = bounds_of(program.progression).allow(advised) if program.progression.get("mode") == "auto" else False
+        if stands is not None:
+            if stands.outcome is SuggestionOutcome.STOP or waiting:
+                return
+            same = suggested and (stands.outcome, stands.to_dose) == (outcome, _after(advised))
+            if same and stands.item_id == item.id:
+                if stands.within_bounds:
+                    self.ready.add(program.program_id)
+                return
+            if stands not in self.dropped:
+                self.dropped.append(stands)
+        if not suggested or self._decided(outcome, item, last, mine):
+            return
+        if within:
+            self.ready.add(program.program_id)
+        self.made.append(
+            {
+                "clinic_id": self._clinic_id,
+                "id": new_id(self._at),
+                "patient_id": program.patient_id,
+                "episode_id": program.episode_id,
+                "program_id": program.program_id,
+                "version_id": program.version_id,
+                "item_id": item.id,
+                "exercise_code": item.dose.code,
+                "outcome": outcome,
+                "change": advised.change,
+                "from_dose": told(advised.before),
+                "to_dose": _after(advised),
+                "reasons": list(advised.decision.reasons),
+                "rule_version": advised.decision.rule_version,
+                "inputs": {"days_since_change": days, "sessions": [_input(each) for each in sessions]},
+                "explanation": advised.explanation,
+                "within_bounds": within,
+                "session_id": last,
+                "created_at": self._at,
+                "updated_at": self._at,
+            }
+        )
+
+    def _decided(self, outcome: str, item: Item, last: UUID | None, mine: Sequence[Suggestion]) -> bool:
+        """Whether a therapist has decided about this already."""
+        quiet = self._at - timedelta(days=load().progression.thresholds.min_days_between_progressions)
+        for row in mine:
+            if row.status is SuggestionStatus.OPEN or row.item_id not in item.lineage or row.outcome != outcome:
+                continue
+            patient = row.outcome in {SuggestionOutcome.PROGRESS, SuggestionOutcome.HOLD}
+            if row.session_id == last or (patient and row.decided_at is not None and row.decided_at > quiet):
+                return True
+        return False
+
+    async def write(self, session: AsyncSession) -> int:
+        """Write it; give how many suggestions are new. Whoever else has decided meanwhile goes first."""
+        await self._drop(session)
+        for row, version_id, item_id in self.moved:
+            await session.execute(
+                update(Suggestion)
+                .where(Suggestion.clinic_id == self._clinic_id, Suggestion.id == row.id)
+                .where(Suggestion.status == SuggestionStatus.OPEN)
+                .values(version_id=version_id, item_id=item_id, version=Suggestion.version + 1)
+                .execution_options(synchronize_session=False)
+            )
+        if not self.made:
+            return 0
+        table = cast("Table", Suggestion.__table__)
+        statement = insert(table).on_conflict_do_nothing().returning(table.c.id, table.c.patient_id)
+        rows = [(row[0], row[1]) for row in await session.execute(statement, self.made)]
+        await audit.record_many(session, self._clinic_id, None, "suggestion.create", "suggestion", rows, at=self._at)
+        return len(rows)
+
+    async def _drop(self, session: AsyncSession) -> None:
+        if not self.dropped:
+            return
+        found = await session.execute(
+            update(Suggestion)
+            .where(
+                Suggestion.clinic_id == self._clinic_id,
+                Suggestion.id.in_([row.id for row in self.dropped]),
+                Suggestion.status == SuggestionStatus.OPEN,
+            )
+            .values(status=SuggestionStatus.SUPERSEDED, decided_at=self._at, version=Suggestion.version + 1)
+            .returning(Suggestion.id, Suggestion.patient_id)
+            .execution_options(synchronize_session=False)
+        )
+        subjects = [(row[0], row[1]) for row in found]
+        await audit.record_many(
+            session, self._clinic_id, None, "suggestion.supersede", "suggestion", subjects, at=self._at
+        )
+
+
+def bounds_of(progression: Any) -> Bounds:
+    """Read the bounds that a version carries; without any nothing is inside of them."""
+    given = progression.get("bounds")
+    if given is None:
+        return Bounds()
+    kilograms = given["max_load_kg"]
+    return Bounds(
+        **{
+            **given,
+            "outcomes": frozenset(Outcome(outcome) for outcome in given["outcomes"]),
+            "max_load_kg": None if kilograms is None else Decimal(str(kilograms)),
+        }
+    )
+
+
+def _after(advised: Advised) -> dict[str, Any] | None:
+    return None if advised.after is None else told(advised.after)
+
+
+def _input(done: Done) -> dict[str, Any]:
+    one = done.performed
+    return {
+        "session_id": str(done.session_id),
+        "on": done.on.isoformat(),
+        "pain_during": one.pain_during,
+        "rise_24h": one.rise_24h,
+        "completed_percent": one.completed_percent,
+        "effort": one.effort,
+        "reason": one.reason,
+        "new_neurological_symptom": done.new_neurological_symptom,
+    }

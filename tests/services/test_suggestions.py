@@ -1,0 +1,540 @@
+"""From sessions to suggestions, and from suggestions to versions: nothing without a human but inside his bounds."""
+
+import asyncio
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import func, select, update
+
+from core.crypto import new_id
+from core.database import Sessions, driver
+from core.errors import Forbidden, NotFound, Stale
+from integrations.delivery import Outcome
+from integrations.email import Letter
+from models.consents import Consent, ConsentStatus
+from models.programs import ProgramStatus, ProgramVersion
+from models.suggestions import EvaluationOwed, Suggestion, SuggestionOutcome, SuggestionStatus
+from schemas.pages import Page
+from schemas.programs import ProgramPauseIn, ProgramRead, ProgramReason, ProgramVersionCreate
+from schemas.sessions import SessionLog
+from schemas.suggestions import SimulationIn, SuggestionAcceptance, SuggestionBatch, SuggestionRejection
+from schemas.worklist import Reason
+from services import jobs, programs, suggestions, today, worklist
+from services import sessions as sessions_module
+from services.programs import LastExercise, ProgramNotInState
+from services.programs.authoring import ProgramRefused
+from services.programs.lifecycle import ProgramNotReady
+from services.suggestions import HistoryRefused, SuggestionDecided, SuggestionSuperseded
+from tests.factories import NOW, TOKENS
+from tests.services.caring import Care, care, pointers
+from tests.services.histories import check_in, morning
+
+BRIDGE = {"exercise_code": "hp_bridge", "sets": 2, "reps": 15}
+TILT = {"exercise_code": "lb_pelvic_tilt", "sets": 2, "reps": 10, "sessions_per_day": 1}
+PHASE: dict[str, Any] = {"name": "Only", "kind": "strength", "items": [BRIDGE, TILT]}
+AUTO = {"mode": "auto", "bounds": {"max_sets": 3}}
+NOTE = SuggestionAcceptance(note="Agreed")
+NO = SuggestionRejection(reason="A long journey")
+START = NOW.date()
+
+
+class Drawer:
+    """A mail server that nothing is sent to here."""
+
+    async def deliver(self, letter: Letter) -> Outcome:
+        raise AssertionError(letter)
+
+
+def on(day: int) -> date:
+    return START + timedelta(days=day)
+
+
+def night(day: int) -> datetime:
+    """The moment of a day at which the nightly job runs."""
+    return morning(on(day), 4)
+
+
+async def train(here: Care, program: ProgramRead, day: int, *, asked: bool = True, **more: Any) -> UUID:
+    """Do everything that is prescribed, and answer how it is a day later. pains: by exercise, else 1."""
+    assert program.shown is not None
+    pains, done = more.pop("pains", {}), more.pop("sets", None)
+    items = [
+        {
+            "item_id": str(item.id),
+            "sets": [{"reps": item.reps}] * (item.sets if done is None else done),
+            "pain_during": pains.get(item.exercise_code, 1),
+            "effort": 4,
+        }
+        for phase in program.shown.phases
+        for item in phase.items
+        if item.exercise_code not in more.get("without", ())
+    ]
+    more.pop("without", None)
+    form = SessionLog.model_validate(
+        {
+            "performed_at": morning(on(day), 10).isoformat(),
+            "device_zone": "Europe/Berlin",
+            "pain_before": 1,
+            "items": items,
+            **more,
+        }
+    )
+    at = morning(on(day), 11)
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        logged = await sessions_module.log(session, here.alice, new_id(at), form, at=at)
+    if asked:
+        await check_in(here, on(day + 1), pain_24h_after_session=1)
+    return logged.session.id
+
+
+async def progress(here: Care, day: int, **more: Any) -> suggestions.Evaluated:
+    """Look at all programs of the clinic, as the job does."""
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        ids = await suggestions.running(session, here.clinic_id, None)
+        return await suggestions.evaluate(session, here.clinic_id, ids, at=night(day), **more)
+
+
+async def stored(here: Care, *status: str) -> list[Suggestion]:
+    async with here.sessions() as session:
+        await here.open(session)
+        query = select(Suggestion).where(Suggestion.clinic_id == here.clinic_id).order_by(Suggestion.exercise_code)
+        return list(await session.scalars(query.where(Suggestion.status.in_(status or ["open"]))))
+
+
+async def accept(here: Care, row: Suggestion, day: int, **more: Any) -> Suggestion:
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        version = more.pop("version", row.version)
+        return await suggestions.accept(session, here.bob, row.id, NOTE, version=version, at=night(day))
+
+
+async def reject(here: Care, row: Suggestion, day: int) -> Suggestion:
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        return await suggestions.reject(session, here.bob, row.id, NO, version=row.version, at=night(day))
+
+
+async def read(here: Care, program: ProgramRead, day: int) -> ProgramRead:
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        return await programs.get(session, here.bob, program.id, at=night(day))
+
+
+async def green(here: Care, **changes: Any) -> ProgramRead:
+    """Let two good sessions be done at doses that hold for a week."""
+    program = await here.running(phases=[PHASE], **changes)
+    for day in (5, 7):
+        await train(here, program, day)
+    return program
+
+
+@pytest.fixture
+async def here(sessions: Sessions) -> Care:
+    return await care(sessions)
+
+
+# ------------------------------------------------------------------ what is suggested
+
+
+async def test_two_good_sessions_suggest_the_next_dose_with_its_reason(here: Care) -> None:
+    program = await green(here)
+    assert (await progress(here, 9, dry_run=True)).suggestions == 2
+    assert await stored(here) == []
+    made = await progress(here, 9)
+    assert (made.programs, made.suggestions, set(made.ready)) == (1, 2, set())
+    bridge, tilt = await stored(here)
+    assert bridge.explanation.startswith("2 → 3 sets of ")
+    assert (bridge.outcome, bridge.change, bridge.reasons) == ("progress", "sets", ["green_sessions"])
+    assert bridge.to_dose == bridge.from_dose | {"sets": 3}
+    assert (tilt.change, tilt.from_dose["reps"], (tilt.to_dose or {})["reps"]) == ("reps", 10, 12)
+    assert program.shown is not None
+    assert (bridge.version_id, bridge.rule_version) == (program.shown.id, "progression-2026-2")
+    first, last = bridge.inputs["sessions"]
+    assert bridge.inputs["days_since_change"] == 9
+    assert (first["rise_24h"], last["completed_percent"], last["effort"]) == (0, 100, 4)
+    assert str(bridge.session_id) == last["session_id"]
+    assert (await progress(here, 9)).suggestions == 0, "once"
+    assert (await here.actions()).count("suggestion.create") == 2
+
+
+async def test_nothing_goes_up_early_or_unasked_and_nothing_is_taken_back_while_an_answer_is_awaited(
+    here: Care,
+) -> None:
+    program = await here.running(phases=[PHASE])
+    await train(here, program, 2)
+    await train(here, program, 4)
+    assert (await progress(here, 6)).suggestions == 0, "not a week yet"
+    await train(here, program, 6, asked=False)
+    assert (await progress(here, 8)).suggestions == 0, "nobody knows how the day after was"
+    await check_in(here, on(7), pain_now=1, answered_at=morning(on(7), 10))
+    assert (await progress(here, 8)).suggestions == 2, "pain at about that time will do"
+    await train(here, program, 8, asked=False)
+    await progress(here, 9)
+    assert len(await stored(here)) == 2
+    await check_in(here, on(9), pain_24h_after_session=6)
+    await progress(here, 10)
+    assert await stored(here) == []
+    assert {row.outcome for row in await stored(here, "superseded")} == {"progress"}
+
+
+async def test_a_session_is_owed_a_look_and_gets_it(here: Care) -> None:
+    program = await here.running(phases=[PHASE])
+    await train(here, program, 1, pains={"hp_bridge": 7})
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        assert await suggestions.clinics_owed(session) == [here.clinic_id]
+        foreseen = await suggestions.follow_up(session, here.clinic_id, at=night(2), dry_run=True)
+        made = await suggestions.follow_up(session, here.clinic_id, at=night(2))
+        assert foreseen.suggestions == made.suggestions == 1
+        assert await session.scalar(select(func.count()).select_from(EvaluationOwed)) == 0
+    (down,) = await stored(here)
+    assert (down.outcome, down.change, (down.to_dose or {})["reps"]) == ("regress", "reps", 10)
+
+
+async def test_a_dose_that_a_version_left_alone_keeps_its_history(here: Care) -> None:
+    program = await green(here)
+    form = ProgramVersionCreate.model_validate(
+        {"reason": "More tilts", "phases": [{**PHASE, "items": [BRIDGE, TILT | {"reps": 12}]}]}
+    )
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        await programs.create_version(session, here.bob, program.id, form, version=program.version, at=night(8))
+    assert (await progress(here, 9)).suggestions == 1
+    (row,) = await stored(here)
+    assert (row.exercise_code, row.inputs["days_since_change"]) == ("hp_bridge", 9)
+
+
+async def test_the_next_exercise_is_one_that_this_patient_may_do(here: Care) -> None:
+    items = [{"exercise_code": "th_scap_squeeze", "sets": 4, "reps": 15, "hold_seconds": 60, "sessions_per_day": 1}]
+    program = await here.running(phases=[PHASE | {"items": items}])
+    for day in (5, 7):
+        await train(here, program, day)
+    await progress(here, 9)
+    (row,) = await stored(here)
+    assert (row.change, (row.to_dose or {})["code"]) == ("exercise", "th_band_row")
+    taken = await accept(here, row, 9)
+    after = await read(here, program, 9)
+    assert after.shown is not None
+    (item,) = after.shown.phases[0].items
+    assert (item.exercise_code, item.sets, item.reps, item.hold_seconds) == ("th_band_row", 3, 10, None)
+    assert taken.written_version_id == after.shown.id
+
+
+# ------------------------------------------------------------------ what becomes of it
+
+
+async def test_accepting_writes_a_version_and_lets_the_others_wait_on(here: Care) -> None:
+    program = await green(here)
+    await progress(here, 9)
+    bridge, tilt = await stored(here)
+    with pytest.raises(Stale):
+        await accept(here, bridge, 9, version=9)
+    taken = await accept(here, bridge, 9)
+    assert (taken.status, taken.decided_by) == (SuggestionStatus.ACCEPTED, here.bob.therapist_id)
+    after = await read(here, program, 9)
+    assert after.shown is not None
+    assert (after.shown.number, after.version) == (2, program.version + 1)
+    assert after.shown.reason.startswith("Agreed; 2 → 3 sets of ")
+    assert [(item.exercise_code, item.sets, item.reps) for item in after.shown.phases[0].items] == [
+        ("hp_bridge", 3, 15),
+        ("lb_pelvic_tilt", 2, 10),
+    ]
+    (waiting,) = await stored(here)
+    assert (waiting.id, waiting.version_id) == (tilt.id, after.shown.id)
+    with pytest.raises(SuggestionDecided):
+        await accept(here, taken, 9)
+    assert (await progress(here, 9)).suggestions == 0
+    assert {"suggestion.accept", "program_version.create"} <= set(await here.actions())
+
+
+async def test_of_two_who_accept_at_once_one_is_too_late(here: Care) -> None:
+    program = await green(here)
+    await progress(here, 9)
+    (bridge, _) = await stored(here)
+    both = await asyncio.gather(*(accept(here, bridge, 9) for _ in range(2)), progress(here, 9), return_exceptions=True)
+    assert sorted(type(one).__name__ for one in both) == ["Evaluated", "Stale", "Suggestion"]
+    after = await read(here, program, 9)
+    assert after.shown is not None
+    assert after.shown.number == 2
+
+
+async def test_what_was_suggested_for_another_version_is_out_of_date(here: Care) -> None:
+    program = await green(here)
+    await progress(here, 9)
+    bridge, tilt = await stored(here)
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        await session.execute(update(ProgramVersion).values(in_force=func.daterange(on(0), on(9))))
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        with pytest.raises(SuggestionSuperseded):
+            await suggestions.accept(session, here.bob, bridge.id, NOTE, version=1, at=night(9))
+    assert [row.status for row in await stored(here, "superseded")] == ["superseded"]
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        await session.execute(update(ProgramVersion).values(in_force=func.daterange(on(0), None)))
+        form = ProgramPauseIn(reason="Away")
+        await programs.pause(session, here.bob, program.id, form, version=program.version, at=night(9))
+    with pytest.raises(ProgramNotInState):
+        await accept(here, tilt, 9)
+
+
+async def test_several_are_accepted_at_once_and_each_is_told_of(here: Care) -> None:
+    program = await green(here)
+    await progress(here, 9)
+    rows = await stored(here)
+    form = SuggestionBatch(ids=[rows[0].id, uuid4(), rows[1].id])
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        results = await suggestions.accept_many(session, here.bob, form, at=night(9))
+        again = await suggestions.accept_many(session, here.bob, form, at=night(9))
+        with pytest.raises(Forbidden):
+            await suggestions.accept_many(session, here.alice, form, at=night(9))
+    assert [(one.status, one.code) for one in results] == [
+        ("accepted", None),
+        ("refused", "not_found"),
+        ("accepted", None),
+    ]
+    assert {one.code for one in again} == {"suggestion_decided", "not_found"}
+    after = await read(here, program, 9)
+    assert after.shown is not None
+    assert after.shown.number == 2, "one version for both"
+    assert {one.written_version_id for one in results} == {after.shown.id, None}
+
+
+async def test_what_was_rejected_is_left_alone_for_a_week(here: Care) -> None:
+    program = await green(here)
+    await progress(here, 9)
+    for row in await stored(here):
+        assert (await reject(here, row, 9)).reason == "A long journey"
+    await train(here, program, 10)
+    assert (await progress(here, 12)).suggestions == 0
+    assert (await progress(here, 17)).suggestions == 2
+    with pytest.raises(SuggestionDecided):
+        await reject(here, (await stored(here, "rejected"))[0], 17)
+    (row, _) = await stored(here)
+    row.version += 1
+    with pytest.raises(Stale):
+        await reject(here, row, 17)
+
+
+async def test_who_may_not_treat_cannot_change_the_dose(here: Care) -> None:
+    await green(here)
+    await progress(here, 9)
+    (bridge, _) = await stored(here)
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        await session.execute(update(Consent).values(status=ConsentStatus.WITHDRAWN, withdrawn_at=night(9)))
+    with pytest.raises(ProgramNotReady):
+        await accept(here, bridge, 9)
+    assert len(await stored(here)) == 2
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        with pytest.raises(Forbidden):
+            await suggestions.get(session, here.alice, bridge.id, at=night(9))
+        with pytest.raises(Forbidden):
+            await suggestions.browse(session, here.alice, Page(), at=night(9))
+        with pytest.raises(NotFound):
+            await suggestions.get(session, here.bob, uuid4(), at=night(9))
+        found = await suggestions.browse(session, here.bob, Page(), patient_id=here.world.alice.id, at=night(9))
+        assert len(found.items) == 2
+        stops = await suggestions.browse(
+            session, here.bob, Page(), outcome=[SuggestionOutcome.STOP], program_id=bridge.program_id, at=night(9)
+        )
+        assert stops.items == []
+
+
+# ------------------------------------------------------------------ stops
+
+
+async def test_an_exercise_that_hurts_badly_rests_until_a_human_has_decided(here: Care) -> None:
+    program = await green(here)
+    await train(here, program, 9, pains={"hp_bridge": 9})
+    await progress(here, 10)
+    stop, _ = await stored(here)
+    assert (stop.outcome, stop.to_dose, stop.reasons) == ("stop", None, ["severe_pain"])
+
+    async def shown(day: int) -> tuple[list[str], list[str]]:
+        async with here.sessions.begin() as session:
+            await here.open(session)
+            found = (await today.get(session, here.alice, at=night(day))).program
+            assert found is not None
+            return (
+                [item.exercise_code for each in found.sessions for item in each.items],
+                [item.exercise_code for item in found.stopped],
+            )
+
+    assert await shown(10) == (["lb_pelvic_tilt"], ["hp_bridge"])
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        planned = await programs.planned(session, here.clinic_id, here.world.alice.id, on(0), on(20))
+        asked = [each.on for each in planned if stop.item_id in each.items]
+        assert asked, "it was asked for"
+        assert max(asked) < on(10), "and is no more"
+        work = (await worklist.browse(session, here.bob, Page(), at=night(10))).items[0]
+        assert Reason.SUGGESTION_WAITING in {reason.code for reason in work.reasons}
+    await train(here, program, 11, without=("hp_bridge",))
+    await progress(here, 40)
+    assert stop.id in {row.id for row in await stored(here)}, "time alone ends no stop"
+    form = ProgramVersionCreate.model_validate({"reason": "Other words", "phases": [PHASE]})
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        await programs.create_version(session, here.bob, program.id, form, version=program.version, at=night(40))
+    assert await shown(40) == (["lb_pelvic_tilt"], ["hp_bridge"])
+    await progress(here, 40)
+    (moved,) = [row for row in await stored(here) if row.outcome == "stop"]
+    assert (moved.id, moved.version_id != stop.version_id) == (stop.id, True)
+    await reject(here, moved, 40)
+    assert await shown(40) == (["hp_bridge", "lb_pelvic_tilt"], [])
+    await progress(here, 40)
+    assert [row.outcome for row in await stored(here)] == []
+
+
+async def test_accepting_a_stop_takes_the_exercise_out_but_never_the_last(here: Care) -> None:
+    program = await here.running(phases=[PHASE])
+    await train(here, program, 1, new_neurological_symptom=True)
+    await progress(here, 2)
+    bridge, tilt = await stored(here)
+    assert {bridge.outcome, tilt.outcome} == {"stop"}
+    await accept(here, bridge, 2)
+    (left,) = await stored(here)
+    with pytest.raises(LastExercise):
+        await accept(here, left, 2)
+    after = await read(here, program, 2)
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        over = ProgramReason(reason="Another problem")
+        await programs.complete(session, here.bob, program.id, over, version=after.version, at=night(3))
+    assert await stored(here) == [], "nothing waits in a program that is over"
+    assert after.shown is not None
+    assert [item.exercise_code for item in after.shown.phases[0].items] == ["lb_pelvic_tilt"]
+
+
+# ------------------------------------------------------------------ by itself
+
+
+async def apply(here: Care, ready: Any, day: int) -> int:
+    (program_id,) = ready
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        return await suggestions.apply(session, here.clinic_id, program_id, at=night(day))
+
+
+async def test_inside_the_bounds_it_happens_by_itself_and_outside_it_waits(here: Care) -> None:
+    with pytest.raises(ProgramRefused) as refused:
+        await here.draft(phases=[PHASE], progression={"mode": "auto"})
+    assert pointers(refused.value.problems) == {"/progression/bounds": "bounds_missing"}
+    program = await green(here, progression=AUTO)
+    made = await progress(here, 9)
+    assert (made.suggestions, set(made.ready)) == (2, {program.id})
+    assert set((await progress(here, 9)).ready) == {program.id}, "as long as it has not happened"
+    assert await apply(here, made.ready, 9) == 1
+    assert await apply(here, made.ready, 9) == 0
+    (done,) = await stored(here, "applied")
+    assert (done.exercise_code, done.decided_by, done.within_bounds) == ("hp_bridge", None, True)
+    (waiting,) = await stored(here)
+    assert (waiting.change, waiting.within_bounds) == ("reps", False)
+    after = await read(here, program, 9)
+    assert after.shown is not None
+    assert (after.shown.number, after.shown.author_id) == (2, here.bob.therapist_id)
+    assert after.shown.progression.mode == "auto"
+    assert "suggestion.apply" in await here.actions()
+
+
+async def test_nothing_happens_by_itself_while_its_therapist_may_not_treat(here: Care) -> None:
+    program = await green(here, progression=AUTO)
+    made = await progress(here, 9)
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        await session.execute(update(Consent).values(status=ConsentStatus.WITHDRAWN, withdrawn_at=night(9)))
+    assert await apply(here, made.ready, 9) == 0
+    assert len(await stored(here)) == 2
+    assert (await read(here, program, 9)).status is ProgramStatus.ACTIVE
+
+
+async def test_the_jobs_look_after_each_session_and_once_a_night(here: Care) -> None:
+    program = await green(here, progression=AUTO)
+    reach = jobs.Reach(
+        here.sessions, here.sessions, Drawer(), "https://app.example", clinic_id=here.clinic_id, key=TOKENS.key
+    )
+    counts = [
+        (await jobs.run(job, reach, at=night(9), dry_run=dry)).counts
+        for job, dry in (
+            ("programs.follow-up", True),
+            ("programs.progress", True),
+            ("programs.follow-up", False),
+            ("programs.follow-up", False),
+            ("programs.progress", False),
+        )
+    ]
+    nothing = {"suggestions": 0, "applied": 0}
+    foreseen = {"programs": 1, "suggestions": 2, "applied": 0}
+    assert counts == [
+        foreseen,
+        foreseen,
+        {"programs": 1, "suggestions": 2, "applied": 1},
+        {"programs": 0, **nothing},
+        {"programs": 1, **nothing},
+    ]
+    after = await read(here, program, 9)
+    assert after.shown is not None
+    assert after.shown.number == 2
+
+
+# ------------------------------------------------------------------ what would be
+
+
+async def test_a_simulation_goes_through_the_days_and_writes_nothing(here: Care) -> None:
+    program = await green(here)
+    assert program.shown is not None
+    bridge = program.shown.phases[0].items[0]
+
+    async def simulate(**form: Any) -> Any:
+        async with here.sessions.begin() as session:
+            await here.open(session)
+            asked = SimulationIn.model_validate(form)
+            return await suggestions.simulate(session, here.bob, program.id, asked, at=night(9))
+
+    past = await simulate()
+    assert [[day.outcome for day in item.days] for item in past.items] == [["maintain", "progress"]] * 2
+    assert past.items[0].days[1].days_since_change == 7
+    good = {"item_id": str(bridge.id), "pain_during": 1, "rise_24h": 0, "completed_percent": 100, "effort": 3}
+    history = [good | {"on": str(on(day))} for day in (0, 4, 8, 12, 16)]
+    supposed = await simulate(history=history, follow=True)
+    assert [day.outcome for day in supposed.items[0].days] == [
+        "maintain",
+        "maintain",
+        "progress",
+        "maintain",
+        "progress",
+    ]
+    assert supposed.items[0].days[3].from_dose.sets == 3
+    assert supposed.items[1].days == []
+    with pytest.raises(HistoryRefused) as refused:
+        await simulate(history=[good | {"on": str(on(0)), "item_id": str(uuid4())}])
+    assert pointers(refused.value.problems) == {"/history/0/item_id": "item_unknown"}
+    assert await stored(here) == []
+    draft = await here.draft(phases=[PHASE])
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        made = await suggestions.simulate(session, here.bob, draft.id, SimulationIn(), at=night(9))
+        assert [item.days for item in made.items] == [[], []]
+
+
+# ------------------------------------------------------------------ at scale
+
+
+async def test_it_takes_a_handful_of_statements_however_much_there_is_to_look_at(here: Care) -> None:
+    await green(here)
+    asked: list[str] = []
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        connection = await driver(session)
+        connection.add_query_logger(lambda record: asked.append(record.query))
+        ids = await suggestions.running(session, here.clinic_id, None)
+        assert (await suggestions.evaluate(session, here.clinic_id, ids, at=night(9))).suggestions == 2
+    assert len(asked) <= 9, asked
