@@ -10,12 +10,13 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from clinical.forms import Article, EducationFile, Exercise, ExerciseFile, Instrument, QuestionSet, QuestionSetFile
-from clinical.levels import Level
+from clinical.levels import FlareStep, Level
 from clinical.reading import BrokenFile, Document, Loc, Parsed, read
 from clinical.rulebook import (
     AdherenceRules,
     EmergencyNumbers,
     Escalation,
+    Flares,
     Identifiers,
     Progression,
     RedFlags,
@@ -26,6 +27,9 @@ from clinical.rulebook import (
 __all__ = ["BrokenFile", "Library", "load", "load_from"]
 
 T = TypeVar("T")
+
+WHOLE = 100
+"""A whole dose, in percent."""
 
 INSTRUMENTS = ("gad2", "gad7", "groc11", "groc15", "nprs", "phq2", "phq4", "phq9", "psfs", "rmdq24")
 
@@ -44,6 +48,7 @@ class Library:
     progression: Progression
     adherence: AdherenceRules
     escalation: Escalation
+    flares: Flares
     identifiers: Identifiers
     schedule: Schedule
     rtm: Rtm
@@ -77,6 +82,8 @@ def load_from(root: Traversable) -> Library:
     _unique(education, ("articles",), [article.code for article in education.value.articles])
     exercises = read(root, "exercises.yaml", ExerciseFile)
     _check_exercises(exercises)
+    flares = read(root, "rules/flares.yaml", Flares)
+    _check_flares(flares, exercises.value.types)
     return Library(
         instruments=_by_code((document.value.code, document.value) for document in instruments),
         exercise_file=exercises.value,
@@ -88,6 +95,7 @@ def load_from(root: Traversable) -> Library:
         progression=progression.value,
         adherence=adherence.value,
         escalation=escalation.value,
+        flares=flares.value,
         identifiers=identifiers.value,
         schedule=schedule.value,
         rtm=rtm.value,
@@ -218,3 +226,17 @@ def _check_escalation(document: Document[Escalation]) -> None:
     _unique(document, ("rules",), [rule.id for rule in document.value.rules])
     for place, rule in enumerate(document.value.rules):
         _known(document, ("rules", place, "instruments"), rule.instruments, INSTRUMENTS)
+
+
+def _check_flares(document: Document[Flares], types: Iterable[str]) -> None:
+    """Refuse a step without its share, shares that do not rise to the whole, and a type that no kind, or two, hold."""
+    shares = document.value.shares
+    if tuple(shares) != tuple(FlareStep) or sorted(shares.values()) != list(shares.values()):
+        raise document.broken(("shares",), "the shares do not rise with the steps")
+    if shares[FlareStep.FULL] != WHOLE:
+        raise document.broken(("shares",), "the last step is not the whole dose")
+    kinds = document.value.kinds
+    held = [*kinds.as_is, *kinds.short, *kinds.eased]
+    _unique(document, ("kinds",), held)
+    _known(document, ("kinds",), held, types)
+    _known(document, ("kinds",), types, held)
