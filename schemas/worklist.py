@@ -22,6 +22,7 @@ class Reason(StrEnum):
     OUTCOME_WORSE = "outcome_worse"
     PROGRAM_RESTED = "program_rested"
     MISSED_CHECK_INS = "missed_check_ins"
+    FLARE_REASSESSMENT = "flare_reassessment"
     FLARE = "flare"
     FALLING_ADHERENCE = "falling_adherence"
     CONSENT_MISSING = "consent_missing"

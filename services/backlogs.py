@@ -51,6 +51,7 @@ _SINCE: Mapping[str, tuple[str, ...]] = {
         " WHERE status IN ('owed', 'failed') AND due_at <= $1 AND channel <> 'in_app'",
         "SELECT clinic_id, confirm_by FROM notifications WHERE status = 'sent' AND confirm_by <= $1",
     ),
+    "flares.review": ("SELECT clinic_id, review_at AS since FROM flares WHERE closed_at IS NULL AND review_at <= $1",),
     "licenses.expire": (
         "SELECT l.clinic_id, (l.expires_on + 1)::timestamp AT TIME ZONE 'UTC' AS since"
         " FROM licenses l JOIN clinics c ON c.id = l.clinic_id"

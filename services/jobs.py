@@ -35,6 +35,7 @@ from services import (
     consents,
     delivery,
     events,
+    flares,
     job_board,
     licenses,
     programs,
@@ -174,6 +175,12 @@ async def _review_adherence(reach: Reach, at: datetime, *, dry_run: bool) -> Cou
     return {"clinics": len(clinics), **found}
 
 
+async def _review_flares(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
+    async with reach.sweep() as session:
+        clinics = await flares.clinics_to_review(session, at=at)
+    return await _clinics(reach, clinics, flares.review, "changed", at, dry_run=dry_run)
+
+
 async def _review_programs(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
     async with reach.sweep() as session:
         clinics = await adherence.clinics_to_review(session)
@@ -235,6 +242,7 @@ JOBS: Mapping[str, Callable[..., Awaitable[Counts]]] = {
     "notifications.deliver": _deliver,
     "jobs.watch": _watch,
     "programs.review": _review_programs,
+    "flares.review": _review_flares,
     "adherence.review": _review_adherence,
     "licenses.expire": _expire_licenses,
     "consents.expire": _expire_consents,

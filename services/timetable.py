@@ -26,6 +26,9 @@ TIMETABLE: tuple[Entry, ...] = (
     Entry("notifications.deliver", "* * * * *", "send the messages that are owed"),
     Entry("jobs.watch", "* * * * *", "look for rows that are due and wait too long, and tell"),
     Entry("programs.review", "*/5 * * * *", "pause programs of patients whom nobody may treat any more"),
+    Entry(
+        "flares.review", "*/15 * * * *", "move the dose in flare-ups by the rules, call the therapist on day 7 (ES06)"
+    ),
     Entry("adherence.review", "20 2 * * *", "look for too few sessions over 14 days (ES10)"),
     Entry("licenses.expire", "10 0 * * *", "mark licenses that run out soon, or have run out"),
     Entry("consents.expire", "*/5 * * * *", "mark consents that have run out, pause what rested on them"),

@@ -36,6 +36,7 @@ APPEND_ONLY = {
     "check_in_answers",
     "events",
     "exercise_sessions",
+    "flare_events",
     "license_verifications",
     "notification_receipts",
     "outcomes",

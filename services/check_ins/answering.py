@@ -20,14 +20,13 @@ from clinical import check_ins as forms
 from clinical import escalation, recurrence, red_flags
 from clinical.escalation import CheckInContext, PastCheckIn, Raised
 from clinical.levels import AlertLevel as Urgency
-from core.database import fetch, fetchrow
+from core.database import fetchrow
 from core.errors import Conflict, Invalid, NotFound, Problem
 from models.check_ins import CheckInStatus
 from schemas.advice import Advice
 from schemas.check_ins import AdHocIn, Answered, AnswersIn, NextStep
-from services import access, alerts, audit, places
+from services import access, alerts, audit, flares, places
 from services.access import Action, Actor
-from services.progress.measuring import SETTLED_AFTER
 
 CRISIS = "ES02"
 OUTAGE = "outage"
@@ -110,17 +109,6 @@ LEFT JOIN check_ins k ON k.clinic_id = $1 AND k.id = $2
 LEFT JOIN check_in_answers a ON a.clinic_id = $1 AND a.check_in_id = $2
 """  # noqa: S608 - built of constants
 
-# What was said about flare-ups before, the latest first; asked for only when there is one. (The rule does not care how
-# much longer than this one lasts.)
-_FLARES = """
-SELECT a.answered_at, (a.answers ->> 'flare')::boolean AS flare
-FROM check_in_answers a
-JOIN check_ins c ON c.clinic_id = a.clinic_id AND c.id = a.check_in_id
-WHERE a.clinic_id = $1 AND a.patient_id = $2 AND a.answered_at < $4 AND c.episode_id = $3
-  AND a.answers ->> 'flare' IS NOT NULL
-ORDER BY a.answered_at DESC LIMIT 100
-"""
-
 _KEEP = """
 answer AS (
   INSERT INTO check_in_answers (clinic_id, check_in_id, patient_id, question_set, question_set_version, answers,
@@ -172,7 +160,7 @@ async def answer(
         raise CheckInNotOpen
     late = at >= row["closes_at"]
     status = CheckInStatus.LATE if late else CheckInStatus.SUBMITTED
-    flare = await _flare_opened_on(session, actor, patient_id, row, form, at)
+    flare = await _flare(session, actor, patient_id, form)
     raised, values = _decide(actor, patient_id, check_in_id, row, form, digest, flare, late=late, status=status, at=at)
     written = await fetchrow(session, _WRITE, *values)
     if written is None or not written["kept"]:  # a twin was faster: its transaction is committed by now
@@ -180,8 +168,7 @@ async def answer(
         if row is None or row["body_sha256"] is None:
             raise CheckInNotOpen
         return await _again(session, actor, check_in_id, row, digest, at=at), False
-    await _alert(session, actor, check_in_id, row["episode_id"], raised, at)
-    found = [one.rule_id for one in raised]
+    found = await _follow(session, actor, check_in_id, row["episode_id"], form, flare, raised, at)
     return await _answered(session, actor, check_in_id, status, at, found, form.answers, late=late), True
 
 
@@ -205,7 +192,7 @@ async def put(
     if row["episode_id"] is None:
         raise NotFound if form.episode_id is not None else NoEpisode
     submitted = CheckInStatus.SUBMITTED
-    flare = await _flare_opened_on(session, actor, patient_id, row, form, at)
+    flare = await _flare(session, actor, patient_id, form)
     raised, values = _decide(
         actor, patient_id, check_in_id, row, form, digest, flare, late=False, status=submitted, at=at
     )
@@ -217,8 +204,7 @@ async def put(
         if row is None or row["taken_by"] is None:
             raise CheckInIdTaken
         return await _taken(session, actor, check_in_id, row, digest, at=at), False
-    await _alert(session, actor, check_in_id, row["episode_id"], raised, at)
-    found = [one.rule_id for one in raised]
+    found = await _follow(session, actor, check_in_id, row["episode_id"], form, flare, raised, at)
     return await _answered(session, actor, check_in_id, submitted, at, found, form.answers, late=False), True
 
 
@@ -242,7 +228,7 @@ def _decide(
     row: asyncpg.Record,
     form: AnswersIn,
     digest: bytes,
-    flare_opened_on: date | None,
+    flare: asyncpg.Record | None,
     *,
     late: bool,
     status: CheckInStatus,
@@ -261,7 +247,7 @@ def _decide(
         on=recurrence.local_date(at, row["zone"]),
         previous=_previous(row),
         baseline_pain=row["baseline"],
-        flare_opened_on=flare_opened_on,
+        flare_opened_on=flare["opened_on"] if flare is not None and flare["contacted_at"] is None else None,
         high_pain=own.get("high_pain"),
         pain_rise=own.get("pain_rise"),
     )
@@ -309,22 +295,32 @@ def _previous(row: asyncpg.Record) -> list[PastCheckIn]:
     return past
 
 
-async def _flare_opened_on(
-    session: AsyncSession, actor: Actor, patient_id: UUID, row: asyncpg.Record, form: AnswersIn, at: datetime
-) -> date | None:
-    """Give the first day of the flare-up that these answers report, None if they report none.
+async def _flare(session: AsyncSession, actor: Actor, patient_id: UUID, form: AnswersIn) -> asyncpg.Record | None:
+    """Give the open flare-up that these answers go on with; asked for only when they report one."""
+    return await flares.standing(session, actor.clinic_id, patient_id) if _flares(form.answers) else None
 
-    Days without an answer do not end it, unless there are so many that progress takes it to have settled.
-    """
-    if form.answers.get("flare") is not True:
-        return None
-    began = recurrence.local_date(at, row["zone"])
-    for earlier in await fetch(session, _FLARES, actor.clinic_id, patient_id, row["episode_id"], at):
-        day = recurrence.local_date(earlier["answered_at"], row["zone"])
-        if not earlier["flare"] or began - day > SETTLED_AFTER:
-            break
-        began = day
-    return began
+
+def _flares(answers: Mapping[str, Any]) -> bool:
+    return answers.get("flare") is True
+
+
+async def _follow(
+    session: AsyncSession,
+    actor: Actor,
+    check_in_id: UUID,
+    episode_id: UUID,
+    form: AnswersIn,
+    flare: asyncpg.Record | None,
+    raised: list[Raised],
+    at: datetime,
+) -> list[str]:
+    """Do what the rules ask for, and begin a flare-up that is reported; give the rules that fired."""
+    await _alert(session, actor, check_in_id, episode_id, raised, at)
+    found = [one.rule_id for one in raised]
+    if _flares(form.answers):
+        assert actor.patient_id is not None
+        await flares.follow_answer(session, actor, actor.patient_id, episode_id, check_in_id, flare, found, at=at)
+    return found
 
 
 async def _alert(
@@ -399,7 +395,7 @@ async def _answered(
         advice = Advice.model_validate({**asdict(told), "actions": list(told.actions)})
     if answers.get("new_symptoms") is True:
         codes.append("red_flag_screen")
-    if answers.get("flare") is True:
+    if _flares(answers):
         codes.append("flare_plan")
     return Answered.model_construct(
         check_in_id=check_in_id,

@@ -29,7 +29,7 @@ def on(number: int) -> date:
 @pytest.mark.parametrize("example", load().flares.examples, ids=lambda example: str(example.name))
 def test_worked_example(example: FlareExample) -> None:
     expected: Mapping[str, Any] = {"contact": False, "reassess": False, **example.expect}
-    days = [Day(on(number), *answers) for number, *answers in example.days]
+    days = [Day(on(number), pain, limitation, flare) for number, pain, limitation, flare in example.days]
     sessions = [Trained(*session) for session in example.sessions]
     found = next_step(replace(FRESH, step=example.step, since=on(example.since)), days, sessions, on(example.today))
     assert {
@@ -113,7 +113,8 @@ def test_an_easier_exercise_stands_in_only_where_nobody_needs_to_look() -> None:
 def test_no_step_asks_for_more_than_its_share(
     step: FlareStep, sets: int, each: int, unit: str, kind: str | None
 ) -> None:
-    usual = Dose("own_thing", sets, **{unit: each})
+    amount: dict[str, Any] = {unit: each}
+    usual = Dose("own_thing", sets, **amount)
     due = dose_at(step, usual, kind)
     assert due.amount >= 1
     assert due.sets <= usual.sets
