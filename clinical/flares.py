@@ -5,12 +5,13 @@ never a settled one. Nothing that is not known raises a dose. Numbers are produc
 on which the therapist is told is rule ES06's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from math import ceil
 from statistics import median
+from typing import Any, Self
 
 from clinical import escalation
 from clinical.adherence import dose
@@ -184,6 +185,13 @@ class Dose:
     hold_seconds: int | None = None
     duration_seconds: int | None = None
     load_kg: Decimal | None = None
+
+    @classmethod
+    def of(cls, exercise_code: str, item: Mapping[str, Any]) -> Self:
+        """Read it from what is prescribed, by the names of its columns."""
+        load_kg = item["load_kg"]
+        amounts = (item["sets"], item["reps"], item["hold_seconds"], item["duration_seconds"])
+        return cls(exercise_code, *amounts, None if load_kg is None else Decimal(str(load_kg)))
 
     @property
     def amount(self) -> int:

@@ -19,10 +19,10 @@ class Reason(StrEnum):
 
     ALERT = "alert"
     SUSPENDED = "suspended_red_flag"
+    FLARE_REASSESSMENT = "flare_reassessment"
     OUTCOME_WORSE = "outcome_worse"
     PROGRAM_RESTED = "program_rested"
     MISSED_CHECK_INS = "missed_check_ins"
-    FLARE_REASSESSMENT = "flare_reassessment"
     FLARE = "flare"
     FALLING_ADHERENCE = "falling_adherence"
     CONSENT_MISSING = "consent_missing"

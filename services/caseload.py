@@ -48,12 +48,14 @@ class Sign:
 
 SIGNS: Mapping[Reason, Sign] = {
     Reason.SUSPENDED: Sign(300, "g.suspended"),
+    Reason.FLARE_REASSESSMENT: Sign(260, "f.reassess_at > r.reviewed_at", since="f.reassess_at"),
     Reason.OUTCOME_WORSE: Sign(250, "o.worse_at IS NOT NULL", since="o.worse_at"),
     Reason.PROGRAM_RESTED: Sign(160, "g.rested"),
     Reason.MISSED_CHECK_INS: Sign(150, "c.missed >= 2", since="c.missed_since"),
-    Reason.FLARE_REASSESSMENT: Sign(260, "f.reassess_at > r.reviewed_at", since="f.reassess_at"),
     Reason.FLARE: Sign(
-        140, "f.opened_at IS NOT NULL OR l.flare", since="coalesce(f.opened_at, CASE WHEN l.flare THEN l.answered_at END)"
+        140,
+        "f.opened_at IS NOT NULL OR l.flare",
+        since="coalesce(f.opened_at, CASE WHEN l.flare THEN l.answered_at END)",
     ),
     Reason.FALLING_ADHERENCE: Sign(120, "s.before >= 3 AND s.recent * 2 < s.before"),
     Reason.CONSENT_MISSING: Sign(

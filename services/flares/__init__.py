@@ -2,10 +2,11 @@
 
 from services.flares.beginning import begin, follow_answer, standing, take_screen
 from services.flares.ending import end_with_episode
-from services.flares.handling import browse, change, close, create, get
+from services.flares.handling import FlareStands, browse, change, close, create, get
 from services.flares.reviewing import clinics_to_review, review
 
 __all__ = [
+    "FlareStands",
     "begin",
     "browse",
     "change",
