@@ -314,12 +314,15 @@ async def _follow(
     raised: list[Raised],
     at: datetime,
 ) -> list[str]:
-    """Do what the rules ask for, and begin a flare-up that is reported; give the rules that fired."""
-    await _alert(session, actor, check_in_id, episode_id, raised, at)
+    """Begin a flare-up that is reported, and do what the rules ask for; give the rules that fired.
+
+    Whoever changes a flare-up and alerts locks in this order, and meets nobody head-on.
+    """
     found = [one.rule_id for one in raised]
     if _flares(form.answers):
         assert actor.patient_id is not None
         await flares.follow_answer(session, actor, actor.patient_id, episode_id, check_in_id, flare, found, at=at)
+    await _alert(session, actor, check_in_id, episode_id, raised, at)
     return found
 
 

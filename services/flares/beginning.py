@@ -119,12 +119,17 @@ async def follow_answer(
         if flare.contacted_at is None:
             flare.contacted_at = at
             today = await records.day_of(session, flare, at)
-            records.note(session, flare, records.CONTACT, today, at=at, check_in_id=check_in_id)
+            days = {"days": (today - flare.opened_on).days}
+            records.note(session, flare, records.CONTACT, today, at=at, check_in_id=check_in_id, inputs=days)
             await session.flush()
+            subject = ("flare", flare.id)
+            await audit.record(session, actor, "flare.update", subject=subject, patient_id=patient_id, at=at)
 
 
 async def take_screen(session: AsyncSession, actor: Actor, screen: RedFlagScreen, *, at: datetime) -> None:
     """Let a complete screen be the one that an open flare-up still waits for."""
+    if not screen.complete:
+        return
     waiting = select(Flare).where(
         Flare.clinic_id == screen.clinic_id,
         Flare.patient_id == screen.patient_id,
@@ -132,7 +137,7 @@ async def take_screen(session: AsyncSession, actor: Actor, screen: RedFlagScreen
         Flare.screen_id.is_(None),
     )
     flare = await session.scalar(waiting.with_for_update().execution_options(populate_existing=True))
-    if flare is None or not screen.complete:
+    if flare is None:
         return
     flare.screen_id = screen.id
     records.note(session, flare, records.SCREENED, await records.day_of(session, flare, at), at=at, by=actor.account_id)
