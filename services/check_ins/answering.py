@@ -25,8 +25,9 @@ from core.errors import Conflict, Invalid, NotFound, Problem
 from models.check_ins import CheckInStatus
 from schemas.advice import Advice
 from schemas.check_ins import AdHocIn, Answered, AnswersIn, NextStep
-from services import access, alerts, audit, flares, places
+from services import access, alerts, audit, places
 from services.access import Action, Actor
+from services.check_ins import beginning
 
 CRISIS = "ES02"
 OUTAGE = "outage"
@@ -297,7 +298,7 @@ def _previous(row: asyncpg.Record) -> list[PastCheckIn]:
 
 async def _flare(session: AsyncSession, actor: Actor, patient_id: UUID, form: AnswersIn) -> asyncpg.Record | None:
     """Give the open flare-up that these answers go on with; asked for only when they report one."""
-    return await flares.standing(session, actor.clinic_id, patient_id) if _flares(form.answers) else None
+    return await beginning.standing(session, actor.clinic_id, patient_id) if _flares(form.answers) else None
 
 
 def _flares(answers: Mapping[str, Any]) -> bool:
@@ -321,7 +322,7 @@ async def _follow(
     found = [one.rule_id for one in raised]
     if _flares(form.answers):
         assert actor.patient_id is not None
-        await flares.follow_answer(session, actor, actor.patient_id, episode_id, check_in_id, flare, found, at=at)
+        await beginning.follow_answer(session, actor, actor.patient_id, episode_id, check_in_id, flare, found, at=at)
     await _alert(session, actor, check_in_id, episode_id, raised, at)
     return found
 

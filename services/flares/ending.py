@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from models.flares import Flare, FlareEnd, FlareStep
 from services import audit
+from services import flare_records as records
 from services.access import Actor
 from services.check_ins import flaring
-from services.flares import records
 
 
 async def end(

@@ -15,8 +15,9 @@ from models.identity import Role
 from schemas.flares import FlareChange, FlareClose, FlareCreate, FlareDetail, FlareEventRead, FlareRead
 from schemas.pages import Page, Paged, fetch
 from services import access, alerts, audit, episode_gate
+from services import flare_records as records
 from services.access import Action, Actor
-from services.flares import beginning, records
+from services.check_ins import beginning
 from services.flares.ending import end
 
 LONGEST_HOLD = timedelta(days=14)

@@ -21,8 +21,8 @@ from clinical.library import load
 from core.database import fetch
 from models.flares import Flare, FlareEnd, FlareStep
 from services import alerts, audit
-from services.flares import records
-from services.flares.beginning import REVIEWED_EVERY
+from services import flare_records as records
+from services.check_ins.beginning import REVIEWED_EVERY
 from services.flares.ending import end
 
 AT_ONCE = 200

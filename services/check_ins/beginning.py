@@ -1,4 +1,4 @@
-"""How a flare-up begins: by a button, by an answer, or by a therapist; and the screen that belongs to it."""
+"""How a flare-up begins, by an answer, a button or a therapist: with it begin the daily questions."""
 
 from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
@@ -17,9 +17,9 @@ from models.flares import Flare, FlareOpener, FlareStep
 from models.patients import Patient
 from models.red_flag_screens import RedFlagScreen
 from services import audit
+from services import flare_records as records
 from services.access import Actor
 from services.check_ins import flaring
-from services.flares import records
 from services.programs.records import lock_patient
 
 LONG_FLARE = "ES06"
@@ -124,25 +124,6 @@ async def follow_answer(
             await session.flush()
             subject = ("flare", flare.id)
             await audit.record(session, actor, "flare.update", subject=subject, patient_id=patient_id, at=at)
-
-
-async def take_screen(session: AsyncSession, actor: Actor, screen: RedFlagScreen, *, at: datetime) -> None:
-    """Let a complete screen be the one that an open flare-up still waits for."""
-    if not screen.complete:
-        return
-    waiting = select(Flare).where(
-        Flare.clinic_id == screen.clinic_id,
-        Flare.patient_id == screen.patient_id,
-        Flare.closed_at.is_(None),
-        Flare.screen_id.is_(None),
-    )
-    flare = await session.scalar(waiting.with_for_update().execution_options(populate_existing=True))
-    if flare is None:
-        return
-    flare.screen_id = screen.id
-    records.note(session, flare, records.SCREENED, await records.day_of(session, flare, at), at=at, by=actor.account_id)
-    await session.flush()
-    await audit.record(session, actor, "flare.update", subject=("flare", flare.id), patient_id=flare.patient_id, at=at)
 
 
 async def _before(
