@@ -96,11 +96,11 @@ def next_step(standing: Standing, days: Sequence[Day], sessions: Sequence[Traine
         step, reason = _from_three_quarters(standing, answered, sessions)
     else:
         step, reason = FlareStep.FULL, "over"
-    going = step is not FlareStep.FULL
+    going, unsettled = step is not FlareStep.FULL, step is FlareStep.REDUCED
     return Decision(
         step=step,
         reasons=(reason,),
-        contact=tuple(escalation.long_flare(standing.opened_on, today)) if going and not standing.contacted else (),
+        contact=() if standing.contacted or not unsettled else tuple(escalation.long_flare(standing.opened_on, today)),
         reassess=going and not standing.reassessing and _needs_assessment(standing, days, today),
         rule_version=load().flares.version,
     )
@@ -249,13 +249,9 @@ def easier_than(code: str) -> str | None:
 def _scaled(usual: Dose, percent: int) -> Dose:
     """Fewer sets first, then less in each of them."""
     sets = ceil(usual.sets * percent / WHOLE)
-    each = next(
-        (name for name in ("reps", "hold_seconds", "duration_seconds") if getattr(usual, name) is not None), None
-    )
-    if each is None:
-        return replace(usual, sets=sets)
-    whole = usual.sets * getattr(usual, each) * percent // WHOLE
-    return replace(usual, sets=sets, **{each: max(1, whole // sets)})
+    unit = next(name for name in ("reps", "hold_seconds", "duration_seconds") if getattr(usual, name) is not None)
+    less: dict[str, Any] = {unit: max(1, usual.amount * percent // WHOLE // sets)}
+    return replace(usual, sets=sets, **less)
 
 
 def _lighter(load_kg: Decimal | None) -> Decimal | None:
