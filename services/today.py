@@ -190,7 +190,7 @@ def _flare(flare: Mapping[str, Any], today: date) -> TodayFlare:
         {
             **flare,
             "flare_id": flare["id"],
-            "day": (today - date.fromisoformat(flare["opened_on"])).days + 1,
+            "day": max((today - date.fromisoformat(flare["opened_on"])).days, 0) + 1,
             "share_percent": share(step),
             "why": [text for text, holds in why.items() if holds],
             "screen_due": flare["screen_id"] is None,

@@ -123,11 +123,11 @@ async def planned_by_patient(
 def _sessions(plan: Any, pauses: Sequence[Any], flares: Sequence[Any], first: date, last: date) -> Iterator[Planned]:
     phases = {phase["position"]: phase["weeks"] for phase in orjson.loads(plan["phases"])}
     by_phase: dict[int, list[PlannedItem[UUID]]] = {}
-    usual: dict[UUID, Dose] = {}
-    kinds: dict[UUID, str | None] = {}
+    usual: dict[UUID, tuple[Dose, str | None]] = {}
+    doses: dict[FlareStep, dict[UUID, int]] = {}
     for item in orjson.loads(plan["items"]):
         key = UUID(item["id"])
-        usual[key], kinds[key] = Dose.of(item["code"], item), item["kind"]
+        usual[key] = Dose.of(item["code"], item), item["kind"]
         by_phase.setdefault(item["phase"], []).append(
             PlannedItem(key, tuple(item["weekdays"]), item["sessions_per_day"])
         )
@@ -138,6 +138,8 @@ def _sessions(plan: Any, pauses: Sequence[Any], flares: Sequence[Any], first: da
         phase, slots = slots_on(phases, by_phase, plan["starts_on"], day)
         flare = _flare(flares, day)
         step = FlareStep.FULL if flare is None else flare
+        if step not in doses:
+            doses[step] = {key: dose_at(step, prescribed, kind).amount for key, (prescribed, kind) in usual.items()}
         for slot in slots:
             yield Planned(
                 on=day,
@@ -149,7 +151,7 @@ def _sessions(plan: Any, pauses: Sequence[Any], flares: Sequence[Any], first: da
                 phase_position=phase or 0,
                 pain_ceiling=plan["pain_ceiling"],
                 items=slot.items,
-                dose=sum(dose_at(step, usual[item], kinds[item]).amount for item in slot.items),
+                dose=sum(doses[step][item] for item in slot.items),
                 excused=_excuse(pauses, day),
                 flare=flare,
             )

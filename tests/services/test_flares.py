@@ -8,10 +8,11 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from core.crypto import new_id
 from core.database import Sessions, bind_clinic, make_engine, make_sessions
+from models.episodes import Episode, EpisodeStatus
 from models.flares import Flare, FlareEnd, FlareEvent, FlareStep
 from schemas import progress as shapes
 from schemas.check_ins import AdHocIn
@@ -211,3 +212,13 @@ async def test_of_two_that_begin_at_once_one_is_there(stage: Scene) -> None:
     assert [one for one in made if one is not None] == [(await only(stage)).id]
     await stage.dispatch(berlin(3, 10))
     assert await asked_on(stage) == [date(2026, 3, 3) + DAY]  # a plan of its own
+
+
+async def test_while_the_episode_is_on_hold_nothing_is_decided(stage: Scene) -> None:
+    await say(stage, berlin(3, 9), **FLARING)
+    async with stage.sessions.begin() as session:
+        await stage.care.open(session)
+        await session.execute(update(Episode).values(status=EpisodeStatus.ON_HOLD))
+    assert await review(stage, berlin(11, 12)) == 0
+    flare = await only(stage)
+    assert (flare.reasons, flare.contacted_at, flare.version) == (["episode_on_hold"], None, 1)
