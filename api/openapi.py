@@ -55,6 +55,7 @@ TAGS: Mapping[str, str] = {
     "sessions": "What was performed, next to what was prescribed.",
     "education": "Articles for patients: approved by a therapist, given, read.",
     "check-ins": "Short questions on a timetable, and their answers.",
+    "flares": "Spells that are clearly worse: a lighter dose, daily questions, and the way back.",
     "alerts": "What needs a clinician's eye.",
     "today": "All a patient's app needs, in one call.",
     "notifications": "What the caller is told, on which devices, and how he wants to be told.",

@@ -28,8 +28,9 @@ class Band(StrEnum):
 class PlannedSession:
     """A session that was due, and what came of it.
 
-    Doses are in the unit of `dose`; done_dose is best summed over items as min(done, prescribed), so that more of one
-    exercise does not make up for another.
+    flare: the day belonged to a flare-up; what was done then counts, what was missed does not. Doses are in the unit of
+    `dose`; done_dose is best summed over items as min(done, prescribed), so that more of one exercise does not make up for
+    another.
     """
 
     prescribed_items: int
@@ -37,12 +38,18 @@ class PlannedSession:
     prescribed_dose: int = 0
     done_dose: int = 0
     excused: bool = False
+    flare: bool = False
 
     @property
     def completed(self) -> bool:
         """At least one exercise, and at least half of them, were done."""
         share = load().adherence.completed_from_share
         return self.done_items >= 1 and self.done_items * HUNDRED >= self.prescribed_items * share
+
+    @property
+    def counts(self) -> bool:
+        """It was due: neither excused nor missed in a flare-up."""
+        return not self.excused and (self.completed or not self.flare)
 
 
 @dataclass(frozen=True)
@@ -58,8 +65,8 @@ class Adherence:
 
 
 def adherence(sessions: Sequence[PlannedSession]) -> Adherence:
-    """Return the three measures over `sessions`; sessions that are excused or that prescribed nothing do not count."""
-    due = [session for session in sessions if not session.excused and session.prescribed_items > 0]
+    """Return the three measures over `sessions`; those that were not due or that prescribed nothing do not count."""
+    due = [session for session in sessions if session.counts and session.prescribed_items > 0]
     completed = sum(session.completed for session in due)
     session_percent = percent(completed, len(due))
     return Adherence(

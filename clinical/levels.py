@@ -41,3 +41,11 @@ class AlertLevel(_Ordered):
     HIGH = "high"
     URGENT_SAME_DAY = "urgent_same_day"
     EMERGENCY_NOW = "emergency_now"
+
+
+class FlareStep(StrEnum):
+    """How much of the usual dose is due in a flare-up, the least first; at `full` it is over."""
+
+    REDUCED = "reduced"
+    THREE_QUARTERS = "three_quarters"
+    FULL = "full"

@@ -9,8 +9,9 @@ from importlib.resources.abc import Traversable
 from types import MappingProxyType
 from typing import TypeVar
 
+from clinical.flare_rules import Flares
 from clinical.forms import Article, EducationFile, Exercise, ExerciseFile, Instrument, QuestionSet, QuestionSetFile
-from clinical.levels import Level
+from clinical.levels import FlareStep, Level
 from clinical.reading import BrokenFile, Document, Loc, Parsed, read
 from clinical.rulebook import (
     AdherenceRules,
@@ -27,6 +28,9 @@ from clinical.rulebook import (
 __all__ = ["BrokenFile", "Library", "load", "load_from"]
 
 T = TypeVar("T")
+
+WHOLE = 100
+"""A whole dose, in percent."""
 
 INSTRUMENTS = ("gad2", "gad7", "groc11", "groc15", "nprs", "phq2", "phq4", "phq9", "psfs", "rmdq24")
 
@@ -47,6 +51,7 @@ class Library:
     adherence: AdherenceRules
     escalation: Escalation
     education: EducationRules
+    flares: Flares
     identifiers: Identifiers
     schedule: Schedule
     rtm: Rtm
@@ -83,6 +88,8 @@ def load_from(root: Traversable) -> Library:
     exercises = read(root, "exercises.yaml", ExerciseFile)
     _check_exercises(exercises)
     _known(education_rules, ("phases",), education_rules.value.phases, exercises.value.phases)
+    flares = read(root, "rules/flares.yaml", Flares)
+    _check_flares(flares, exercises.value.types)
     return Library(
         instruments=_by_code((document.value.code, document.value) for document in instruments),
         exercise_file=exercises.value,
@@ -96,6 +103,7 @@ def load_from(root: Traversable) -> Library:
         adherence=adherence.value,
         escalation=escalation.value,
         education=education_rules.value,
+        flares=flares.value,
         identifiers=identifiers.value,
         schedule=schedule.value,
         rtm=rtm.value,
@@ -251,3 +259,17 @@ def _check_education(document: Document[EducationRules], shelf: EducationFile, a
         for at, answer in enumerate(trigger.any_of):
             if [answer.is_true, answer.at_most, answer.at_least].count(None) != 2:  # noqa: PLR2004 - one of three is given
                 raise document.broken((*loc, "any_of", at), "say one thing: is_true, at_most or at_least")
+
+
+def _check_flares(document: Document[Flares], types: Iterable[str]) -> None:
+    """Refuse a step without its share, shares that do not rise to the whole, and a type that no kind, or two, hold."""
+    shares = document.value.shares
+    if tuple(shares) != tuple(FlareStep) or sorted(shares.values()) != list(shares.values()):
+        raise document.broken(("shares",), "the shares do not rise with the steps")
+    if shares[FlareStep.FULL] != WHOLE:
+        raise document.broken(("shares",), "the last step is not the whole dose")
+    kinds = document.value.kinds
+    held = [*kinds.as_is, *kinds.short, *kinds.eased]
+    _unique(document, ("kinds",), held)
+    _known(document, ("kinds",), held, types)
+    _known(document, ("kinds",), types, held)

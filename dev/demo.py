@@ -34,6 +34,7 @@ from services import (
     article_assignments,
     check_ins,
     education,
+    flares,
     programs,
     red_flag_screens,
     reports,
@@ -136,6 +137,9 @@ class Simulation(Opening):
             await bind_clinic(session, self.clinic_id)
             await self._read(session, day)
             await self._work(session, day)
+            evening = self.at(day, time(21, 30))
+            if evening <= self.now:
+                await flares.review(session, self.clinic_id, at=evening)
 
     async def _live_together(self, patients: Sequence[Patient], day: int, waiting: Mapping[UUID, UUID]) -> None:
         """Live a day of several patients in few transactions."""
@@ -156,6 +160,11 @@ class Simulation(Opening):
         if answers is not None and check_in is not None:
             form = AnswersIn.model_validate({"answers": answers, "device_zone": ZONE})
             await check_ins.answer(session, patient.actor, check_in, form, at=answered_at)
+            if answers["flare"] and not patient.flare_screened:  # the warning signs come first
+                assert patient.actor.patient_id is not None
+                asked = (patient.actor, patient.actor.patient_id, patient.episode_id, "flare")
+                await self.screen(session, *asked, answered_at + timedelta(minutes=2))
+                patient.flare_screened = True
         trained_at = self.at(day, time(17)) + timedelta(minutes=random.randint(0, 180))
         if trained_at <= self.now and not patient.suspended and stories.trains_on(person, day, random):
             await self._train(session, patient, day, trained_at, random)

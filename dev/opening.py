@@ -70,6 +70,7 @@ class Patient:
     episode_id: UUID
     program_id: UUID
     suspended: bool = False
+    flare_screened: bool = False
     items: dict[UUID, dict[UUID, ProgramItemRead]] = field(default_factory=dict)
 
 

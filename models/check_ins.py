@@ -42,6 +42,9 @@ class CheckInPlan(Identified, Versioned, Base):
     `notify_on_open` tells the patient when a check-in opens, `remind_after_hours` reminds him once, so long after it was
     due, `reminders_per_week` caps all reminders to him. Before the local day `muted_until` nothing is sent; on `holidays`
     nothing is sent either, and what he does not answer is excused.
+
+    `flare_id` names a flare-up as long as which the plan asks every day, whatever its weekdays; a plan that is there for
+    the flare-up alone is `flare_only`, and ends with it.
     """
 
     __tablename__ = "check_in_plans"
@@ -49,6 +52,7 @@ class CheckInPlan(Identified, Versioned, Base):
         of_clinic(),
         within("patient_id", "patients"),
         within("episode_id", "episodes"),
+        within("flare_id", "flares"),
         in_zone(),
         check("steps", "cardinality(steps) = 7"),
         check("dates", "ends_on IS NULL OR ends_on >= starts_on"),
@@ -59,6 +63,7 @@ class CheckInPlan(Identified, Versioned, Base):
         check("times_per_week", "times_per_week BETWEEN 1 AND 7"),
         check("remind_after_hours", "remind_after_hours BETWEEN 1 AND 48"),
         check("reminders_per_week", "reminders_per_week BETWEEN 0 AND 14"),
+        check("flare_only", "NOT flare_only OR flare_id IS NOT NULL"),
         index("ix_check_in_plans_episode_id", "episode_id"),
         index("ix_check_in_plans_after_session", "patient_id", postgresql_where=text("frequency = 'after_session'")),
         index("ix_check_in_plans_due", "next_due_at", postgresql_where=text("status = 'active'")),
@@ -89,6 +94,8 @@ class CheckInPlan(Identified, Versioned, Base):
     reminders_per_week: Mapped[int | None]
     muted_until: Mapped[date | None]
     holidays: Mapped[MultiRange[date]] = mapped_column(DATEMULTIRANGE, server_default=text("'{}'"))
+    flare_id: Mapped[UUID | None]
+    flare_only: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 class CheckInStatus(StrEnum):

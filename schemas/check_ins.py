@@ -168,7 +168,10 @@ def read_holidays(stored: Any) -> Any:
 
 
 class PlanOut(Record):
-    """A check-in plan; `next_due_at` is when its next check-in that is not made yet will be due."""
+    """A check-in plan; `next_due_at` is when its next check-in that is not made yet will be due.
+
+    As long as `flare_id` names a flare-up it asks every day, whatever its weekdays; one that is `flare_only` ends with it.
+    """
 
     patient_id: UUID
     episode_id: UUID
@@ -194,6 +197,8 @@ class PlanOut(Record):
     reminders_per_week: int | None
     muted_until: date | None
     holidays: Annotated[list[HolidayOut], BeforeValidator(read_holidays)]
+    flare_id: UUID | None
+    flare_only: bool
 
 
 class CheckInOut(Out):

@@ -151,7 +151,7 @@ class Adherence(Out):
 
 
 class Flare(Out):
-    """A flare-up as the patient reported it; `ended_on` is null while it lasts."""
+    """A flare-up; `ended_on` is null while it lasts, `trigger` what came before it as far as known."""
 
     started_on: date
     ended_on: date | None

@@ -21,8 +21,23 @@ class DueCheckIn(Out):
     late_until: UtcDatetime
 
 
+class UsualDose(Out):
+    """What is prescribed of an exercise outside of a flare-up."""
+
+    exercise_code: str
+    sets: int
+    reps: int | None
+    hold_seconds: int | None
+    duration_seconds: int | None
+    load_kg: float | None
+
+
 class TodayItem(Out):
-    """One prescribed exercise with its dose; times in seconds, load in kilograms, ratings 0-10."""
+    """One prescribed exercise with its dose; times in seconds, load in kilograms, ratings 0-10.
+
+    `usual` is the prescribed dose where a flare-up's is due instead; `exercise_code` and `exercise` may then be of an
+    easier one. A session is logged under `item_id` in any case.
+    """
 
     item_id: UUID
     exercise_code: str
@@ -39,6 +54,7 @@ class TodayItem(Out):
     pain_ceiling: int
     effort_ceiling: int | None
     note: str
+    usual: UsualDose | None
 
 
 class StoppedItem(Out):
@@ -91,6 +107,23 @@ class TodayArticle(Out):
     assigned_at: UtcDatetime
 
 
+class TodayFlare(Out):
+    """An open flare-up: `share_percent` of the usual volume is due, `why` says so in words for the patient.
+
+    `day` counts from 1. `screen_due`: the questions about warning signs come first, and until then the dose stays.
+    """
+
+    flare_id: UUID
+    version: int
+    episode_id: UUID
+    opened_on: date
+    day: int
+    step: str
+    share_percent: int
+    why: list[str]
+    screen_due: bool
+
+
 class Today(Out):
     """The patient's day; `emergency` says whom to call where the patient is: keep it for when there is no network.
 
@@ -105,4 +138,5 @@ class Today(Out):
     programs: list[TodayProgram]
     articles: list[TodayArticle]
     screen_due: bool
+    flare: TodayFlare | None
     emergency: Advice

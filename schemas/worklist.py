@@ -19,6 +19,7 @@ class Reason(StrEnum):
 
     ALERT = "alert"
     SUSPENDED = "suspended_red_flag"
+    FLARE_REASSESSMENT = "flare_reassessment"
     OUTCOME_WORSE = "outcome_worse"
     PROGRAM_RESTED = "program_rested"
     MISSED_CHECK_INS = "missed_check_ins"

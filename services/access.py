@@ -88,6 +88,8 @@ class Action(StrEnum):
     READ_SUGGESTIONS = "read_suggestions"
     PLAN_CHECK_INS = "plan_check_ins"
     ANSWER_CHECK_INS = "answer_check_ins"
+    REPORT_FLARES = "report_flares"
+    STEER_FLARES = "steer_flares"
     READ_ALERTS = "read_alerts"
     HANDLE_ALERTS = "handle_alerts"
     READ_TODAY = "read_today"
@@ -145,6 +147,8 @@ GRANTS: Mapping[Action, Mapping[Role, Relation]] = {
     Action.READ_SUGGESTIONS: {THERAPIST: LINKED, ASSISTANT: LINKED},
     Action.PLAN_CHECK_INS: {THERAPIST: LINKED},
     Action.ANSWER_CHECK_INS: {PATIENT: SELF},
+    Action.REPORT_FLARES: {PATIENT: SELF, THERAPIST: LINKED},
+    Action.STEER_FLARES: {THERAPIST: LINKED},
     Action.READ_ALERTS: {THERAPIST: LINKED, ASSISTANT: LINKED},
     Action.HANDLE_ALERTS: {THERAPIST: LINKED},
     Action.READ_TODAY: {PATIENT: SELF},
@@ -258,6 +262,11 @@ OPERATIONS: Mapping[str, Action] = {
     "get_check_in": Action.READ_RECORD,
     "answer_check_in": Action.ANSWER_CHECK_INS,
     "put_check_in": Action.ANSWER_CHECK_INS,
+    "create_flare": Action.REPORT_FLARES,
+    "list_flares": Action.READ_RECORD,
+    "get_flare": Action.READ_RECORD,
+    "update_flare": Action.STEER_FLARES,
+    "close_flare": Action.REPORT_FLARES,
     "list_alerts": Action.READ_ALERTS,
     "acknowledge_alert": Action.HANDLE_ALERTS,
     "assign_alert": Action.HANDLE_ALERTS,

@@ -78,7 +78,7 @@ async def review(session: AsyncSession, clinic_id: UUID, *, at: datetime, dry_ru
 async def _measure(
     session: AsyncSession, clinic_id: UUID, running: Sequence[_Running], at: datetime
 ) -> list[tuple[_Running, Adherence]]:
-    """Measure how well each program's episode was kept to over the last full days; in three statements."""
+    """Measure how well each program's episode was kept to over the last full days; in three statements, or four."""
     spans: dict[UUID, tuple[date, date]] = {}
     for program in running:
         last = recurrence.local_date(at, program.zone) - timedelta(days=1)
@@ -96,6 +96,7 @@ async def _measure(
                         prescribed_items=len(each.items),
                         done_items=done.get((program.patient_id, each.program_id, each.on, each.slot), 0),
                         excused=each.excused is not None,
+                        flare=each.flare is not None,
                     )
                     for each in planned[program.patient_id]
                     if each.episode_id == program.episode_id

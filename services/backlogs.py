@@ -52,6 +52,7 @@ _SINCE: Mapping[str, tuple[str, ...]] = {
         "SELECT clinic_id, confirm_by FROM notifications WHERE status = 'sent' AND confirm_by <= $1",
     ),
     "programs.follow-up": ("SELECT clinic_id, owed_at AS since FROM evaluations_owed WHERE owed_at <= $1",),
+    "flares.review": ("SELECT clinic_id, review_at AS since FROM flares WHERE closed_at IS NULL AND review_at <= $1",),
     "licenses.expire": (
         "SELECT l.clinic_id, (l.expires_on + 1)::timestamp AT TIME ZONE 'UTC' AS since"
         " FROM licenses l JOIN clinics c ON c.id = l.clinic_id"

@@ -48,10 +48,15 @@ class Sign:
 
 SIGNS: Mapping[Reason, Sign] = {
     Reason.SUSPENDED: Sign(300, "g.suspended"),
+    Reason.FLARE_REASSESSMENT: Sign(260, "f.reassess_at > r.reviewed_at", since="f.reassess_at"),
     Reason.OUTCOME_WORSE: Sign(250, "o.worse_at IS NOT NULL", since="o.worse_at"),
     Reason.PROGRAM_RESTED: Sign(160, "g.rested"),
     Reason.MISSED_CHECK_INS: Sign(150, "c.missed >= 2", since="c.missed_since"),
-    Reason.FLARE: Sign(140, "l.flare IS TRUE", since="l.answered_at"),
+    Reason.FLARE: Sign(
+        140,
+        "f.opened_at IS NOT NULL OR l.flare",
+        since="coalesce(f.opened_at, CASE WHEN l.flare THEN l.answered_at END)",
+    ),
     Reason.FALLING_ADHERENCE: Sign(120, "s.before >= 3 AND s.recent * 2 < s.before"),
     Reason.CONSENT_MISSING: Sign(
         90, "k.last_day IS NULL OR (isfinite(k.last_day) AND k.last_day < local_day($3, p.zone))"
@@ -128,6 +133,7 @@ WITH licensed AS (
            answered_at > $3::timestamptz - interval '3 days' AND answers -> 'flare' = 'true'::jsonb AS flare
     FROM check_in_answers WHERE clinic_id = $1 AND patient_id = p.id
     ORDER BY answered_at DESC LIMIT 1) l ON true
+  LEFT JOIN flares f ON f.clinic_id = $1 AND f.patient_id = p.id AND f.closed_at IS NULL
   CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE performed_at > $3::timestamptz - interval '7 days') AS recent,
            count(*) FILTER (WHERE performed_at <= $3::timestamptz - interval '7 days') AS before

@@ -18,7 +18,7 @@ from models.identity import Role
 from models.patients import Patient
 from schemas.episodes import AssessmentBrief, EpisodeChange, EpisodeCreate, EpisodeDetail, EpisodeRead, EpisodeReason
 from schemas.pages import Page, Paged, fetch
-from services import access, audit, check_ins, episode_gate, programs
+from services import access, audit, check_ins, episode_gate, flares, programs
 from services.access import Action, Actor
 
 NOT_PLACES = frozenset({"aerobic", "breathing"})
@@ -188,6 +188,8 @@ async def _stop(session: AsyncSession, actor: Actor, row: Episode, *, ended: boo
     """Let no program and no check-in plan of the episode run on."""
     await programs.halt(session, row.clinic_id, row.id, actor=actor, ended=ended, reason=row.status_reason, at=at)
     await check_ins.follow_episode(session, row.clinic_id, row.id, actor=actor, ended=ended, at=at)
+    if ended:
+        await flares.end_with_episode(session, row.clinic_id, row.id, actor=actor, at=at)
 
 
 async def _done(session: AsyncSession, actor: Actor, action: str, row: Episode, *, at: datetime) -> Episode:

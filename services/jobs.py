@@ -36,6 +36,7 @@ from services import (
     delivery,
     education,
     events,
+    flares,
     job_board,
     licenses,
     programs,
@@ -192,6 +193,12 @@ async def _assign_articles(reach: Reach, at: datetime, *, dry_run: bool) -> Coun
     return await clinic_by_clinic(clinics, one, "assigned", off=reach.clinic_id is not None)
 
 
+async def _review_flares(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
+    async with reach.sweep() as session:
+        clinics = await flares.clinics_to_review(session, at=at)
+    return await _clinics(reach, clinics, flares.review, "changed", at, dry_run=dry_run)
+
+
 async def _review_programs(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
     async with reach.sweep() as session:
         clinics = await adherence.clinics_to_review(session)
@@ -299,6 +306,7 @@ JOBS: Mapping[str, Callable[..., Awaitable[Counts]]] = {
     "programs.review": _review_programs,
     "programs.follow-up": _follow_up,
     "programs.progress": _progress_all,
+    "flares.review": _review_flares,
     "adherence.review": _review_adherence,
     "education.assign": _assign_articles,
     "licenses.expire": _expire_licenses,

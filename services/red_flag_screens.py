@@ -27,7 +27,7 @@ from models.patients import Patient
 from models.red_flag_screens import RedFlagLevel, RedFlagNote, RedFlagScreen, ScreenStatus
 from schemas.pages import Page, Paged, fetch
 from schemas.red_flag_screens import RedFlagNoteRead, RedFlagScreenClose, RedFlagScreenCreate, RedFlagScreenRead
-from services import access, alerts, audit, places, programs
+from services import access, alerts, audit, flares, places, programs
 from services.access import Action, Actor
 
 WORDS = frozenset({"no", "yes", "unsure"})
@@ -194,6 +194,7 @@ async def _keep(
     if screening.level >= Level.URGENT_SAME_DAY:
         await programs.suspend(session, actor, patient.id, row.id, at=at)
     await _alert(session, row, screening, at=at)
+    await flares.take_screen(session, actor, row, at=at)
     await audit.record(
         session, actor, "red_flag_screen.create", subject=("red_flag_screen", row.id), patient_id=patient.id, at=at
     )

@@ -30,6 +30,9 @@ TIMETABLE: tuple[Entry, ...] = (
         "programs.follow-up", "* * * * *", "look at the programs of which sessions were logged, suggest the next dose"
     ),
     Entry("programs.progress", "50 2 * * *", "look at every program in use, suggest or apply the next dose"),
+    Entry(
+        "flares.review", "*/15 * * * *", "move the dose in flare-ups by the rules, call the therapist on day 7 (ES06)"
+    ),
     Entry("adherence.review", "20 2 * * *", "look for too few sessions over 14 days (ES10)"),
     Entry("education.assign", "20 2 * * *", "give patients the articles that fit their answers and their phase"),
     Entry("licenses.expire", "10 0 * * *", "mark licenses that run out soon, or have run out"),

@@ -1,7 +1,7 @@
 """A patient's day in one call: what to answer, what to do, and what to do in an emergency."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import date, datetime
 from typing import Any
 
@@ -9,12 +9,24 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical import red_flags
-from clinical.levels import Level
+from clinical.flares import Dose, dose_at, share
+from clinical.levels import FlareStep, Level
+from clinical.library import load
 from clinical.prescription import PlannedItem, slots_on
 from core.database import fetch
 from core.errors import NotFound
 from schemas.advice import Advice
-from schemas.today import DueCheckIn, StoppedItem, Today, TodayArticle, TodayItem, TodayProgram, TodaySession
+from schemas.programs import PinnedExercise
+from schemas.today import (
+    DueCheckIn,
+    StoppedItem,
+    Today,
+    TodayArticle,
+    TodayFlare,
+    TodayItem,
+    TodayProgram,
+    TodaySession,
+)
 from services import audit, programs
 from services.access import Action, Actor, require
 
@@ -56,10 +68,11 @@ WITH me AS MATERIALIZED (
     (SELECT f.level FROM red_flag_screens f WHERE f.clinic_id = $1 AND f.patient_id = me.id AND f.status <> 'closed'
       AND f.level IN ('urgent_same_day', 'emergency_now') ORDER BY f.screened_at DESC LIMIT 1) AS open_level,
     NOT EXISTS (SELECT FROM red_flag_screens f WHERE f.clinic_id = $1 AND f.patient_id = me.id AND f.complete
-      AND f.screened_at > $3::timestamptz - interval '7 days') AS screen_due
+      AND f.screened_at > $3::timestamptz - interval '7 days') AS screen_due,
+    (SELECT to_jsonb(f) FROM flares f WHERE f.clinic_id = $1 AND f.patient_id = me.id AND f.closed_at IS NULL) AS flare
   FROM me
 ), program AS MATERIALIZED (
-  SELECT g.id, g.title, g.status, g.halted_by,
+  SELECT g.id, g.title, g.status, g.halted_by, g.episode_id,
     row_number() OVER (ORDER BY (g.status = 'active') DESC, g.created_at DESC, g.id DESC) AS place
   FROM me JOIN programs g ON g.clinic_id = $1 AND g.patient_id = me.id
     AND g.status IN ('active', 'paused', 'suspended_red_flag')
@@ -68,11 +81,16 @@ WITH me AS MATERIALIZED (
   WHERE v.in_force @> me.today AND g.status = 'active'
 )
 SELECT day.*, program.id AS program_id, program.title, program.status, program.halted_by,
+  program.episode_id,
   version.id AS version_id, version.number, version.starts_on, version.pain_ceiling,
   (SELECT jsonb_agg(to_jsonb(h) ORDER BY h.position) FROM program_phases h
     WHERE h.clinic_id = $1 AND h.version_id = version.id) AS phases,
   (SELECT jsonb_agg(to_jsonb(i) ORDER BY i.position) FROM program_items i
     WHERE i.clinic_id = $1 AND i.version_id = version.id) AS items,
+  CASE WHEN day.flare IS NOT NULL THEN (
+    SELECT jsonb_object_agg(i.id, x.type) FROM program_items i
+    JOIN exercises x ON x.clinic_id = $1 AND x.id = i.exercise_id
+    WHERE i.clinic_id = $1 AND i.version_id = version.id) END AS kinds,
   (SELECT coalesce(jsonb_agg(s.slot), '[]') FROM exercise_sessions s
     WHERE s.clinic_id = $1 AND s.patient_id = $2 AND s.local_date = day.today AND s.program_id = program.id
       AND NOT EXISTS (SELECT FROM exercise_sessions n WHERE n.clinic_id = $1 AND n.supersedes_id = s.id)) AS done,
@@ -102,7 +120,8 @@ async def get(session: AsyncSession, actor: Actor, *, at: datetime) -> Today:
         program=next(iter(in_use), None),
         programs=in_use,
         articles=[TodayArticle.model_validate(one) for one in row["articles"]],
-        screen_due=row["screen_due"],
+        screen_due=row["screen_due"] or (row["flare"] is not None and row["flare"]["screen_id"] is None),
+        flare=None if row["flare"] is None else _flare(row["flare"], row["today"]),
         emergency=_advice(Level.EMERGENCY_NOW, country),
     )
 
@@ -143,6 +162,7 @@ def _sessions(row: asyncpg.Record, today: date) -> tuple[str | None, list[TodayS
     weeks = {one["position"]: one["weeks"] for one in phases.values()}
     position, slots = slots_on(weeks, planned, row["starts_on"], today)
     done, stopped = set(row["done"]), set(row["stopped"])
+    step, kinds = _step(row), row["kinds"] or {}
     held = {key: one for key, one in items.items() if one["exercise_code"] in stopped}
     left_out = sorted({key for slot in slots for key in slot.items} & held.keys())
     name = next((one["name"] for one in phases.values() if one["position"] == position), None)
@@ -152,7 +172,11 @@ def _sessions(row: asyncpg.Record, today: date) -> tuple[str | None, list[TodayS
             TodaySession(
                 slot=slot.slot,
                 done=slot.slot in done,
-                items=[_item(items[key], row["pain_ceiling"]) for key in slot.items if key not in held],
+                items=[
+                    _item(items[key], row["pain_ceiling"], step, kinds.get(key))
+                    for key in slot.items
+                    if key not in held
+                ],
             )
             for slot in slots
             if not held.keys() >= set(slot.items)
@@ -169,10 +193,51 @@ def _sessions(row: asyncpg.Record, today: date) -> tuple[str | None, list[TodayS
     )
 
 
-def _item(item: Mapping[str, Any], pain_ceiling: int) -> TodayItem:
+def _item(item: Mapping[str, Any], pain_ceiling: int, step: FlareStep, kind: str | None) -> TodayItem:
     own = item["pain_ceiling"]
-    return TodayItem.model_validate(
-        {**item, "item_id": item["id"], "pain_ceiling": pain_ceiling if own is None else own}
+    shown = {**item, "item_id": item["id"], "pain_ceiling": pain_ceiling if own is None else own, "usual": None}
+    if step is not FlareStep.FULL:
+        usual = Dose.of(item["exercise_code"], item)
+        due = dose_at(step, usual, kind)
+        if due != usual:
+            shown |= {name: getattr(due, name) for name in _DOSE}
+            shown["usual"] = {name: item[name] for name in _DOSE}
+            if due.exercise_code != usual.exercise_code:
+                easier = load().exercises[due.exercise_code]
+                shown["exercise"] = PinnedExercise.model_validate(easier).model_dump(mode="json")
+                shown["load_label"] = None
+    return TodayItem.model_validate(shown)
+
+
+_DOSE = tuple(field.name for field in fields(Dose))
+
+
+def _step(row: asyncpg.Record) -> FlareStep:
+    """Give how much of a program is due: only that of the flare-up's own episode is lighter."""
+    flare = row["flare"]
+    return (
+        FlareStep.FULL if flare is None or flare["episode_id"] != str(row["episode_id"]) else FlareStep(flare["step"])
+    )
+
+
+def _flare(flare: Mapping[str, Any], today: date) -> TodayFlare:
+    texts, step = load().flares.texts, FlareStep(flare["step"])
+    why = {
+        texts.screen: flare["screen_id"] is None,
+        texts.reduced: step is FlareStep.REDUCED,
+        texts.three_quarters: step is FlareStep.THREE_QUARTERS,
+        texts.held: flare["held_until"] is not None and date.fromisoformat(flare["held_until"]) >= today,
+        texts.contact: flare["contacted_at"] is not None,
+    }
+    return TodayFlare.model_validate(
+        {
+            **flare,
+            "flare_id": flare["id"],
+            "day": max((today - date.fromisoformat(flare["opened_on"])).days, 0) + 1,
+            "share_percent": share(step),
+            "why": [text for text, holds in why.items() if holds],
+            "screen_due": flare["screen_id"] is None,
+        }
     )
 
 

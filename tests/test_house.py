@@ -37,6 +37,7 @@ APPEND_ONLY = {
     "evaluations_owed",
     "events",
     "exercise_sessions",
+    "flare_events",
     "license_verifications",
     "notification_receipts",
     "outcomes",

@@ -20,14 +20,14 @@ from clinical import check_ins as forms
 from clinical import escalation, recurrence, red_flags
 from clinical.escalation import CheckInContext, PastCheckIn, Raised
 from clinical.levels import AlertLevel as Urgency
-from core.database import fetch, fetchrow
+from core.database import fetchrow
 from core.errors import Conflict, Invalid, NotFound, Problem
 from models.check_ins import CheckInStatus
 from schemas.advice import Advice
 from schemas.check_ins import AdHocIn, Answered, AnswersIn, NextStep
 from services import access, alerts, audit, places
 from services.access import Action, Actor
-from services.progress.measuring import SETTLED_AFTER
+from services.check_ins import beginning
 
 CRISIS = "ES02"
 OUTAGE = "outage"
@@ -120,17 +120,6 @@ WHERE clinic_id = $1 AND patient_id = $2 AND question_set = 'weekly' AND answere
 ORDER BY answered_at DESC LIMIT 1
 """
 
-# What was said about flare-ups before, the latest first; asked for only when there is one. (The rule does not care how
-# much longer than this one lasts.)
-_FLARES = """
-SELECT a.answered_at, (a.answers ->> 'flare')::boolean AS flare
-FROM check_in_answers a
-JOIN check_ins c ON c.clinic_id = a.clinic_id AND c.id = a.check_in_id
-WHERE a.clinic_id = $1 AND a.patient_id = $2 AND a.answered_at < $4 AND c.episode_id = $3
-  AND a.answers ->> 'flare' IS NOT NULL
-ORDER BY a.answered_at DESC LIMIT 100
-"""
-
 _KEEP = """
 answer AS (
   INSERT INTO check_in_answers (clinic_id, check_in_id, patient_id, question_set, question_set_version, answers,
@@ -182,7 +171,8 @@ async def answer(
         raise CheckInNotOpen
     late = at >= row["closes_at"]
     status = CheckInStatus.LATE if late else CheckInStatus.SUBMITTED
-    context = await _context(session, actor, patient_id, row, form, at)
+    flare = await _flare(session, actor, patient_id, form)
+    context = await _context(session, actor, patient_id, row, form, flare, at)
     raised, values = _decide(
         actor, patient_id, check_in_id, row, form, digest, context, late=late, status=status, at=at
     )
@@ -192,8 +182,7 @@ async def answer(
         if row is None or row["body_sha256"] is None:
             raise CheckInNotOpen
         return await _again(session, actor, check_in_id, row, digest, at=at), False
-    await _alert(session, actor, check_in_id, row["episode_id"], raised, at)
-    found = [one.rule_id for one in raised]
+    found = await _follow(session, actor, check_in_id, row["episode_id"], form, flare, raised, at)
     return await _answered(session, actor, check_in_id, status, at, found, form.answers, late=late), True
 
 
@@ -217,7 +206,8 @@ async def put(
     if row["episode_id"] is None:
         raise NotFound if form.episode_id is not None else NoEpisode
     submitted = CheckInStatus.SUBMITTED
-    context = await _context(session, actor, patient_id, row, form, at)
+    flare = await _flare(session, actor, patient_id, form)
+    context = await _context(session, actor, patient_id, row, form, flare, at)
     raised, values = _decide(
         actor, patient_id, check_in_id, row, form, digest, context, late=False, status=submitted, at=at
     )
@@ -229,8 +219,7 @@ async def put(
         if row is None or row["taken_by"] is None:
             raise CheckInIdTaken
         return await _taken(session, actor, check_in_id, row, digest, at=at), False
-    await _alert(session, actor, check_in_id, row["episode_id"], raised, at)
-    found = [one.rule_id for one in raised]
+    found = await _follow(session, actor, check_in_id, row["episode_id"], form, flare, raised, at)
     return await _answered(session, actor, check_in_id, submitted, at, found, form.answers, late=False), True
 
 
@@ -248,7 +237,13 @@ def _digest(form: AnswersIn) -> bytes:
 
 
 async def _context(
-    session: AsyncSession, actor: Actor, patient_id: UUID, row: asyncpg.Record, form: AnswersIn, at: datetime
+    session: AsyncSession,
+    actor: Actor,
+    patient_id: UUID,
+    row: asyncpg.Record,
+    form: AnswersIn,
+    flare: asyncpg.Record | None,
+    at: datetime,
 ) -> CheckInContext:
     """Check the answers, and give all that the rules look at. Raises InvalidAnswers."""
     try:
@@ -268,7 +263,7 @@ async def _context(
         on=recurrence.local_date(at, row["zone"]),
         previous=_previous(row, weekly),
         baseline_pain=None if baseline is None else baseline["pain"],
-        flare_opened_on=await _flare_opened_on(session, actor, patient_id, row, form, at),
+        flare_opened_on=flare["opened_on"] if flare is not None and flare["contacted_at"] is None else None,
         high_pain=own.get("high_pain"),
         pain_rise=own.get("pain_rise"),
     )
@@ -333,22 +328,35 @@ def _previous(row: asyncpg.Record, last_weekly: asyncpg.Record | None) -> list[P
     return past
 
 
-async def _flare_opened_on(
-    session: AsyncSession, actor: Actor, patient_id: UUID, row: asyncpg.Record, form: AnswersIn, at: datetime
-) -> date | None:
-    """Give the first day of the flare-up that these answers report, None if they report none.
+async def _flare(session: AsyncSession, actor: Actor, patient_id: UUID, form: AnswersIn) -> asyncpg.Record | None:
+    """Give the open flare-up that these answers go on with; asked for only when they report one."""
+    return await beginning.standing(session, actor.clinic_id, patient_id) if _flares(form.answers) else None
 
-    Days without an answer do not end it, unless there are so many that progress takes it to have settled.
+
+def _flares(answers: Mapping[str, Any]) -> bool:
+    return answers.get("flare") is True
+
+
+async def _follow(
+    session: AsyncSession,
+    actor: Actor,
+    check_in_id: UUID,
+    episode_id: UUID,
+    form: AnswersIn,
+    flare: asyncpg.Record | None,
+    raised: list[Raised],
+    at: datetime,
+) -> list[str]:
+    """Begin a flare-up that is reported, and do what the rules ask for; give the rules that fired.
+
+    Whoever changes a flare-up and alerts locks in this order, and meets nobody head-on.
     """
-    if form.answers.get("flare") is not True:
-        return None
-    began = recurrence.local_date(at, row["zone"])
-    for earlier in await fetch(session, _FLARES, actor.clinic_id, patient_id, row["episode_id"], at):
-        day = recurrence.local_date(earlier["answered_at"], row["zone"])
-        if not earlier["flare"] or began - day > SETTLED_AFTER:
-            break
-        began = day
-    return began
+    found = [one.rule_id for one in raised]
+    if _flares(form.answers):
+        assert actor.patient_id is not None
+        await beginning.follow_answer(session, actor, actor.patient_id, episode_id, check_in_id, flare, found, at=at)
+    await _alert(session, actor, check_in_id, episode_id, raised, at)
+    return found
 
 
 async def _alert(
@@ -423,7 +431,7 @@ async def _answered(
         advice = Advice.model_validate({**asdict(told), "actions": list(told.actions)})
     if answers.get("new_symptoms") is True:
         codes.append("red_flag_screen")
-    if answers.get("flare") is True:
+    if _flares(answers):
         codes.append("flare_plan")
     return Answered.model_construct(
         check_in_id=check_in_id,

@@ -95,7 +95,7 @@ async def create(session: AsyncSession, actor: Actor, episode_id: UUID, form: Pl
     if plan.starts_on > today + LATEST:
         problems.append(Problem("/starts_on", "too_far_ahead", "A plan starts within a year."))
     _check(plan, problems)
-    _schedule(plan, plan.starts_on, at)
+    schedule(plan, plan.starts_on, at)
     session.add(plan)
     await session.flush()
     await _record(session, actor, "create", plan, at)
@@ -141,7 +141,7 @@ async def update(
     reschedules = bool(changes.keys() & _SCHEDULE)
     today = recurrence.local_date(at, plan.zone)
     if reschedules:
-        await _settle(session, plan, today, at)
+        await settle(session, plan, today, at)
     if "zone" in changes:
         plan.follow_zone = changes["zone"] is None
         changes["zone"] = changes["zone"] or await _zone_of(session, plan.clinic_id, plan.patient_id)
@@ -154,7 +154,7 @@ async def update(
         plan.times_per_week = None
     _check(plan, _days(plan, weekdays))
     if reschedules:
-        await _reschedule(session, plan, today, at)
+        await reschedule(session, plan, today, at)
     await session.flush()
     await _record(session, actor, "update", plan, at)
     return plan
@@ -170,7 +170,7 @@ async def pause(
     plan = await _changing(session, actor, plan_id, version, at)
     if plan.status is not PlanStatus.ACTIVE:
         raise PlanNotActive
-    await _rest(session, plan, PlanStatus.PAUSED, reason, at)
+    await rest(session, plan, PlanStatus.PAUSED, reason, at)
     await session.flush()
     await _record(session, actor, "pause", plan, at)
     return plan
@@ -190,7 +190,7 @@ async def resume(
     if status is not None:
         episode_gate.require_going(status)
     plan.status, plan.status_reason = PlanStatus.ACTIVE, reason
-    await _reschedule(session, plan, recurrence.local_date(at, plan.zone) - timedelta(days=1), at)
+    await reschedule(session, plan, recurrence.local_date(at, plan.zone) - timedelta(days=1), at)
     await session.flush()
     await _record(session, actor, "resume", plan, at)
     return plan
@@ -215,9 +215,9 @@ async def follow_zone(
     moved = []
     for plan in plans.all():
         today = recurrence.local_date(at, plan.zone)
-        await _settle(session, plan, today, at)
+        await settle(session, plan, today, at)
         plan.zone = zone
-        await _reschedule(session, plan, today, at)
+        await reschedule(session, plan, today, at)
         moved.append((plan.id, patient_id))
     await session.flush()
     await audit.record_many(session, clinic_id, actor, "check_in_plan.update", "check_in_plan", moved, at=at)
@@ -240,9 +240,9 @@ async def follow_episode(
     changed = []
     for plan in plans.all():
         if ended:
-            await _rest(session, plan, PlanStatus.ENDED, "episode_discharged", at)
+            await rest(session, plan, PlanStatus.ENDED, "episode_discharged", at)
         else:
-            await _rest(session, plan, PlanStatus.PAUSED, ON_HOLD, at)
+            await rest(session, plan, PlanStatus.PAUSED, ON_HOLD, at)
         changed.append((plan.id, plan.patient_id))
     await session.flush()
     action = "check_in_plan.end" if ended else "check_in_plan.pause"
@@ -278,8 +278,13 @@ def _days(plan: CheckInPlan, weekdays: Sequence[int] | None) -> list[Problem]:
             plan.weekdays = list(recurrence.spread(plan.times_per_week))
         else:
             plan.weekdays = list(EVERY_DAY)
-        plan.steps = list(recurrence.steps(plan.weekdays))
+        plan.steps = list(recurrence.steps(asked_on(plan)))
     return problems
+
+
+def asked_on(plan: CheckInPlan) -> Sequence[int]:
+    """Give the weekdays on which a plan asks: its own, every day as long as a flare-up lasts."""
+    return plan.weekdays if plan.flare_id is None else EVERY_DAY
 
 
 def _check(plan: CheckInPlan, problems: list[Problem]) -> None:
@@ -292,13 +297,13 @@ def _check(plan: CheckInPlan, problems: list[Problem]) -> None:
         raise PlanRefused(*problems)
 
 
-def _schedule(plan: CheckInPlan, first: date, at: datetime) -> None:
+def schedule(plan: CheckInPlan, first: date, at: datetime) -> None:
     """Find the plan's next occurrence: on `first` or later, and still ahead at `at`."""
     plan.next_on = plan.next_due_at = None
     if plan.frequency is PlanFrequency.AFTER_SESSION:
         return
     day = max(first, plan.starts_on, recurrence.local_date(at, plan.zone))
-    for candidate in recurrence.occurrences(day, day + timedelta(days=15), plan.weekdays, plan.zone):
+    for candidate in recurrence.occurrences(day, day + timedelta(days=15), asked_on(plan), plan.zone):
         due_at = recurrence.instant(candidate, plan.local_time, plan.zone)
         if due_at >= at:
             if plan.ends_on is None or candidate <= plan.ends_on:
@@ -306,7 +311,7 @@ def _schedule(plan: CheckInPlan, first: date, at: datetime) -> None:
             return
 
 
-async def _settle(session: AsyncSession, plan: CheckInPlan, today: date, at: datetime) -> None:
+async def settle(session: AsyncSession, plan: CheckInPlan, today: date, at: datetime) -> None:
     """Make what the plan still owes up to today, as it was planned, before the plan changes."""
     if plan.status is PlanStatus.ACTIVE and plan.next_on is not None and plan.next_on <= today:
         await session.flush()
@@ -314,7 +319,7 @@ async def _settle(session: AsyncSession, plan: CheckInPlan, today: date, at: dat
         await session.refresh(plan, ["next_on", "next_due_at"])
 
 
-async def _reschedule(session: AsyncSession, plan: CheckInPlan, today: date, at: datetime) -> None:
+async def reschedule(session: AsyncSession, plan: CheckInPlan, today: date, at: datetime) -> None:
     """Take back forecasts for days after `today` and find the next occurrence after what remains."""
     await _take_back(session, plan, CheckIn.local_date > today)
     if plan.status is not PlanStatus.ACTIVE:
@@ -322,11 +327,12 @@ async def _reschedule(session: AsyncSession, plan: CheckInPlan, today: date, at:
     last = await session.scalar(
         select(func.max(CheckIn.local_date)).where(CheckIn.clinic_id == plan.clinic_id, CheckIn.plan_id == plan.id)
     )
-    _schedule(plan, max(today, last or today) + timedelta(days=1), at)
+    schedule(plan, max(today, last or today) + timedelta(days=1), at)
 
 
-async def _rest(session: AsyncSession, plan: CheckInPlan, status: PlanStatus, reason: str, at: datetime) -> None:
-    await _settle(session, plan, recurrence.local_date(at, plan.zone), at)
+async def rest(session: AsyncSession, plan: CheckInPlan, status: PlanStatus, reason: str, at: datetime) -> None:
+    """Stop a plan: what it owes up to today is made, forecasts are taken back, what is open stays."""
+    await settle(session, plan, recurrence.local_date(at, plan.zone), at)
     await _take_back(session, plan, CheckIn.opens_at > at)
     plan.status, plan.status_reason = status, reason
     plan.next_on = plan.next_due_at = None

@@ -94,6 +94,32 @@ def flares(answers: Answers, first: date, last: date) -> list[Flare]:
     ]
 
 
+def flares_of(kept: Sequence[Row], reported: Sequence[Flare], first: date, last: date) -> list[Flare]:
+    """Give the flare-ups that touch the days from `first` to `last`: those on record, and what was only answered.
+
+    An answer that tells of a flare-up opens one; those without are of older check-ins.
+    """
+    known = [
+        Flare(
+            started_on=row["opened_on"],
+            ended_on=row["closed_on"] if row["closed_on"] is None or row["closed_on"] <= last else None,
+            trigger=", ".join(word.replace("_", " ") for word in row["triggers"]) or None,
+        )
+        for row in kept
+        if row["opened_on"] <= last and (row["closed_on"] is None or row["closed_on"] >= first)
+    ]
+    others = [
+        one
+        for one in reported
+        if not any(
+            (two.ended_on is None or one.started_on <= two.ended_on)
+            and (one.ended_on is None or two.started_on <= one.ended_on)
+            for two in known
+        )
+    ]
+    return sorted([*known, *others], key=lambda one: one.started_on)
+
+
 def slots(planned: Sequence[Planned], sessions: Sequence[Row], today: date) -> list[Slot]:
     """Join what was planned with what was done, by program, day and slot; what today still holds is left out."""
     done = {(row["program_id"], row["local_date"], row["slot"]): row for row in sessions}
@@ -111,6 +137,7 @@ def slots(planned: Sequence[Planned], sessions: Sequence[Row], today: date) -> l
                     prescribed_dose=each.dose,
                     done_dose=row["dose_done"] if row else 0,
                     excused=each.excused is not None,
+                    flare=each.flare is not None,
                 ),
             )
         )
@@ -125,7 +152,7 @@ def weeks(slots: Sequence[Slot], first: date, last: date) -> list[SessionWeek]:
         end = min(begin + WEEK - DAY, last)
         within = [slot.session for slot in slots if begin <= slot.on <= end]
         measured = rules.adherence(within)
-        excused = sum(session.excused for session in within)
+        excused = sum(not session.counts for session in within)
         made.append(
             SessionWeek(
                 week_from=begin,
@@ -141,16 +168,21 @@ def weeks(slots: Sequence[Slot], first: date, last: date) -> list[SessionWeek]:
 
 
 def adherence_of(slots: Sequence[Slot], check_ins: CheckInCompletion, flares: Sequence[Flare]) -> Adherence:
-    """Measure how much of what was planned was done. A session missed in a flare-up does not break the streak."""
+    """Measure how much of what was planned was done.
+
+    On days of a flare-up's plan a session neither adds to the streak nor breaks it; where a flare-up was only told of, one
+    that was missed does not break it.
+    """
     measured = rules.adherence([slot.session for slot in slots])
-    excused = sum(slot.session.excused for slot in slots)
+    excused = sum(not slot.session.counts for slot in slots)
     kept: list[bool | None] = []
     for slot in slots:
         flaring = any(
             flare.started_on <= slot.on and (flare.ended_on is None or slot.on <= flare.ended_on) for flare in flares
         )
         completed = slot.session.completed
-        kept.append(None if slot.session.excused or (flaring and not completed) else completed)
+        aside = slot.session.excused or slot.session.flare or (flaring and not completed)
+        kept.append(None if aside else completed)
     return Adherence(
         session_percent=plain(measured.session_percent),
         exercise_percent=plain(measured.exercise_percent),

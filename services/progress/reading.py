@@ -51,6 +51,10 @@ WHERE s.clinic_id = $1 AND s.patient_id = $2 AND p.episode_id = $3 AND s.local_d
   AND NOT EXISTS (SELECT FROM exercise_sessions n WHERE n.clinic_id = $1 AND n.supersedes_id = s.id)
 GROUP BY s.program_id, s.local_date, s.slot
 """
+_FLARES = """
+SELECT opened_on, closed_on, triggers FROM flares
+WHERE clinic_id = $1 AND patient_id = $2 AND episode_id = $3 AND opened_at <= $4
+"""
 
 
 class PeriodRefused(Invalid):
@@ -146,7 +150,8 @@ async def of_episode(
     rows = await fetch(session, _SESSIONS, clinic_id, patient.id, episode.id, period.first, until)
     planned = await programs.planned(session, clinic_id, patient.id, period.first, until, episode_id=episode.id)
     answers = measuring.answers_by_day(check_ins, period.last)
-    flares = measuring.flares(answers, period.first, until)
+    kept = await fetch(session, _FLARES, clinic_id, patient.id, episode.id, at)
+    flares = measuring.flares_of(kept, measuring.flares(answers, period.first, until), period.first, until)
     slots = measuring.slots(planned, rows, period.today)
 
     def series(name: str, *, higher_is_better: bool = False) -> Series:

@@ -198,6 +198,9 @@ BREAKS: dict[str, Break] = {
     "an escalation of an unknown check": ("rules/escalation.yaml", "check: flare", "check: mood", "Input should be"),
     "an escalation on an unknown instrument": ("rules/escalation.yaml", "[rmdq24, psfs]", "[odi]", "unknown code odi"),
     "an escalation that comes twice": ("rules/escalation.yaml", "{id: ES02", "{id: ES01", "ES01 comes twice"),
+    "a flare-up's share that does not rise": ("rules/flares.yaml", "reduced: 50, three", "reduced: 80, three", "rise"),
+    "a flare-up that never ends": ("rules/flares.yaml", "full: 100", "full: 90", "not the whole dose"),
+    "an exercise of which a flare-up knows nothing": ("rules/flares.yaml", ", neural]", "]", "unknown code neural"),
     "a threshold in words": ("rules/progression.yaml", "green_max: 2", "green_max: two", "green_max"),
     "a step that nobody can take": (
         "rules/progression.yaml",

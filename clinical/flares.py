@@ -1,0 +1,261 @@
+"""Flare-ups: how much is done meanwhile, how the dose comes back, and when a human must look.
+
+A flare-up is what the patient calls one: it is never derived from pain alone, and a day on which he says that it flares is
+never a settled one. Nothing that is not known raises a dose. Numbers are product defaults from `rules/flares.yaml`; the day
+on which the therapist is told is rule ES06's.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from math import ceil
+from statistics import median
+from typing import Any, Self
+
+from clinical import escalation
+from clinical.adherence import dose
+from clinical.escalation import Raised
+from clinical.levels import FlareStep
+from clinical.library import load
+from clinical.prescription import default_dosage
+from clinical.rounding import half_up
+
+WHOLE = 100
+WORST = 10
+"""The upper end of the scale of limitation: function is what is left of it."""
+
+SMALLEST_LOAD = Decimal("0.5")
+"""A load that goes down is cut to a multiple of this, in kilograms."""
+
+
+@dataclass(frozen=True)
+class Day:
+    """What was answered on a local day: pain now and limitation 0-10, and whether it flares; None where nothing was."""
+
+    on: date
+    pain: int | None
+    limitation: int | None
+    flare: bool | None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A session at the present step: whether it was done (as adherence counts), and its highest pain, 0-10."""
+
+    completed: bool
+    pain: int | None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a flare-up stands.
+
+    since: the local day on which its present step began. cleared: a complete red-flag screen belongs to it, and nothing
+    urgent of it is open. held_until: up to this day a therapist's choice of step stays. baseline_pain,
+    baseline_limitation: before it, 0-10; None where nothing is known. contacted, reassessing: was asked for before.
+    """
+
+    step: FlareStep
+    opened_on: date
+    since: date
+    cleared: bool
+    held_until: date | None = None
+    baseline_pain: int | None = None
+    baseline_limitation: int | None = None
+    contacted: bool = False
+    reassessing: bool = False
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What comes next; `reasons` are codes of what led there, `contact` what rule ES06 raises, empty where nothing is due.
+
+    reassess: a new assessment is asked for now, and was not before.
+    """
+
+    step: FlareStep
+    reasons: tuple[str, ...]
+    contact: tuple[Raised, ...]
+    reassess: bool
+    rule_version: str
+
+
+def next_step(standing: Standing, days: Sequence[Day], sessions: Sequence[Trained], today: date) -> Decision:
+    """Return what the rules say on `today`.
+
+    days: those since the flare-up began, the oldest first, each once; days of earlier steps count for re-assessment only.
+    sessions: those done at the present step, the oldest first.
+    """
+    answered = [day for day in days if day.on >= standing.since and (day.pain is not None or day.flare is not None)]
+    if standing.held_until is not None and today <= standing.held_until:
+        step, reason = standing.step, "held"
+    elif standing.step is FlareStep.REDUCED:
+        step, reason = _from_reduced(standing, answered, today)
+    elif standing.step is FlareStep.THREE_QUARTERS:
+        step, reason = _from_three_quarters(standing, answered, sessions)
+    else:
+        step, reason = FlareStep.FULL, "over"
+    going, unsettled = step is not FlareStep.FULL, step is FlareStep.REDUCED
+    return Decision(
+        step=step,
+        reasons=(reason,),
+        contact=() if standing.contacted or not unsettled else tuple(escalation.long_flare(standing.opened_on, today)),
+        reassess=going and not standing.reassessing and _needs_assessment(standing, days, today),
+        rule_version=load().flares.version,
+    )
+
+
+def baseline(values: Sequence[int]) -> int | None:
+    """Return the median of answers before a flare-up, rounded half up; None without any."""
+    return int(half_up(Decimal(str(median(values))))) if values else None
+
+
+def _from_reduced(standing: Standing, answered: Sequence[Day], today: date) -> tuple[FlareStep, str]:
+    rules = load().flares
+    last = answered[-rules.settled.days :]
+    if not standing.cleared:
+        return FlareStep.REDUCED, "screen_missing"
+    if (today - standing.since).days < rules.reduced.least_days:
+        return FlareStep.REDUCED, "too_early"
+    if len(last) == rules.settled.days and all(_settled(standing, day) for day in last):
+        return FlareStep.THREE_QUARTERS, "days_settled"
+    return FlareStep.REDUCED, "not_settled"
+
+
+def _from_three_quarters(
+    standing: Standing, answered: Sequence[Day], sessions: Sequence[Trained]
+) -> tuple[FlareStep, str]:
+    rules = load().flares.three_quarters
+    if not standing.cleared:
+        return FlareStep.REDUCED, "screen_missing"
+    last = answered[-rules.worse_days :]
+    if len(last) == rules.worse_days and all(_worse(standing, day) for day in last):
+        return FlareStep.REDUCED, "days_worse"
+    good = [
+        session.completed and session.pain is not None and session.pain <= rules.session_pain
+        for session in sessions[-rules.good_sessions :]
+    ]
+    if len(good) < rules.good_sessions or not all(good):
+        return FlareStep.THREE_QUARTERS, "sessions_missing"
+    if answered and _worse(standing, answered[-1]):
+        return FlareStep.THREE_QUARTERS, "not_settled"
+    return FlareStep.FULL, "sessions_good"
+
+
+def _limit(standing: Standing) -> int:
+    rules = load().flares
+    known = rules.baseline.unknown_pain if standing.baseline_pain is None else standing.baseline_pain
+    return known + rules.settled.above_baseline
+
+
+def _settled(standing: Standing, day: Day) -> bool:
+    return day.pain is not None and day.pain <= _limit(standing) and day.flare is not True
+
+
+def _worse(standing: Standing, day: Day) -> bool:
+    return day.flare is True or (day.pain is not None and day.pain > _limit(standing))
+
+
+def _needs_assessment(standing: Standing, days: Sequence[Day], today: date) -> bool:
+    rules = load().flares.reassess
+    if (today - standing.opened_on).days >= rules.day:
+        return True
+    if standing.baseline_limitation is None:
+        return False
+    before = WORST - standing.baseline_limitation
+    told = [
+        WORST - day.limitation
+        for day in days
+        if day.limitation is not None and (day.on - standing.opened_on).days >= rules.function_from_day
+    ][-rules.function_days :]
+    return len(told) == rules.function_days and all(
+        function < before and (before - function) * WHOLE >= before * rules.function_down_percent for function in told
+    )
+
+
+# ------------------------------------------------------------------ the dose
+@dataclass(frozen=True)
+class Dose:
+    """What is due of one exercise in one session; times in seconds, load in kilograms."""
+
+    exercise_code: str
+    sets: int
+    reps: int | None = None
+    hold_seconds: int | None = None
+    duration_seconds: int | None = None
+    load_kg: Decimal | None = None
+
+    @classmethod
+    def of(cls, exercise_code: str, item: Mapping[str, Any]) -> Self:
+        """Read it from what is prescribed, by the names of its columns."""
+        load_kg = item["load_kg"]
+        amounts = (item["sets"], item["reps"], item["hold_seconds"], item["duration_seconds"])
+        return cls(exercise_code, *amounts, None if load_kg is None else Decimal(str(load_kg)))
+
+    @property
+    def amount(self) -> int:
+        """The amount of it, in the unit of `clinical.adherence.dose`."""
+        return dose(self.sets, self.reps, self.hold_seconds, self.duration_seconds)
+
+
+def share(step: FlareStep) -> int:
+    """Return the percent of the usual volume that is due at a step."""
+    return load().flares.shares[step]
+
+
+def dose_at(step: FlareStep, prescribed: Dose, kind: str | None) -> Dose:
+    """Return what is due of a prescribed exercise at a step.
+
+    kind: the exercise's type; one that is not known is eased like strength. What is eased at the first step becomes the
+    next easier exercise where one may stand in for it, else its load goes down; volume never exceeds the share, but for
+    the one repetition or second that is left.
+    """
+    rules = load().flares
+    percent = share(step)
+    if percent == WHOLE or kind in rules.kinds.as_is:
+        return prescribed
+    if kind in rules.kinds.short:
+        seconds = prescribed.duration_seconds
+        if step is FlareStep.REDUCED and seconds is not None:
+            return replace(prescribed, sets=1, duration_seconds=min(seconds, rules.short_seconds))
+        return _scaled(prescribed, percent)
+    if step is not FlareStep.REDUCED:
+        return _scaled(prescribed, percent)
+    easier = easier_than(prescribed.exercise_code)
+    if easier is not None:
+        return _scaled(replace(prescribed, exercise_code=easier, load_kg=None), percent)
+    return _scaled(replace(prescribed, load_kg=_lighter(prescribed.load_kg)), percent)
+
+
+def easier_than(code: str) -> str | None:
+    """Return the next easier exercise of the library that may stand in for one without anybody looking.
+
+    It may when whoever may do the harder one may do it (it has no contraindication of its own), and both are counted in
+    the same unit. None where there is none.
+    """
+    known = load().exercises
+    exercise = known.get(code)
+    if exercise is None or exercise.progression_of is None:
+        return None
+    easier = known[exercise.progression_of]
+    accepted = {one.code for one in exercise.contraindications}
+    if not {one.code for one in easier.contraindications} <= accepted:
+        return None
+    units = [(usual.reps is None, usual.duration_seconds is None) for usual in map(default_dosage, (exercise, easier))]
+    return easier.code if units[0] == units[1] else None
+
+
+def _scaled(usual: Dose, percent: int) -> Dose:
+    """Fewer sets first, then less in each of them."""
+    sets = ceil(usual.sets * percent / WHOLE)
+    unit = next(name for name in ("reps", "hold_seconds", "duration_seconds") if getattr(usual, name) is not None)
+    less: dict[str, Any] = {unit: max(1, usual.amount * percent // WHOLE // sets)}
+    return replace(usual, sets=sets, **less)
+
+
+def _lighter(load_kg: Decimal | None) -> Decimal | None:
+    if load_kg is None:
+        return None
+    steps = load_kg * load().flares.load_percent / WHOLE // SMALLEST_LOAD
+    return steps * SMALLEST_LOAD

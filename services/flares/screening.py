@@ -1,0 +1,31 @@
+"""The red-flag screen that a flare-up waits for."""
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from models.flares import Flare
+from models.red_flag_screens import RedFlagScreen
+from services import audit
+from services import flare_records as records
+from services.access import Actor
+
+
+async def take_screen(session: AsyncSession, actor: Actor, screen: RedFlagScreen, *, at: datetime) -> None:
+    """Let a complete screen be the one that an open flare-up still waits for."""
+    if not screen.complete:
+        return
+    waiting = select(Flare).where(
+        Flare.clinic_id == screen.clinic_id,
+        Flare.patient_id == screen.patient_id,
+        Flare.closed_at.is_(None),
+        Flare.screen_id.is_(None),
+    )
+    flare = await session.scalar(waiting.with_for_update().execution_options(populate_existing=True))
+    if flare is None:
+        return
+    flare.screen_id = screen.id
+    records.note(session, flare, records.SCREENED, await records.day_of(session, flare, at), at=at, by=actor.account_id)
+    await session.flush()
+    await audit.record(session, actor, "flare.update", subject=("flare", flare.id), patient_id=flare.patient_id, at=at)

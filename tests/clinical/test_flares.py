@@ -1,0 +1,202 @@
+"""A flare-up day by day: every worked example, the dose, and long stories held against a plain model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clinical import flares
+from clinical.flare_rules import FlareExample
+from clinical.flares import Day, Dose, Standing, Trained, baseline, dose_at, easier_than, next_step
+from clinical.levels import FlareStep
+from clinical.library import load
+
+FIRST = date(2026, 3, 2)
+REDUCED, THREE_QUARTERS, FULL = FlareStep
+FRESH = Standing(REDUCED, FIRST, FIRST, cleared=True, baseline_pain=3, baseline_limitation=2)
+
+
+def on(number: int) -> date:
+    return FIRST + timedelta(days=number)
+
+
+# ------------------------------------------------------------------ the steps
+@pytest.mark.parametrize("example", load().flares.examples, ids=lambda example: str(example.name))
+def test_worked_example(example: FlareExample) -> None:
+    expected: Mapping[str, Any] = {"contact": False, "reassess": False, **example.expect}
+    days = [Day(on(number), pain, limitation, flare) for number, pain, limitation, flare in example.days]
+    sessions = [Trained(*session) for session in example.sessions]
+    found = next_step(replace(FRESH, step=example.step, since=on(example.since)), days, sessions, on(example.today))
+    assert {
+        "step": found.step,
+        "reasons": list(found.reasons),
+        "contact": bool(found.contact),
+        "reassess": found.reassess,
+    } == expected
+    assert found.rule_version == "flares-2026-1"
+
+
+def test_without_a_screen_the_dose_never_rises_and_falls_back() -> None:
+    calm = [Day(on(number), 0, 0, flare=False) for number in range(9)]
+    waiting = replace(FRESH, cleared=False)
+    assert next_step(waiting, calm, [], on(9)).reasons == ("screen_missing",)
+    fallen = next_step(replace(waiting, step=THREE_QUARTERS), calm, [Trained(completed=True, pain=0)] * 3, on(9))
+    assert (fallen.step, fallen.reasons) == (REDUCED, ("screen_missing",))
+
+
+def test_what_a_therapist_holds_stays_until_his_day_is_over() -> None:
+    calm = [Day(on(number), 0, 0, flare=False) for number in range(5)]
+    held = replace(FRESH, held_until=on(4))
+    assert next_step(held, calm, [], on(4)).reasons == ("held",)
+    assert next_step(held, calm, [], on(5)).step is THREE_QUARTERS
+
+
+def test_contact_and_assessment_are_asked_for_once_and_never_when_it_is_over() -> None:
+    (raised,) = next_step(FRESH, [], [], on(7)).contact
+    assert (raised.rule_id, raised.inputs) == ("ES06", {"days": 7})
+    asked = next_step(replace(FRESH, contacted=True, reassessing=True), [], [], on(20))
+    assert (asked.contact, asked.reassess) == ((), False)
+    over = next_step(replace(FRESH, step=FULL), [], [], on(20))
+    assert (over.contact, over.reassess, over.reasons) == ((), False, ("over",))
+
+
+def test_the_baseline_is_the_middle_of_what_was_answered() -> None:
+    assert [baseline(values) for values in ([], [4], [2, 3], [9, 1, 2])] == [None, 4, 3, 2]
+    two = [Day(on(1), 3, None, flare=False), Day(on(2), 3, None, flare=False)]
+    assert next_step(replace(FRESH, baseline_pain=None), two, [], on(2)).step is THREE_QUARTERS
+    assert next_step(replace(FRESH, baseline_pain=None), [two[0], replace(two[1], pain=4)], [], on(2)).step is REDUCED
+
+
+# ------------------------------------------------------------------ the dose
+BRIDGE = Dose("hp_bridge", sets=3, reps=12)
+
+
+@pytest.mark.parametrize(
+    ("step", "prescribed", "kind", "due"),
+    [
+        (REDUCED, Dose("lb_cat_camel", 2, reps=10), "mobility", Dose("lb_cat_camel", 2, reps=10)),
+        (REDUCED, BRIDGE, "strength", Dose("hp_bridge", 2, reps=9)),
+        (THREE_QUARTERS, BRIDGE, "strength", Dose("hp_bridge", 3, reps=9)),
+        (FULL, BRIDGE, "strength", BRIDGE),
+        (REDUCED, Dose("hp_side_abd", 2, reps=8, load_kg=Decimal(3)), "strength", Dose("hp_clam", 1, reps=8)),
+        (REDUCED, Dose("own_lift", 1, reps=1, load_kg=Decimal(5)), None, Dose("own_lift", 1, 1, load_kg=Decimal("3.5"))),
+        (REDUCED, Dose("co_hold", 2, hold_seconds=15), "endurance", Dose("co_hold", 1, hold_seconds=15)),
+        (REDUCED, Dose("ae_walk", 1, duration_seconds=1800), "aerobic", Dose("ae_walk", 1, duration_seconds=600)),
+        (REDUCED, Dose("ae_walk", 1, duration_seconds=300), "aerobic", Dose("ae_walk", 1, duration_seconds=300)),
+        (THREE_QUARTERS, Dose("ae_walk", 1, duration_seconds=1800), "aerobic", Dose("ae_walk", 1, duration_seconds=1350)),
+    ],
+)  # fmt: skip
+def test_the_dose_of_a_step(step: FlareStep, prescribed: Dose, kind: str | None, due: Dose) -> None:
+    assert dose_at(step, prescribed, kind) == due
+
+
+def test_an_easier_exercise_stands_in_only_where_nobody_needs_to_look() -> None:
+    assert easier_than("hp_side_abd") == "hp_clam"
+    assert easier_than("nk_iso") is None  # the easier one has contraindications of its own
+    assert easier_than("sh_table_slide") is None  # counted in seconds
+    assert easier_than("hp_clam") is None
+    assert easier_than("of_the_clinic") is None
+
+
+@given(
+    st.sampled_from(list(FlareStep)),
+    st.integers(1, 10),
+    st.integers(1, 100),
+    st.sampled_from(["reps", "hold_seconds", "duration_seconds"]),
+    st.sampled_from(["strength", "aerobic", "mobility", None]),
+)
+def test_no_step_asks_for_more_than_its_share(
+    step: FlareStep, sets: int, each: int, unit: str, kind: str | None
+) -> None:
+    amount: dict[str, Any] = {unit: each}
+    usual = Dose("own_thing", sets, **amount)
+    due = dose_at(step, usual, kind)
+    assert due.amount >= 1
+    assert due.sets <= usual.sets
+    if kind == "mobility":
+        assert due == usual
+    elif kind != "aerobic" or step is not REDUCED:
+        assert due.amount <= max(usual.amount * flares.share(step) / 100, due.sets)
+
+
+# ------------------------------------------------------------------ long stories
+@dataclass
+class Model:
+    """The protocol written down as plainly as it is read to a patient."""
+
+    step: str = "reduced"
+    since: int = 0
+    screened: bool = False
+    held: int = -1
+    told: dict[int, tuple[int, int, bool]] = field(default_factory=dict)
+    sessions: list[tuple[bool, int]] = field(default_factory=list)
+    called: bool = False
+    assessed: bool = False
+
+    def night(self, today: int) -> None:
+        """Decide at the end of a day."""
+        lately = [self.told[day] for day in sorted(self.told) if day >= self.since][-2:]
+        calm = [pain <= 4 and not flare for pain, _, flare in lately]
+        before = self.step
+        if today > self.held:
+            if not self.screened:
+                self.step = "reduced"
+            elif self.step == "reduced":
+                if today - self.since >= 2 and calm == [True, True]:
+                    self.step = "three_quarters"
+            elif calm == [False, False]:
+                self.step = "reduced"
+            elif [done and pain <= 5 for done, pain in self.sessions[-2:]] == [True, True] and calm[-1:] != [False]:
+                self.step = "full"
+        if self.step != before:
+            self.since, self.sessions = today, []
+        if self.step == "full":
+            return
+        self.called |= today >= 7 and self.step == "reduced"
+        low = [limited for day, (_, limited, _) in sorted(self.told.items()) if day >= 3][-2:]
+        self.assessed |= today >= 14 or (len(low) == 2 and min(low) >= 5)  # of 8 left before, 5.6 is 30 % less
+
+
+@settings(max_examples=500)
+@given(st.binary(min_size=90, max_size=90))
+def test_thirty_days_go_as_the_plain_model_says(story: bytes) -> None:
+    """Three bytes a day: what is answered, what is done, and who intervenes."""
+    model, standing = Model(), replace(FRESH, cleared=False)
+    days: list[Day] = []
+    sessions: list[Trained] = []
+    for today in range(30):
+        said, done, other = story[3 * today : 3 * today + 3]
+        if said % 5:  # else nothing is answered
+            pain, limited, flare = said % 9, said % 7, said % 11 == 0
+            days.append(Day(on(today), pain, limited, flare))
+            model.told[today] = (pain, limited, flare)
+        if done % 2:
+            sessions.append(Trained(completed=done % 8 != 1, pain=done % 7))
+            model.sessions.append((done % 8 != 1, done % 7))
+        if other % 8 == 0:
+            standing, model.screened = replace(standing, cleared=other > 0), other > 0
+        if other % 16 == 1:
+            step = FlareStep.THREE_QUARTERS if other & 64 else FlareStep.REDUCED
+            standing, sessions = replace(standing, step=step, since=on(today), held_until=on(today + other % 3)), []
+            model.step, model.since, model.held, model.sessions = step.value, today, today + other % 3, []
+        model.night(today)
+        found = next_step(standing, days, sessions, on(today))
+        if found.step is not standing.step:
+            standing, sessions = replace(standing, step=found.step, since=on(today)), []
+        standing = replace(
+            standing,
+            contacted=standing.contacted or bool(found.contact),
+            reassessing=standing.reassessing or found.reassess,
+        )
+        assert (standing.step.value, standing.contacted, standing.reassessing) == (
+            model.step,
+            model.called,
+            model.assessed,
+        )
+        if standing.step is FULL:
+            break

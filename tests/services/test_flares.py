@@ -1,0 +1,224 @@
+"""A flare-up from the answer that reports it to the day on which all is as usual, and one that does not settle."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, update
+
+from core.crypto import new_id
+from core.database import Sessions, bind_clinic, make_engine, make_sessions
+from models.episodes import Episode, EpisodeStatus
+from models.flares import Flare, FlareEnd, FlareEvent, FlareStep
+from schemas import progress as shapes
+from schemas.check_ins import AdHocIn
+from schemas.flares import FlareCreate
+from schemas.pages import Page
+from schemas.programs import ProgramRead
+from schemas.sessions import SessionLog
+from schemas.today import Today
+from schemas.worklist import Reason
+from services import check_ins, flares, jobs, progress, sessions, today, worklist
+from tests.conftest import Database
+from tests.factories import TOKENS
+from tests.services.caring import STRENGTH
+from tests.services.check_ins.scene import DAILY, DAY, Scene, berlin, scene
+from tests.services.test_jobs import Post
+
+CALM, FLARING = {"pain_now": 3, "function_limit": 2}, {"pain_now": 6, "function_limit": 6, "flare": True}
+
+
+@pytest.fixture
+async def stage(sessions: Sessions) -> Scene:
+    return await scene(sessions)
+
+
+@pytest.fixture
+async def sweeper(database: Database) -> AsyncIterator[Sessions]:
+    engine = make_engine(database.sweeper)
+    yield make_sessions(engine)
+    await engine.dispose()
+
+
+async def say(stage: Scene, at: datetime, **answers: Any) -> None:
+    async with stage.sessions.begin() as session:
+        await stage.care.open(session)
+        made = AdHocIn.model_validate({"question_set": "daily", "answers": DAILY | answers})
+        await check_ins.put(session, stage.care.alice, new_id(at + timedelta(seconds=1)), made, at=at)
+
+
+async def review(stage: Scene, at: datetime, *, dry_run: bool = False) -> int:
+    async with stage.sessions.begin() as session:
+        await stage.care.open(session)
+        return await flares.review(session, stage.clinic_id, at=at, dry_run=dry_run)
+
+
+async def day(stage: Scene, at: datetime) -> Today:
+    async with stage.sessions.begin() as session:
+        await stage.care.open(session)
+        return await today.get(session, stage.care.alice, at=at)
+
+
+async def train(stage: Scene, program: ProgramRead, at: datetime, reps: int) -> None:
+    assert program.shown is not None
+    (item,) = program.shown.phases[0].items
+    form = {
+        "performed_at": at,
+        "device_zone": "Europe/Berlin",
+        "items": [{"item_id": str(item.id), "sets": [{"reps": reps}] * 3, "pain_during": 2}],
+    }
+    async with stage.sessions.begin() as session:
+        await stage.care.open(session)
+        log = SessionLog.model_validate(form)
+        await sessions.log(session, stage.care.alice, new_id(at), log, at=at + timedelta(minutes=1))
+
+
+async def only(stage: Scene) -> Flare:
+    async with stage.sessions() as session:
+        await stage.care.open(session)
+        return (await session.scalars(select(Flare).where(Flare.clinic_id == stage.clinic_id))).one()
+
+
+async def history(stage: Scene) -> list[tuple[str, FlareStep]]:
+    async with stage.sessions() as session:
+        await stage.care.open(session)
+        query = select(FlareEvent).where(FlareEvent.clinic_id == stage.clinic_id).order_by(FlareEvent.at, FlareEvent.id)
+        return [(one.kind, one.step) for one in await session.scalars(query)]
+
+
+async def asked_on(stage: Scene) -> list[date]:
+    return [row.local_date for row in await stage.rows() if row.plan_id is not None]
+
+
+async def test_a_flare_up_from_its_first_answer_to_the_usual_dose(stage: Scene) -> None:
+    plan = await stage.plan(at=berlin(2, 9), frequency="weekdays", weekdays=[1, 4])
+    program = await stage.care.running(at=berlin(2, 9), phases=[STRENGTH])
+    await say(stage, berlin(2, 10), **CALM)
+    before = (await day(stage, berlin(3, 8))).flare
+    await say(stage, berlin(3, 9), **FLARING)
+    flare = await only(stage)
+    assert (before, flare.opened_via.value, flare.opened_on) == (None, "rule", date(2026, 3, 3))
+    assert (flare.step, flare.baseline_pain, flare.baseline_limitation) == (FlareStep.REDUCED, 3, 2)
+
+    # the dose is lighter at once, and the questions about warning signs come first
+    seen = await day(stage, berlin(3, 9))
+    assert seen.flare is not None
+    assert (seen.screen_due, seen.flare.screen_due, seen.flare.share_percent, seen.flare.day) == (True, True, 50, 1)
+    assert seen.program is not None
+    (item,) = seen.program.sessions[0].items
+    assert item.usual is not None
+    assert (item.sets, item.reps, item.usual.sets, item.usual.reps) == (2, 9, 3, 12)
+    await stage.care.screen(trigger="flare", at=berlin(3, 11))
+    assert not (await day(stage, berlin(3, 11))).screen_due
+
+    # questions come every day: the days between are filled in, and none twice
+    for number in (3, 4, 5):
+        await stage.dispatch(berlin(number, 10))
+    assert await asked_on(stage) == [date(2026, 3, 4), date(2026, 3, 5), date(2026, 3, 6)]
+    assert await review(stage, berlin(3, 12)) == 0
+    assert (await only(stage)).reasons == ["too_early"]
+    for number in (4, 5):
+        await say(stage, berlin(number, 9), **CALM)
+    assert await review(stage, berlin(5, 12), dry_run=True) == 1
+    assert await review(stage, berlin(5, 12)) == 1
+    assert await review(stage, berlin(5, 12)) == 0
+    assert (await only(stage)).step is FlareStep.THREE_QUARTERS
+
+    # two good sessions, and all is as before
+    await train(stage, program, berlin(5, 18), 9)
+    await stage.dispatch(berlin(6, 10))
+    assert await review(stage, berlin(6, 12)) == 0
+    await train(stage, program, berlin(7, 9), 9)
+    assert await review(stage, berlin(7, 12)) == 1
+    flare = await only(stage)
+    assert (flare.close_reason, flare.closed_on, flare.closed_by) == (FlareEnd.RECOVERED, date(2026, 3, 7), None)
+    for number in (7, 8):
+        await stage.dispatch(berlin(number, 10))
+    days = await asked_on(stage)
+    assert (days[-2:], plan.weekdays) == ([date(2026, 3, 7), date(2026, 3, 9)], [1, 4])
+    assert (await day(stage, berlin(7, 13))).flare is None
+    assert await history(stage) == [
+        ("opened", FlareStep.REDUCED),
+        ("screened", FlareStep.REDUCED),
+        ("step", FlareStep.THREE_QUARTERS),
+        ("closed", FlareStep.FULL),
+    ]
+    assert [(one.rule_id, one.repeats) for one in await stage.alerts()] == [("ES05", 0)]
+
+    # Tuesday's missed session was one of the flare-up's plan; Thursday's was measured against its dose
+    async with stage.sessions.begin() as session:
+        await stage.care.open(session)
+        first, last = date(2026, 3, 2), date(2026, 3, 8)
+        made = await progress.get(
+            session, stage.care.bob, stage.care.world.alice.id, first=first, last=last, episode_id=None, at=berlin(9, 9)
+        )
+    assert made.flares == [shapes.Flare(started_on=date(2026, 3, 3), ended_on=date(2026, 3, 7), trigger=None)]
+    kept = made.adherence
+    assert (kept.scheduled, kept.completed, kept.excused, kept.session_percent) == (3, 2, 1, 100)
+    assert (kept.dose_percent, kept.streak_sessions) == (float(round(Decimal(5400) / 63, 1)), 1)
+
+
+async def test_one_that_does_not_settle_calls_for_the_therapist_and_then_for_an_assessment(
+    stage: Scene, sweeper: Sessions
+) -> None:
+    reach = jobs.Reach(stage.sessions, stage.sessions, Post(), "https://app.example", stage.clinic_id, key=TOKENS.key)
+    await say(stage, berlin(3, 9), pain_now=3, flare=True)
+    assert (await jobs.run("flares.review", reach, at=berlin(3, 9))).counts == {"changed": 0}
+    async with sweeper() as session:
+        assert stage.clinic_id in await flares.clinics_to_review(session, at=berlin(3, 12))
+    for number in (10, 17):  # no worker ran meanwhile
+        assert (await jobs.run("flares.review", reach, at=berlin(number, 12))).counts == {"changed": 1}
+        assert (await jobs.run("flares.review", reach, at=berlin(number, 14))).counts == {"changed": 0}
+        await say(stage, berlin(number, 15), pain_now=3, flare=True)
+    assert [(one.rule_id, one.repeats) for one in await stage.alerts()] == [("ES05", 2), ("ES06", 0)]
+    assert [kind for kind, _ in await history(stage)] == ["opened", "contact", "reassess"]
+    async with stage.sessions.begin() as session:
+        await stage.care.open(session)
+        (entry,) = (await worklist.browse(session, stage.care.bob, Page(50), at=berlin(17, 15))).items
+    told = {each.code: each.since for each in entry.reasons}
+    assert (told[Reason.FLARE], told[Reason.FLARE_REASSESSMENT]) == (berlin(3, 9), berlin(17, 12))
+    assert (await day(stage, berlin(17, 16))).program is None
+
+
+async def test_an_urgent_screen_keeps_the_dose_down_until_somebody_has_looked(stage: Scene) -> None:
+    await stage.care.running(at=berlin(2, 9), phases=[STRENGTH])
+    await say(stage, berlin(3, 9), **FLARING)
+    await stage.care.screen(trigger="flare", yes=["both_legs"], at=berlin(3, 11))
+    for number in (4, 5):
+        await say(stage, berlin(number, 9), **CALM)
+    assert await review(stage, berlin(5, 12)) == 0
+    assert ((await only(stage)).step, (await only(stage)).reasons) == (FlareStep.REDUCED, ["screen_missing"])
+    seen = (await day(stage, berlin(5, 12))).program
+    assert seen is not None
+    assert (seen.status, seen.sessions) == ("suspended_red_flag", [])
+
+
+async def test_of_two_that_begin_at_once_one_is_there(stage: Scene) -> None:
+    async def begin() -> UUID | None:
+        async with stage.sessions.begin() as session:
+            await bind_clinic(session, stage.clinic_id)
+            form = FlareCreate()
+            try:
+                made = await flares.create(session, stage.care.alice, stage.care.world.alice.id, form, at=berlin(3, 9))
+            except flares.FlareStands:
+                return None
+            return made.id
+
+    made = await asyncio.gather(*(begin() for _ in range(3)))
+    assert [one for one in made if one is not None] == [(await only(stage)).id]
+    await stage.dispatch(berlin(3, 10))
+    assert await asked_on(stage) == [date(2026, 3, 3) + DAY]  # a plan of its own
+
+
+async def test_while_the_episode_is_on_hold_nothing_is_decided(stage: Scene) -> None:
+    await say(stage, berlin(3, 9), **FLARING)
+    async with stage.sessions.begin() as session:
+        await stage.care.open(session)
+        await session.execute(update(Episode).values(status=EpisodeStatus.ON_HOLD))
+    assert await review(stage, berlin(11, 12)) == 0
+    flare = await only(stage)
+    assert (flare.reasons, flare.contacted_at, flare.version) == (["episode_on_hold"], None, 1)
