@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clinical.program_changes import Change, Item, Phase, Version, changes
+from clinical.program_changes import Change, Item, Phase, Version, changes, dose_in_words
 
 BIRD_DOG = Item(
     exercise_code="bird_dog",
@@ -164,3 +164,19 @@ def test_nothing_is_told_of_equal_versions_and_of_others_all(before: Version, af
             if change.field == "sets" and change.exercise_code is not None:
                 sets[change.exercise_code] -= change.after - change.before
         assert not any(sets.values())
+
+
+@pytest.mark.parametrize(
+    ("dose", "text"),
+    [
+        ({"reps": 8}, "2 sets of 8 repetitions"),
+        ({"reps": 8, "hold_seconds": 5, "sets": 1}, "1 set of 8 repetitions, each held 5 seconds"),
+        ({"hold_seconds": 20}, "2 sets of 20 seconds held"),
+        ({"duration_seconds": 600, "sets": 1}, "1 set of 600 seconds"),
+    ],
+)
+def test_a_dose_in_words(dose: dict[str, Any], text: str) -> None:
+    assert (
+        dose_in_words(replace(BIRD_DOG, **{"reps": None, "hold_seconds": None, "duration_seconds": None} | dose))
+        == text
+    )

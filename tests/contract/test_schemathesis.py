@@ -37,7 +37,7 @@ from tests.live import Live, serving
 from tests.walk import STEPS, TABLES, Step, Walk
 
 EXAMPLES = 50
-FEW_EXAMPLES = 5
+FEW_EXAMPLES = 3
 
 CHECKS: dict[str, Any] = {
     # Rules that JSON Schema cannot say (a zone's name, a check digit, days in order) are refused with 422, and a version
