@@ -133,11 +133,18 @@ async def _columns(
             columns[item.id] = _row(item) | {name: getattr(dose, name) for name in AMOUNTS}
         elif dose is not None:
             amounts = {name: value for name in AMOUNTS if (value := getattr(dose, name)) is not None}
-            form = ProgramItemIn(exercise_code=dose.code, pain_ceiling=item.pain_ceiling, **amounts)
+            form = ProgramItemIn(exercise_code=dose.code, **_kept(item, shelf.get(dose.code)), **amounts)
             made = item_columns(draft, "", form, shelf, patient.conditions)
             columns[item.id] = made | {"clinic_id": item.clinic_id, "position": item.position}
     draft.refuse()
     return columns
+
+
+def _kept(item: ProgramItem, other: Any) -> dict[str, Any]:
+    """Give what a therapist has said that holds for the other exercise, too: when, up to what, and on which side."""
+    kept = {name: getattr(item, name) for name in ("weekdays", "sessions_per_day", "pain_ceiling", "effort_ceiling")}
+    one_sided = item.side in {"left", "right"} and other is not None and other.default_dosage["per_side"]
+    return kept | {"side": item.side if one_sided else None}
 
 
 def _row(row: Any) -> dict[str, Any]:

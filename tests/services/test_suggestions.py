@@ -209,7 +209,8 @@ async def test_a_dose_that_a_version_left_alone_keeps_its_history(here: Care) ->
 
 
 async def test_the_next_exercise_is_one_that_this_patient_may_do(here: Care) -> None:
-    items = [{"exercise_code": "th_scap_squeeze", "sets": 4, "reps": 15, "hold_seconds": 60, "sessions_per_day": 1}]
+    said = {"sessions_per_day": 1, "weekdays": [1, 2, 3, 4, 5, 6], "effort_ceiling": 5, "pain_ceiling": 2}
+    items = [{"exercise_code": "th_scap_squeeze", "sets": 4, "reps": 15, "hold_seconds": 60, **said}]
     program = await here.running(phases=[PHASE | {"items": items}])
     for day in (5, 7):
         await train(here, program, day)
@@ -221,6 +222,7 @@ async def test_the_next_exercise_is_one_that_this_patient_may_do(here: Care) -> 
     assert after.shown is not None
     (item,) = after.shown.phases[0].items
     assert (item.exercise_code, item.sets, item.reps, item.hold_seconds) == ("th_band_row", 3, 10, None)
+    assert item.model_dump(include=set(said)) == said, "what the therapist has said stays"
     assert taken.written_version_id == after.shown.id
 
 
