@@ -118,6 +118,7 @@ def _other(rule: OtherExercise, dose: Dose, ladder: Ladder) -> Step | None:
     found = ladder.harder if rule.to == "harder" else ladder.easier
     if found is None:
         return None
+    found = replace(found, per_week=dose.per_week)  # the days stay those that the therapist has set
     return Step(EXERCISE, _no_longer(found, dose) if ladder.type == AEROBIC else found)
 
 
