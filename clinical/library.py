@@ -291,7 +291,10 @@ def _check_habits(document: Document[Habits], asked: QuestionSetFile) -> None:
     codes = [measure.code for measure in habits.measures]
     questions = {each.id: each for one in asked.question_sets if one.code != "after_session" for each in one.questions}
     _unique(document, ("measures",), codes)
-    _known(document, ("measures",), codes, [name for name, each in questions.items() if each.min is not None])
+    for place, code in enumerate(codes):
+        _known(
+            document, ("measures", place), [code], [name for name, each in questions.items() if each.min is not None]
+        )
     _known(document, ("lifestyle",), habits.lifestyle, codes)
     for code, allowed in habits.lifestyle.items():
         low, high = questions[code].min or 0, questions[code].max or 0

@@ -34,15 +34,21 @@ def validate(answers: Answers) -> None:
 
 
 def open_points(answers: Answers) -> tuple[str, ...]:
-    """Give the points that are not fine, in the order of the answers."""
-    return tuple(code for code, answer in answers.items() if answer == NOT_FINE)
+    """Give the points that are not fine, in the order of the list."""
+    return tuple(code for code in _ordered(answers) if answers[code] == NOT_FINE)
 
 
 def compare(before: Answers, after: Answers) -> Compared:
     """Compare two checks; points that only one of them has, or that did not apply, say nothing."""
-    both = [(code, before[code], answer) for code, answer in after.items() if code in before]
+    both = [(code, before[code], after[code]) for code in _ordered(after) if code in before]
     return Compared(
         improved=tuple(code for code, first, last in both if (first, last) == (NOT_FINE, FINE)),
         worsened=tuple(code for code, first, last in both if (first, last) == (FINE, NOT_FINE)),
         open=open_points(after),
     )
+
+
+def _ordered(answers: Answers) -> list[str]:
+    """Give the points in the order of the present list; those of an older one that are gone come last."""
+    places = {item.code: place for place, item in enumerate(load().workstation.items)}
+    return sorted(answers, key=lambda code: (places.get(code, len(places)), code))

@@ -88,7 +88,10 @@ class GoalAchievement(Out):
 
 
 class GoalRead(Record):
-    """A goal. `baseline` is what was said when it was set; without it, `achievement` takes the answers of that time."""
+    """A goal. `baseline` is what was said when it was set.
+
+    Without it, `achievement` takes the first score of the episode, or of a daily measure its value when the goal was set.
+    """
 
     patient_id: UUID
     episode_id: UUID

@@ -54,15 +54,19 @@ async def readings_of(
 def of_goal(goal: Goal, readings: Readings, zone: str, until: date, *, target: Decimal | None = None) -> Achievement:
     """Hold a goal, or a milestone's target on the way to it, against its readings up to `until`.
 
-    A closed goal is held against what was known on the day on which it was closed.
+    A closed goal is held against what was known on the day on which it was closed. Where no baseline was named it is the
+    first score of the episode, as everywhere else, or of a daily measure its value when the goal was set.
     """
     wanted = goal.target if target is None else target
     if goal.measure is None or wanted is None:
         return NOTHING
     last = until if goal.closed_at is None else min(until, local_date(goal.closed_at, zone))
     known = [reading for reading in readings.get((goal.measure, goal.activity_id), ()) if reading.on <= last]
+    baseline = goal.baseline
+    if baseline is None and known and goal.measure in load().instruments:
+        baseline = known[0].value
     lower = lower_is_better(goal.measure)
-    return achievement(known, goal.baseline, wanted, set_on=local_date(goal.created_at, zone), lower_is_better=lower)
+    return achievement(known, baseline, wanted, set_on=local_date(goal.created_at, zone), lower_is_better=lower)
 
 
 def lower_is_better(measure: str) -> bool:
