@@ -112,14 +112,10 @@ async def test_a_goal_may_be_held_against_a_daily_measure(desk: Desk, episode: s
     made = await desk.post("bob", f"{episode}/goals", sleep)
     nothing = {"current": None, "current_on": None, "percent": None, "reached_on": None, "holds": None}
     assert made["achievement"] == {"baseline": 5.5, "overdue": None, **nothing}
-    for change, code in [
-        ({"target": 25}, "out_of_range"),
-        ({"target": 5}, "not_better"),
-        ({"target": 6.001}, "too_fine"),
-    ]:
-        answer = await desk.ask("bob", "POST", f"{episode}/goals", sleep | change)
+    for target, code in [(25, "out_of_range"), (5, "not_better"), (6.001, "too_fine")]:
+        answer = await desk.ask("bob", "POST", f"{episode}/goals", {**sleep, "target": target})
         refused(answer, 422, "goal_refused", ("/target", code))
-    answer = await desk.ask("bob", "POST", f"{episode}/goals", sleep | {"activity_id": "stairs"})
+    answer = await desk.ask("bob", "POST", f"{episode}/goals", {**sleep, "activity_id": "stairs"})
     refused(answer, 422, "goal_refused", ("/activity_id", "activity_refused"))
 
 

@@ -47,7 +47,10 @@ def test_a_value_needs_enough_answered_days_of_its_window() -> None:
     assert habits.value_on(sleep, days((0, 7), (3, 6)), ON) is None
     assert habits.value_on(sleep, days((0, 7), (3, 6), (6, 4)), ON) == 6
     assert habits.value_on(sleep, days((0, 7), (3, 6), (7, 4)), ON) is None, "eight days ago is another window"
-    assert habits.values(sleep, days((8, 4), (3, 6), (2, 6), (0, 7))) == [(ON - timedelta(days=2), 6), (ON, 6)]
+    assert habits.values(sleep, days((8, 4), (3, 6), (2, 6), (0, 7))) == [
+        (ON - timedelta(days=2), Decimal(6)),
+        (ON, Decimal(6)),
+    ]
 
 
 def test_a_target_is_reached_on_days_and_better_means_what_the_measure_says() -> None:

@@ -1,6 +1,7 @@
 """Goals, habits and small victories over weeks: read from what was answered and done, and corrected by corrections."""
 
 from datetime import date, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -133,8 +134,8 @@ async def test_goals_milestones_and_important_changes_are_victories_until_they_a
 # ------------------------------------------------------------------ habits and factors
 async def test_a_habit_is_held_against_its_target_with_a_trend_and_its_source(world: Care) -> None:
     for number in range(14):
-        source = {"activity_source": "device"} if number > 10 else {}
-        await check_in(world, on(number), pain_now=3, steps=4000 + 300 * number, **source)
+        answers: dict[str, Any] = {"activity_source": "device"} if number > 10 else {}
+        await check_in(world, on(number), pain_now=3, steps=4000 + 300 * number, **answers)
     await check_in(world, on(13), question_set="after_session", pain_now=3, steps=1)
     async with world.sessions.begin() as session:
         await world.open(session)
