@@ -13,6 +13,7 @@ from core.database import Sessions, bind_clinic
 from core.settings import Settings
 from dev import DEMO_CLINIC, prescriptions, stories
 from dev.stories import Person
+from models.lifestyle import LifestyleKind
 from schemas.articles import ArticleApprovals, ArticleFilter
 from schemas.assessments import AssessmentCreate
 from schemas.authentication import SignInRequest
@@ -23,6 +24,7 @@ from schemas.episodes import EpisodeChange, EpisodeCreate
 from schemas.goals import GoalCreate, MilestoneCreate
 from schemas.invitations import InvitationAcceptance, InvitationIn
 from schemas.licenses import LicenseIn, VerificationIn
+from schemas.lifestyle import LifestyleTargetCreate
 from schemas.outcomes import OutcomeCreate
 from schemas.pages import Page
 from schemas.patients import LocationCreate, PatientCreate
@@ -41,6 +43,8 @@ from services import (
     invitations,
     library,
     licenses,
+    lifestyle,
+    milestones,
     outcomes,
     patients,
     programs,
