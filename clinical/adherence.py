@@ -112,12 +112,12 @@ def streak(days: Sequence[bool | None]) -> int:
 
 
 def day_done(sessions: Sequence[PlannedSession]) -> bool | None:
-    """Tell whether a scheduled day was done: every session that was due was completed.
+    """Tell whether a scheduled day was done: at least half of its sessions, as of the exercises in each of them.
 
     None where nothing was due: excused, or in a flare-up.
     """
     due = [session.completed for session in sessions if not (session.excused or session.flare)]
-    return all(due) if due else None
+    return sum(due) * HUNDRED >= len(due) * load().habits.day_done_from_share if due else None
 
 
 @dataclass(frozen=True)

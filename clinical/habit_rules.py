@@ -71,6 +71,7 @@ class Habits(Strict):
     measures: tuple[DailyMeasure, ...] = Field(min_length=1)
     lifestyle: Mapping[Code, TargetRange]
     milestones: MilestoneLadders
+    day_done_from_share: StrictInt = Field(ge=1, le=100)
     streak: str
     trend: str
     examples: tuple[TrendExample, ...]

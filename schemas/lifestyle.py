@@ -90,7 +90,8 @@ class LifestyleTargetRead(Record):
 class Streak(Out):
     """Scheduled days of exercise done in a row, up to now (`days`, since `since`), and the longest run so far.
 
-    Days without a session, excused days and days of a flare-up neither add nor break; nor does today, as long as it lasts.
+    A day is done with at least half of its sessions. Days without a session, excused days and days of a flare-up neither
+    add nor break; today breaks nothing before it is over.
     """
 
     days: int

@@ -1,7 +1,6 @@
 """What a patient has achieved in an episode: computed each time, so that a correction corrects it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -22,6 +21,8 @@ from services import access, audit, goal_progress, programs, progress
 from services.access import Action, Actor
 from services.progress import changes, measuring
 
+DAY = timedelta(days=1)
+
 LONGEST = timedelta(days=400)
 """So far back sessions count."""
 
@@ -37,14 +38,6 @@ WHERE c.clinic_id = $1 AND c.patient_id = $2 AND c.episode_id = $3 AND c.answere
 """
 
 
-@dataclass(frozen=True)
-class _Done:
-    """Planned sessions by day, in order; open: today, as long as not all of its sessions are logged."""
-
-    days: Sequence[tuple[date, Sequence[PlannedSession]]]
-    open: date | None
-
-
 async def get(
     session: AsyncSession, actor: Actor, patient_id: UUID, *, episode_id: UUID | None, at: datetime
 ) -> Achievements:
@@ -57,8 +50,8 @@ async def get(
     today = local_date(at, patient.zone)
     ladders = load().habits.milestones
     sessions = await _sessions(session, patient, episode, today)
-    done = [day for day, each in sessions.days for kept in each if kept.completed]
-    streak = day_streak([(day, None if day == sessions.open else day_done(each)) for day, each in sessions.days])
+    done = [day for day, each in sessions for kept in each if kept.completed]
+    streak = day_streak([(day, _done_on(day, each, today)) for day, each in sessions])
     whose = (patient.clinic_id, patient.id, episode.id)
     answered = [row["day"] for row in await fetch(session, _CHECK_INS, *whose, ladders.check_ins[-1])]
     count = await fetch(session, _COUNT, *whose)
@@ -82,17 +75,24 @@ async def get(
     )
 
 
-async def _sessions(session: AsyncSession, patient: Patient, episode: Episode, today: date) -> _Done:
+async def _sessions(
+    session: AsyncSession, patient: Patient, episode: Episode, today: date
+) -> list[tuple[date, list[PlannedSession]]]:
     """Give the planned sessions of each day up to today, and what came of them."""
     first = max(episode.started_on, today - LONGEST)
     clinic_id = patient.clinic_id
     planned = await programs.planned(session, clinic_id, patient.id, first, today, episode_id=episode.id)
     rows = await progress.sessions_of(session, episode, first, today)
     days: dict[date, list[PlannedSession]] = {}
-    for slot in measuring.slots(planned, rows, today):
+    for slot in measuring.slots(planned, rows, today + DAY):  # what today still holds is among them
         days.setdefault(slot.on, []).append(slot.session)
-    due = sum(each.on == today for each in planned)
-    return _Done(sorted(days.items()), today if len(days.get(today, ())) < due else None)
+    return sorted(days.items())
+
+
+def _done_on(day: date, sessions: Sequence[PlannedSession], today: date) -> bool | None:
+    """Tell whether a scheduled day was done; today is not over, and breaks nothing."""
+    done = day_done(sessions)
+    return None if done is False and day == today else done
 
 
 def _of_ladder(kind: str, steps: Sequence[tuple[int, date]]) -> list[Victory]:

@@ -10,11 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical.recurrence import local_date
 from core.errors import Invalid, Problem, Stale
+from models.episodes import Episode
 from models.goals import Goal, GoalStatus, Milestone
 from models.identity import Role
 from schemas.goals import MilestoneChange, MilestoneCreate, MilestoneRead
 from schemas.pages import Page, Paged, fetch
-from services import access, audit, goal_progress, goals
+from services import access, audit, episode_gate, goal_progress, goals
 from services.access import Action, Actor
 
 
@@ -37,8 +38,10 @@ async def browse(
 async def create(
     session: AsyncSession, actor: Actor, goal_id: UUID, form: MilestoneCreate, *, at: datetime
 ) -> MilestoneRead:
-    """Set a milestone on the way to an active goal. Raises NotFound, GoalClosed, MilestoneRefused."""
+    """Set a milestone on the way to an active goal. Raises NotFound, EpisodeClosed, GoalClosed, MilestoneRefused."""
     goal = await access.subject(session, actor, Action.SET_MILESTONES, Goal, goal_id, at=at)
+    episode = select(Episode).where(Episode.clinic_id == actor.clinic_id, Episode.id == goal.episode_id)
+    episode_gate.require_open((await session.scalars(episode)).one())
     if goal.status is not GoalStatus.ACTIVE:
         raise goals.GoalClosed
     today = await _today(session, goal, at)

@@ -103,8 +103,11 @@ async def test_a_measured_milestone_lies_on_the_way_and_is_the_therapists(
     assert closed.status_code == 200
     refused(await desk.ask("bob", "POST", path, BAKERY), 409, "goal_closed")
     plain = await desk.post("bob", f"{episode}/goals", {"statement": "Be calm"})
-    answer = await desk.ask("bob", "POST", f"/v1/goals/{plain['id']}/milestones", BAKERY | {"target": 2})
+    path = f"/v1/goals/{plain['id']}/milestones"
+    answer = await desk.ask("bob", "POST", path, BAKERY | {"target": 2})
     refused(answer, 422, "milestone_refused", ("/target", "measure_missing"))
+    await desk.post("bob", f"{episode}/discharge", {"reason": "Done"}, version=1)
+    refused(await desk.ask("alice", "POST", path, BAKERY), 409, "episode_closed")
 
 
 async def test_a_goal_may_be_held_against_a_daily_measure(desk: Desk, episode: str) -> None:

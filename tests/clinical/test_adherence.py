@@ -104,10 +104,12 @@ def dated(days: Sequence[bool | None]) -> list[tuple[date, bool | None]]:
     return [(MONDAY + timedelta(days=number), done) for number, done in enumerate(days)]
 
 
-def test_a_day_is_done_with_every_session_that_was_due() -> None:
-    done, half = PlannedSession(2, 2), PlannedSession(4, 1)
+def test_a_day_is_done_with_half_of_the_sessions_that_were_due() -> None:
+    done, missed = PlannedSession(2, 2), PlannedSession(4, 1)
     assert day_done([done, done])
-    assert day_done([done, half]) is False
+    assert day_done([done, missed])
+    assert day_done([done, missed, missed]) is False
+    assert day_done([missed]) is False
     assert day_done([done, PlannedSession(4, 0, excused=True)])
     assert day_done([PlannedSession(4, 4, flare=True), PlannedSession(4, 0, excused=True)]) is None
     assert day_done([]) is None

@@ -98,15 +98,15 @@ async def test_a_streak_forgives_rest_and_victories_have_their_day(world: Care) 
     program = await world.running()  # twice a day from Monday to Friday
     for number in range(5):
         await exercised(world, program, on(number))
-        await exercised(world, program, on(number), slot=2)
-    await exercised(world, program, on(7))
+        if number > 0:
+            await exercised(world, program, on(number), slot=2)
     found = await achieved(world, on(7))
-    assert (found.streak.days, found.streak.since, found.streak.longest, found.sessions) == (5, MONDAY, 5, 11)
+    assert (found.streak.days, found.streak.since, found.streak.longest, found.sessions) == (5, MONDAY, 5, 9)
     await exercised(world, program, on(7), slot=2)
-    assert (await achieved(world, on(7))).streak.days == 6, "the weekend is nobody's fault"
+    assert (await achieved(world, on(7))).streak.days == 6, "the weekend is nobody's fault, and one of two is half"
     found = await achieved(world, on(9))
     assert (found.streak.days, found.streak.since, found.streak.longest) == (0, None, 6)
-    assert victories(found) == [("sessions", 10, on(4)), ("streak_days", 3, on(2)), ("sessions", 1, MONDAY)]
+    assert victories(found) == [("sessions", 10, on(7)), ("streak_days", 3, on(2)), ("sessions", 1, MONDAY)]
 
 
 async def test_goals_milestones_and_important_changes_are_victories_until_they_are_corrected(world: Care) -> None:
