@@ -95,7 +95,7 @@ class WorkExposureIn(FactorIn):
         }
     )
 
-    as_of: date | None = None
+    as_of: Annotated[date, Field(ge=date(1950, 1, 1))] | None = None
     sitting_hours: Hours
     standing_hours: Hours
     lifting_hours: Hours

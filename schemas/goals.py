@@ -136,7 +136,7 @@ class MilestoneChange(In):
     statement: Annotated[str, Text(500)] = unchanged()
     target: Score = unchanged()
     due_on: date | None = None
-    reached_on: date | None = None
+    reached_on: Annotated[date, Field(ge=date(2000, 1, 1))] | None = None
     dropped: bool = unchanged()
 
 

@@ -1,5 +1,6 @@
 """Milestones, targets for habits and contributing factors over HTTP: what is refused, and who may do what."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -173,6 +174,19 @@ async def test_an_entry_is_kept_once_and_corrected_by_another(desk: Desk, episod
     assert (day["times"], day["minutes"], day["helped"]) == (1, 15, 6)
     assert len((await desk.get("bob", f"{desk.patient}/factor-entries?kind=self_care"))["items"]) == 2
     assert [await desk.audited(f"factor.{verb}") for verb in ("log", "list")] == [2, 1]
+
+
+async def test_twins_leave_one_entry_and_one_target(desk: Desk, episode: str) -> None:
+    entry, form = f"/v1/self-care/{own()}", noted(HEAT)
+    kept = await asyncio.gather(*(desk.ask("alice", "PUT", entry, form) for _ in range(3)))
+    assert sorted(each.status_code for each in kept) == [200, 200, 201]
+    path, target = f"{episode}/lifestyle-targets", {"kind": "steps", "target": 6000}
+    made = await asyncio.gather(*(desk.ask("bob", "POST", path, target) for _ in range(3)))
+    assert sorted(each.status_code for each in made) == [201, 409, 409]
+    mended = noted(HEAT, supersedes_id=entry.rpartition("/")[2])
+    last = await asyncio.gather(*(desk.ask("alice", "PUT", f"/v1/self-care/{own()}", mended) for _ in range(3)))
+    assert sorted(each.status_code for each in last) == [201, 409, 409]
+    assert {each.json()["code"] for each in last if each.status_code == 409} == {"entry_superseded_already"}
 
 
 async def test_what_does_not_fit_is_refused_and_nothing_is_kept(desk: Desk, episode: str) -> None:
