@@ -4,8 +4,9 @@ There is no gold standard (EARS study, Newman-Beinart 2017); the formulas and ba
 `rules/adherence.yaml`. Excused sessions (paused, suspended, agreed) count nowhere.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
@@ -108,6 +109,44 @@ def streak(days: Sequence[bool | None]) -> int:
             break
         run += done is True
     return run
+
+
+def day_done(sessions: Sequence[PlannedSession]) -> bool | None:
+    """Tell whether a scheduled day was done: at least half of its sessions, as of the exercises in each of them.
+
+    None where nothing was due: excused, or in a flare-up.
+    """
+    due = [session.completed for session in sessions if not (session.excused or session.flare)]
+    return sum(due) * HUNDRED >= len(due) * load().habits.day_done_from_share if due else None
+
+
+@dataclass(frozen=True)
+class DayStreak:
+    """Scheduled days done in a row: the run that still lasts, since when, and the longest one.
+
+    first: for each length that was ever reached, the day on which it was, for the first time.
+    """
+
+    days: int
+    since: date | None
+    longest: int
+    first: Mapping[int, date]
+
+    def reached(self, ladder: Sequence[int]) -> list[tuple[int, date]]:
+        """Give the lengths of a ladder that were reached, each with its day."""
+        return [(length, self.first[length]) for length in ladder if length in self.first]
+
+
+def day_streak(days: Sequence[tuple[date, bool | None]]) -> DayStreak:
+    """Return the runs of scheduled days done, by the same rule as `streak`. days: in order."""
+    run, since, first = 0, None, dict[int, date]()
+    for day, done in days:
+        if done is False:
+            run, since = 0, None
+        elif done:
+            run, since = run + 1, since or day
+            first.setdefault(run, day)
+    return DayStreak(run, since, max(first, default=0), first)
 
 
 def check_in_completion(submitted_in_window: int, due: int) -> Decimal | None:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from clinical.flare_rules import Flares
 from clinical.forms import Article, EducationFile, Exercise, ExerciseFile, Instrument, QuestionSet, QuestionSetFile
+from clinical.habit_rules import Habits
 from clinical.levels import FlareStep, Level
 from clinical.reading import BrokenFile, Document, Loc, Parsed, read
 from clinical.rulebook import (
@@ -24,6 +25,7 @@ from clinical.rulebook import (
     Rtm,
     Schedule,
 )
+from clinical.workstation_form import Workstation
 
 __all__ = ["BrokenFile", "Library", "load", "load_from"]
 
@@ -52,6 +54,8 @@ class Library:
     escalation: Escalation
     education: EducationRules
     flares: Flares
+    habits: Habits
+    workstation: Workstation
     identifiers: Identifiers
     schedule: Schedule
     rtm: Rtm
@@ -90,6 +94,10 @@ def load_from(root: Traversable) -> Library:
     _known(education_rules, ("phases",), education_rules.value.phases, exercises.value.phases)
     flares = read(root, "rules/flares.yaml", Flares)
     _check_flares(flares, exercises.value.types)
+    habits = read(root, "rules/habits.yaml", Habits)
+    _check_habits(habits, question_sets.value)
+    workstation = read(root, "workstation.yaml", Workstation)
+    _unique(workstation, ("items",), [item.code for item in workstation.value.items])
     return Library(
         instruments=_by_code((document.value.code, document.value) for document in instruments),
         exercise_file=exercises.value,
@@ -104,6 +112,8 @@ def load_from(root: Traversable) -> Library:
         escalation=escalation.value,
         education=education_rules.value,
         flares=flares.value,
+        habits=habits.value,
+        workstation=workstation.value,
         identifiers=identifiers.value,
         schedule=schedule.value,
         rtm=rtm.value,
@@ -273,3 +283,23 @@ def _check_flares(document: Document[Flares], types: Iterable[str]) -> None:
     _unique(document, ("kinds",), held)
     _known(document, ("kinds",), held, types)
     _known(document, ("kinds",), types, held)
+
+
+def _check_habits(document: Document[Habits], asked: QuestionSetFile) -> None:
+    """Refuse a measure that no check-in asks for, a target out of the question's range, and a ladder that does not rise."""
+    habits = document.value
+    codes = [measure.code for measure in habits.measures]
+    questions = {each.id: each for one in asked.question_sets if one.code != "after_session" for each in one.questions}
+    _unique(document, ("measures",), codes)
+    for place, code in enumerate(codes):
+        _known(
+            document, ("measures", place), [code], [name for name, each in questions.items() if each.min is not None]
+        )
+    _known(document, ("lifestyle",), habits.lifestyle, codes)
+    for code, allowed in habits.lifestyle.items():
+        low, high = questions[code].min or 0, questions[code].max or 0
+        if not low <= allowed.min < allowed.max <= high:
+            raise document.broken(("lifestyle", code), "the question has no such answers")
+    for name, ladder in habits.milestones.model_dump().items():
+        if list(ladder) != sorted(set(ladder)) or ladder[0] < 1:
+            raise document.broken(("milestones", name), "the steps do not rise")

@@ -13,6 +13,7 @@ from core.database import Sessions, bind_clinic
 from core.settings import Settings
 from dev import DEMO_CLINIC, prescriptions, stories
 from dev.stories import Person
+from models.lifestyle import LifestyleKind
 from schemas.articles import ArticleApprovals, ArticleFilter
 from schemas.assessments import AssessmentCreate
 from schemas.authentication import SignInRequest
@@ -20,9 +21,10 @@ from schemas.check_ins import PlanIn
 from schemas.clinics import ClinicChange
 from schemas.consents import ConsentCreate
 from schemas.episodes import EpisodeChange, EpisodeCreate
-from schemas.goals import GoalCreate
+from schemas.goals import GoalCreate, MilestoneCreate
 from schemas.invitations import InvitationAcceptance, InvitationIn
 from schemas.licenses import LicenseIn, VerificationIn
+from schemas.lifestyle import LifestyleTargetCreate
 from schemas.outcomes import OutcomeCreate
 from schemas.pages import Page
 from schemas.patients import LocationCreate, PatientCreate
@@ -41,6 +43,8 @@ from services import (
     invitations,
     library,
     licenses,
+    lifestyle,
+    milestones,
     outcomes,
     patients,
     programs,
@@ -206,7 +210,11 @@ class Opening:
             wish = {"statement": "Lift my grandchild without thinking about it", "measure": "rmdq24", "target": 3}
             due_on = (self.today + timedelta(days=28)).isoformat()
             goal = GoalCreate.model_validate({**wish, "due_on": due_on})
-            await goals.create(session, therapist, episode.id, goal, at=at)
+            wished = await goals.create(session, therapist, episode.id, goal, at=at)
+            step = MilestoneCreate(statement="Put on socks while standing", target=8)
+            await milestones.create(session, therapist, wished.id, step, at=at)
+            sleep = LifestyleTargetCreate(kind=LifestyleKind.SLEEP_HOURS, target=7)
+            await lifestyle.create(session, therapist, episode.id, sleep, at=at)
             program = await programs.create(
                 session, therapist, episode.id, ProgramCreate.model_validate(prescriptions.TWO_PHASES), at=at
             )

@@ -74,6 +74,8 @@ class Action(StrEnum):
     CLOSE_RED_FLAGS = "close_red_flags"
     WRITE_ASSESSMENTS = "write_assessments"
     SET_GOALS = "set_goals"
+    SET_MILESTONES = "set_milestones"
+    LOG_FACTORS = "log_factors"
     READ_EXERCISES = "read_exercises"
     MANAGE_EXERCISES = "manage_exercises"
     READ_ARTICLES = "read_articles"
@@ -133,6 +135,8 @@ GRANTS: Mapping[Action, Mapping[Role, Relation]] = {
     Action.CLOSE_RED_FLAGS: {THERAPIST: LINKED},
     Action.WRITE_ASSESSMENTS: {THERAPIST: LINKED},
     Action.SET_GOALS: {THERAPIST: LINKED},
+    Action.SET_MILESTONES: {PATIENT: SELF, THERAPIST: LINKED},
+    Action.LOG_FACTORS: {PATIENT: SELF},
     Action.READ_EXERCISES: {PATIENT: CLINIC, THERAPIST: CLINIC, ASSISTANT: CLINIC, ADMIN: CLINIC},
     Action.MANAGE_EXERCISES: {THERAPIST: CLINIC, ADMIN: CLINIC},
     Action.READ_ARTICLES: {PATIENT: CLINIC, THERAPIST: CLINIC, ASSISTANT: CLINIC, ADMIN: CLINIC},
@@ -212,6 +216,20 @@ OPERATIONS: Mapping[str, Action] = {
     "list_goals": Action.READ_RECORD,
     "create_goal": Action.SET_GOALS,
     "update_goal": Action.SET_GOALS,
+    "list_milestones": Action.READ_RECORD,
+    "create_milestone": Action.SET_MILESTONES,
+    "update_milestone": Action.SET_MILESTONES,
+    "get_achievements": Action.READ_RECORD,
+    "list_lifestyle_targets": Action.READ_RECORD,
+    "create_lifestyle_target": Action.SET_GOALS,
+    "update_lifestyle_target": Action.SET_GOALS,
+    # what else matters
+    "get_workstation_checklist": Action.READ_INSTRUMENTS,
+    "put_self_care": Action.LOG_FACTORS,
+    "put_workstation_check": Action.LOG_FACTORS,
+    "put_work_exposure": Action.LOG_FACTORS,
+    "list_factor_entries": Action.READ_RECORD,
+    "get_factors": Action.READ_RECORD,
     # exercises, programs, sessions
     "list_exercises": Action.READ_EXERCISES,
     "create_exercise": Action.MANAGE_EXERCISES,

@@ -37,6 +37,7 @@ APPEND_ONLY = {
     "evaluations_owed",
     "events",
     "exercise_sessions",
+    "factor_entries",
     "flare_events",
     "license_verifications",
     "notification_receipts",

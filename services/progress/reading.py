@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -110,16 +111,29 @@ async def get(
     """
     patient = await access.patient(session, actor, Action.READ_RECORD, patient_id, at=at)
     period = period_of(first, last, local_date(at, patient.zone))
-    query = select(Episode).where(Episode.clinic_id == actor.clinic_id, Episode.patient_id == patient.id)
-    if episode_id is not None:
-        query = query.where(Episode.id == episode_id)
-    episode = await session.scalar(query.order_by(Episode.created_at.desc(), Episode.id.desc()).limit(1))
-    if episode is None:
-        raise NotFound
+    episode = await episode_of(session, patient, episode_id)
     outcomes = await changes.standing_of_episode(session, episode, period.first, period.last)
     made = await of_episode(session, patient, episode, period, outcomes, at=at)
     await audit.record(session, actor, "progress.read", subject=("episode", episode.id), patient_id=patient.id, at=at)
     return made
+
+
+async def episode_of(session: AsyncSession, patient: Patient, episode_id: UUID | None) -> Episode:
+    """Give the episode that is named, by default the newest. Raises NotFound."""
+    query = select(Episode).where(Episode.clinic_id == patient.clinic_id, Episode.patient_id == patient.id)
+    if episode_id is not None:
+        query = query.where(Episode.id == episode_id)
+    episode: Episode | None = await session.scalar(
+        query.order_by(Episode.created_at.desc(), Episode.id.desc()).limit(1)
+    )
+    if episode is None:
+        raise NotFound
+    return episode
+
+
+async def sessions_of(session: AsyncSession, episode: Episode, first: date, last: date) -> list[asyncpg.Record]:
+    """Give what was done from `first` to `last`, by program, local day and slot."""
+    return await fetch(session, _SESSIONS, episode.clinic_id, episode.patient_id, episode.id, first, last)
 
 
 async def of_episode(
@@ -147,7 +161,7 @@ async def of_episode(
         datetime.combine(period.last, time(), UTC) + timedelta(days=2),
         at,
     )
-    rows = await fetch(session, _SESSIONS, clinic_id, patient.id, episode.id, period.first, until)
+    rows = await sessions_of(session, episode, period.first, until)
     planned = await programs.planned(session, clinic_id, patient.id, period.first, until, episode_id=episode.id)
     answers = measuring.answers_by_day(check_ins, period.last)
     kept = await fetch(session, _FLARES, clinic_id, patient.id, episode.id, at)

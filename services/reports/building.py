@@ -10,8 +10,10 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from clinical import habits
 from clinical.change import Value, change
 from clinical.forms import Instrument
+from clinical.goals import Achievement
 from clinical.library import load
 from clinical.recurrence import MIDNIGHT, instant
 from models.alerts import Alert
@@ -38,8 +40,7 @@ from schemas.reports import (
     ReportRedFlag,
     ReportSnapshot,
 )
-from services import progress
-from services.outcomes import ratings
+from services import goal_progress, progress
 from services.progress import Period
 from services.progress.changes import by_instrument, rule_of
 from services.progress.measuring import plain
@@ -109,7 +110,7 @@ async def build(
             started_on=episode.started_on,
         ),
         counts=_counts(made, screens, await _visits(session, episode, period)),
-        goals=await _goals(session, episode, outcomes),
+        goals=await _goals(session, patient, episode, outcomes, period),
         progress=made,
         red_flags=[_red_flag(row) for row in screens if not row.complete or row.level is not RedFlagLevel.NONE],
         alerts=await _alerts(session, patient, episode, span),
@@ -144,48 +145,59 @@ def _counts(made: Progress, screens: Sequence[RedFlagScreen], visits: int) -> Re
 
 
 # ------------------------------------------------------------------ goals
-async def _goals(session: AsyncSession, episode: Episode, outcomes: Sequence[Outcome]) -> list[ReportGoal]:
+async def _goals(
+    session: AsyncSession, patient: Patient, episode: Episode, outcomes: Sequence[Outcome], period: Period
+) -> list[ReportGoal]:
     query = select(Goal).where(Goal.clinic_id == episode.clinic_id, Goal.episode_id == episode.id)
+    goals = (await session.scalars(query.order_by(Goal.created_at, Goal.id))).all()
+    readings = await goal_progress.readings_of(session, patient, episode.id, goals, period.last)
     found = by_instrument(outcomes)
-    goals = await session.scalars(query.order_by(Goal.created_at, Goal.id))
-    return [_goal(goal, found.get(goal.measure or "", [])) for goal in goals]
+    return [
+        _goal(
+            goal,
+            goal_progress.of_goal(goal, readings, patient.zone, period.last),
+            found.get(goal.measure or "", []),
+        )
+        for goal in goals
+    ]
 
 
-def _goal(goal: Goal, rows: Sequence[Outcome]) -> ReportGoal:
-    """Hold a goal against its measure: the newest value of the instrument, or of the one activity that is meant."""
+def _goal(goal: Goal, far: Achievement, rows: Sequence[Outcome]) -> ReportGoal:
+    """Show how far a goal is, and whether the change is one that people call important."""
     instrument = load().instruments.get(goal.measure or "")
-    values = [(row, value) for row in rows if (value := _value(goal, row)) is not None]
-    baseline = goal.baseline if goal.baseline is not None or not values else Decimal(values[0][1])
-    current_row, current = values[-1] if values else (None, None)
-    reached = rule = target_reached = None
-    if instrument is not None and current is not None and baseline is not None:
-        compared = change(instrument, _as_value(goal, baseline), _as_value(goal, current))
+    reached = rule = None
+    if instrument is not None and far.current is not None and far.baseline is not None:
+        compared = change(instrument, _as_value(goal, far.baseline), _as_value(goal, far.current))
         rule = rule_of(instrument, compared)
         reached = None if rule is None else compared.improved
-    if instrument is not None and current is not None and goal.target is not None:
-        gap = goal.target - current if instrument.primary.lower_is_better else current - goal.target
-        target_reached = gap >= 0
     return ReportGoal(
         statement=goal.statement,
-        measure=None if instrument is None else _measure(instrument, goal, rows),
-        unit=None if instrument is None else f"{instrument.primary.range[0]}-{instrument.primary.range[1]}",
-        baseline=plain(baseline),
-        current=plain(current),
-        current_on=None if current_row is None else current_row.administered_on,
+        measure=_daily(goal) if instrument is None else _measure(instrument, goal, rows),
+        unit=_unit(goal, instrument),
+        baseline=plain(goal.baseline if far.baseline is None else far.baseline),
+        current=plain(far.current),
+        current_on=far.current_on,
         target=plain(goal.target),
         due_on=goal.due_on,
         status=goal.status,
-        target_reached=target_reached,
+        target_reached=far.holds,
         mic_reached=reached,
         mic_rule=rule,
     )
 
 
-def _value(goal: Goal, row: Outcome) -> Decimal | int | None:
-    return row.score if goal.activity_id is None else ratings(row.answers).get(goal.activity_id)
+def _daily(goal: Goal) -> str | None:
+    daily = habits.measure_of(goal.measure or "")
+    return None if daily is None else daily.title
 
 
-def _as_value(goal: Goal, value: Decimal | int) -> Value:
+def _unit(goal: Goal, instrument: Instrument | None) -> str | None:
+    if instrument is not None:
+        return f"{instrument.primary.range[0]}-{instrument.primary.range[1]}"
+    return None if goal.measure is None else habits.question_of(goal.measure).unit
+
+
+def _as_value(goal: Goal, value: Decimal) -> Value:
     return Value(value) if goal.activity_id is None else Value(value, {goal.activity_id: int(value)})
 
 

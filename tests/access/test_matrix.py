@@ -47,7 +47,14 @@ OF_CLINIC = {"therapist_id", "license_id", "exercise_id", "article_id"}
 """Names of things that hang on the clinic, not on a patient."""
 PUBLISHED = {"code": "rmdq24", "job": "check-ins.dispatch"}
 """Names of things that are the same everywhere."""
-CLIENT_MADE = {"log_session", "put_check_in", "put_device"}
+CLIENT_MADE = {
+    "log_session",
+    "put_check_in",
+    "put_device",
+    "put_self_care",
+    "put_work_exposure",
+    "put_workstation_check",
+}
 """The client makes the id: one that is not there is the usual case, one that is somebody else's only a clash."""
 OWN_THING = {"put_device"}
 """Of these everybody may make one of his own, under an id that nothing has yet."""

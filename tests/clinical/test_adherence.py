@@ -1,13 +1,23 @@
 """Adherence: every worked example, and shares that stay shares."""
 
 from collections.abc import Sequence
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clinical.adherence import Band, PlannedSession, adherence, check_in_completion, dose, streak
+from clinical.adherence import (
+    Band,
+    PlannedSession,
+    adherence,
+    check_in_completion,
+    day_done,
+    day_streak,
+    dose,
+    streak,
+)
 from clinical.library import load
 from clinical.rounding import half_up, percent
 from clinical.rulebook import AdherenceExample
@@ -87,6 +97,32 @@ def test_a_streak_counts_scheduled_days_only(days: list[bool | None], length: in
     assert streak(days) == length
 
 
+MONDAY = date(2026, 3, 2)
+
+
+def dated(days: Sequence[bool | None]) -> list[tuple[date, bool | None]]:
+    return [(MONDAY + timedelta(days=number), done) for number, done in enumerate(days)]
+
+
+def test_a_day_is_done_with_half_of_the_sessions_that_were_due() -> None:
+    done, missed = PlannedSession(2, 2), PlannedSession(4, 1)
+    assert day_done([done, done])
+    assert day_done([done, missed])
+    assert day_done([done, missed, missed]) is False
+    assert day_done([missed]) is False
+    assert day_done([done, PlannedSession(4, 0, excused=True)])
+    assert day_done([PlannedSession(4, 4, flare=True), PlannedSession(4, 0, excused=True)]) is None
+    assert day_done([]) is None
+
+
+def test_a_streak_knows_since_when_and_the_longest_one() -> None:
+    found = day_streak(dated([True, None, True, True, False, None, True, None, True]))
+    assert (found.days, found.since, found.longest) == (2, MONDAY + timedelta(days=6), 3)
+    assert found.reached((1, 3, 7)) == [(1, MONDAY), (3, MONDAY + timedelta(days=3))]
+    empty = day_streak([])
+    assert (empty.days, empty.since, empty.longest, empty.reached((1,))) == (0, None, 0, [])
+
+
 def test_check_in_completion_is_a_share_of_those_due() -> None:
     assert check_in_completion(2, 3) == Decimal("66.7")
     assert check_in_completion(4, 3) == Decimal("100.0")
@@ -136,3 +172,11 @@ def test_a_streak_is_never_longer_than_what_was_done(days: list[bool | None]) ->
     assert streak([*days, None]) == streak(days)
     assert streak([*days, True]) == streak(days) + 1
     assert streak([*days, False]) == 0
+
+
+@given(st.lists(st.sampled_from([True, False, None]), max_size=40))
+def test_a_streak_of_days_is_the_streak_and_the_longest_is_no_shorter(days: list[bool | None]) -> None:
+    found = day_streak(dated(days))
+    assert found.days == streak(days) <= found.longest <= days.count(True)
+    assert (found.since is None) == (found.days == 0)
+    assert sorted(found.first) == list(range(1, found.longest + 1))

@@ -201,6 +201,15 @@ BREAKS: dict[str, Break] = {
     "a flare-up's share that does not rise": ("rules/flares.yaml", "reduced: 50, three", "reduced: 80, three", "rise"),
     "a flare-up that never ends": ("rules/flares.yaml", "full: 100", "full: 90", "not the whole dose"),
     "an exercise of which a flare-up knows nothing": ("rules/flares.yaml", ", neural]", "]", "unknown code neural"),
+    "a habit that nobody asks about": (
+        "rules/habits.yaml",
+        "code: steps, title",
+        "code: jumps, title",
+        "unknown code jumps",
+    ),
+    "a target out of the question's range": ("rules/habits.yaml", "max: 9}", "max: 19}", "no such answers"),
+    "a ladder that does not rise": ("rules/habits.yaml", "[3, 7, 14", "[7, 3, 14", "do not rise"),
+    "a workstation point that comes twice": ("workstation.yaml", "code: reach,", "code: feet,", "comes twice"),
     "a threshold in words": ("rules/progression.yaml", "green_max: 2", "green_max: two", "green_max"),
     "a step that nobody can take": (
         "rules/progression.yaml",
