@@ -71,8 +71,9 @@ class Replay(Exception):  # noqa: N818 - the work was done before: an answer, no
 
 
 def digest(request: Request, value: Any) -> bytes:
-    """Fingerprint what is asked: path, query and the JSON value, whatever its spacing and order of keys."""
-    asked = f"{request.url.path}?{request.url.query}\n".encode()
+    """Fingerprint what is asked: path, query, the version meant, and the JSON value, however it is spaced and ordered."""
+    version = request.headers.get("if-match")
+    asked = f"{request.url.path}?{request.url.query}\n{f'{version}\n' if version else ''}".encode()
     return sha256(asked + orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).digest()
 
 
