@@ -9,21 +9,27 @@ from api.dependencies import Caller, Now, Session
 from api.etags import IfMatch, created, etag
 from api.pages import Page
 from api.routes import Router
-from models.exercises import Exercise, ExerciseScope
+from models.exercises import ExerciseScope
 from schemas.base import Line, Listing
 from schemas.exercises import (
     Code,
+    Difficulty,
+    Equipment,
     ExerciseCreate,
     ExerciseFilter,
+    ExerciseMerge,
     ExerciseRead,
     ExerciseType,
     ExerciseUpdate,
     Phase,
 )
 from schemas.pages import Paged
+from schemas.patients import Language
 from services import exercises
 
 router = Router("/v1/exercises", tags=["exercises"])
+
+Shown = Annotated[Language | None, Query(description="Texts in this language or the nearest there is")]
 
 
 async def _wanted(
@@ -32,8 +38,13 @@ async def _wanted(
     type: ExerciseType | None = None,  # noqa: A002 - the word of the API
     phase: Phase | None = None,
     position: Annotated[str, Line(100)] | None = None,
-    equipment: Code | None = None,
-    search: Annotated[Annotated[str, Line(80)] | None, Query(description="Words of the name")] = None,
+    difficulty: Difficulty | None = None,
+    equipment: Equipment | None = None,
+    search: Annotated[
+        Annotated[str, Line(80)] | None, Query(description="Words of the name, perhaps misspelled; best match first")
+    ] = None,
+    language: Shown = None,
+    offered: Annotated[bool, Query(description="Only what therapists offer to the clinic")] = False,  # noqa: FBT002
     retired: Annotated[bool, Query(description="With those that are not for new use")] = False,  # noqa: FBT002
 ) -> ExerciseFilter:
     return ExerciseFilter(
@@ -42,8 +53,11 @@ async def _wanted(
         type=type,
         phase=phase,
         position=position,
+        difficulty=difficulty,
         equipment=equipment,
         search=search,
+        language=language,
+        offered=offered,
         retired=retired,
     )
 
@@ -51,30 +65,32 @@ async def _wanted(
 @router.get("", response_model=Listing[ExerciseRead])
 async def list_exercises(
     session: Session, actor: Caller, page: Page, wanted: Annotated[ExerciseFilter, Depends(_wanted)]
-) -> Paged[Exercise]:
+) -> Paged[ExerciseRead]:
     """Browse the exercises that you may use."""
     return await exercises.browse(session, actor, wanted, page)
 
 
-@router.post("", status_code=201, response_model=ExerciseRead)
+@router.post("", status_code=201)
 async def create_exercise(
     session: Session, actor: Caller, form: ExerciseCreate, now: Now, response: Response
-) -> Exercise:
+) -> ExerciseRead:
     """Add an exercise to your own shelf, or to the clinic's."""
-    row = await exercises.create(session, actor, form, at=now)
-    created(response, f"/v1/exercises/{row.id}", row.version)
-    return row
+    exercise = await exercises.create(session, actor, form, at=now)
+    created(response, f"/v1/exercises/{exercise.id}", exercise.version)
+    return exercise
 
 
-@router.get("/{exercise_id}", response_model=ExerciseRead)
-async def get_exercise(session: Session, actor: Caller, exercise_id: UUID, response: Response) -> Exercise:
+@router.get("/{exercise_id}")
+async def get_exercise(
+    session: Session, actor: Caller, exercise_id: UUID, response: Response, language: Shown = None
+) -> ExerciseRead:
     """Look at one exercise."""
-    row = await exercises.get(session, actor, exercise_id)
-    etag(response, row.version)
-    return row
+    exercise = await exercises.get(session, actor, exercise_id, language=language)
+    etag(response, exercise.version, exercise)
+    return exercise
 
 
-@router.patch("/{exercise_id}", response_model=ExerciseRead)
+@router.patch("/{exercise_id}")
 async def update_exercise(
     session: Session,
     actor: Caller,
@@ -83,8 +99,34 @@ async def update_exercise(
     expected: IfMatch,
     now: Now,
     response: Response,
-) -> Exercise:
-    """Change or retire an exercise of yours; programs in force keep what they prescribed."""
-    row = await exercises.update(session, actor, exercise_id, form, expected=expected, at=now)
-    etag(response, row.version)
-    return row
+) -> ExerciseRead:
+    """Change, offer or retire an exercise of yours, or translate any; programs in force keep what they prescribed."""
+    exercise = await exercises.update(session, actor, exercise_id, form, expected=expected, at=now)
+    etag(response, exercise.version)
+    return exercise
+
+
+@router.post("/{exercise_id}/promote")
+async def promote_exercise(
+    session: Session, actor: Caller, exercise_id: UUID, expected: IfMatch, now: Now, response: Response
+) -> ExerciseRead:
+    """Make an exercise that a therapist offers the clinic's, as you have read it."""
+    exercise = await exercises.promote(session, actor, exercise_id, expected=expected, at=now)
+    etag(response, exercise.version)
+    return exercise
+
+
+@router.post("/{exercise_id}/merge")
+async def merge_exercise(
+    session: Session,
+    actor: Caller,
+    exercise_id: UUID,
+    form: ExerciseMerge,
+    expected: IfMatch,
+    now: Now,
+    response: Response,
+) -> ExerciseRead:
+    """Retire a duplicate in favour of another exercise; programs in force keep what they prescribed."""
+    exercise = await exercises.merge(session, actor, exercise_id, form, expected=expected, at=now)
+    etag(response, exercise.version)
+    return exercise

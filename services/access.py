@@ -76,6 +76,7 @@ class Action(StrEnum):
     SET_GOALS = "set_goals"
     READ_EXERCISES = "read_exercises"
     MANAGE_EXERCISES = "manage_exercises"
+    PROMOTE_EXERCISES = "promote_exercises"
     READ_ARTICLES = "read_articles"
     WRITE_ARTICLES = "write_articles"
     APPROVE_ARTICLES = "approve_articles"
@@ -132,6 +133,7 @@ GRANTS: Mapping[Action, Mapping[Role, Relation]] = {
     Action.SET_GOALS: {THERAPIST: LINKED},
     Action.READ_EXERCISES: {PATIENT: CLINIC, THERAPIST: CLINIC, ASSISTANT: CLINIC, ADMIN: CLINIC},
     Action.MANAGE_EXERCISES: {THERAPIST: CLINIC, ADMIN: CLINIC},
+    Action.PROMOTE_EXERCISES: {ADMIN: CLINIC},
     Action.READ_ARTICLES: {PATIENT: CLINIC, THERAPIST: CLINIC, ASSISTANT: CLINIC, ADMIN: CLINIC},
     Action.WRITE_ARTICLES: {THERAPIST: CLINIC, ADMIN: CLINIC},
     Action.APPROVE_ARTICLES: {THERAPIST: CLINIC},
@@ -211,6 +213,8 @@ OPERATIONS: Mapping[str, Action] = {
     "create_exercise": Action.MANAGE_EXERCISES,
     "get_exercise": Action.READ_EXERCISES,
     "update_exercise": Action.MANAGE_EXERCISES,
+    "promote_exercise": Action.PROMOTE_EXERCISES,
+    "merge_exercise": Action.MANAGE_EXERCISES,
     "list_program_templates": Action.READ_TEMPLATES,
     "create_program_template": Action.WRITE_TEMPLATES,
     "get_program_template": Action.READ_TEMPLATES,

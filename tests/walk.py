@@ -484,6 +484,8 @@ STEPS: tuple[Step, ...] = (
     ),
     Step("get_exercise"),
     Step("update_exercise"),
+    Step("promote_exercise", "admin"),
+    Step("merge_exercise", "admin"),
     Step("create_program_template", keep={"template_id": "id"}),
     Step("list_program_templates"),
     Step("get_program_template"),
