@@ -1,16 +1,19 @@
 """The exercise library over HTTP."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Query, Response
 
+from api.bodies import Upload
 from api.dependencies import Caller, Now, Session
 from api.etags import IfMatch, created, etag
 from api.pages import Page
 from api.routes import Router
 from models.exercises import ExerciseScope
 from schemas.base import Line, Listing
+from schemas.exercise_files import CSV_EXAMPLE, YAML_EXAMPLE, ExerciseImport, FileFormat
 from schemas.exercises import (
     Code,
     Difficulty,
@@ -26,6 +29,25 @@ from schemas.exercises import (
 from schemas.pages import Paged
 from schemas.patients import Language
 from services import exercises
+
+MEDIA_TYPES: Mapping[FileFormat, str] = {"yaml": "application/yaml", "csv": "text/csv; charset=utf-8"}
+
+_FILE = {"type": "string"}
+_EXPORT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The file",
+        "content": {"application/yaml": {"schema": {}}, "text/csv": {"schema": _FILE}},
+    }
+}
+_IMPORT = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/yaml": {"schema": _FILE, "example": YAML_EXAMPLE},
+            "text/csv": {"schema": _FILE, "example": CSV_EXAMPLE},
+        },
+    }
+}
 
 router = Router("/v1/exercises", tags=["exercises"])
 
@@ -78,6 +100,32 @@ async def create_exercise(
     exercise = await exercises.create(session, actor, form, at=now)
     created(response, f"/v1/exercises/{exercise.id}", exercise.version)
     return exercise
+
+
+@router.get("/export", response_class=Response, responses=_EXPORT)
+async def export_exercises(
+    session: Session,
+    actor: Caller,
+    now: Now,
+    format: Annotated[FileFormat, Query(description="YAML to write, CSV for a spreadsheet")] = "yaml",  # noqa: A002
+    scope: ExerciseScope | None = None,
+) -> Response:
+    """Write the exercises that you may use to a file, retired ones included; read in again, it changes nothing."""
+    text = await exercises.export(session, actor, format, scope=scope, at=now)
+    headers = {"Content-Disposition": f'attachment; filename="exercises.{format}"'}
+    return Response(text, media_type=MEDIA_TYPES[format], headers=headers)
+
+
+@router.post("/import", openapi_extra=_IMPORT)
+async def import_exercises(
+    session: Session,
+    actor: Caller,
+    now: Now,
+    file: Upload,
+    dry_run: Annotated[bool, Query(description="Write nothing: tell what would happen, and all that is wrong")] = False,  # noqa: FBT002
+) -> ExerciseImport:
+    """Add and change exercises by a file, by their codes: all of them, or none."""
+    return await exercises.load(session, actor, file.kind, file.text, dry_run=dry_run, at=now)
 
 
 @router.get("/{exercise_id}")

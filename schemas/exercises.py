@@ -136,12 +136,9 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-class ExerciseCreate(In):
-    """A new exercise of the clinic, or a therapist's own (`scope`)."""
+class ExerciseContent(In):
+    """What an exercise says."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
-
-    scope: Literal["clinic", "own"] = "own"
     code: Code
     language: Annotated[Language, Field(description="What the texts are written in")] = "en"
     name: Annotated[str, Line(200)]
@@ -161,6 +158,14 @@ class ExerciseCreate(In):
     tags: Annotated[list[Code], Field(max_length=20)] = []
     translations: Translations = {}
     media: Media = []
+
+
+class ExerciseCreate(ExerciseContent):
+    """A new exercise of the clinic, or a therapist's own (`scope`)."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
+    scope: Literal["clinic", "own"] = "own"
 
 
 class ExerciseUpdate(In):

@@ -215,6 +215,8 @@ OPERATIONS: Mapping[str, Action] = {
     "update_exercise": Action.MANAGE_EXERCISES,
     "promote_exercise": Action.PROMOTE_EXERCISES,
     "merge_exercise": Action.MANAGE_EXERCISES,
+    "export_exercises": Action.MANAGE_EXERCISES,
+    "import_exercises": Action.MANAGE_EXERCISES,
     "list_program_templates": Action.READ_TEMPLATES,
     "create_program_template": Action.WRITE_TEMPLATES,
     "get_program_template": Action.READ_TEMPLATES,

@@ -92,7 +92,7 @@ async def update(
     if problems:
         raise ExerciseRefused(*problems)
     row.retired_at = retired_at(retired, row.retired_at, at)
-    _settle(row, offered, at)
+    settle(row, offered=offered, at=at)
     if "translations" in changes:
         changes["translations"] = _translations(row, changes["translations"])
     write(row, changes)
@@ -101,7 +101,7 @@ async def update(
     return await told(session, actor, row)
 
 
-def _settle(row: Exercise, offered: bool | None, at: datetime) -> None:  # noqa: FBT001 - a wish, or none
+def settle(row: Exercise, *, offered: bool | None, at: datetime) -> None:
     """Let what is in use replaced by nothing, and what is not in use offered to nobody."""
     if row.retired_at is None:
         row.replaced_by = None

@@ -164,3 +164,29 @@ async def test_a_search_forgives_typing_and_its_pages_go_on_with_the_best_match_
             break
     assert seen == whole
     assert {"co_bird_dog", "co_bird_dog_leg"} <= {*seen[:2]}
+
+
+async def test_a_file_goes_out_and_in_over_http(client: AsyncClient, world: World) -> None:
+    bob = world.headers["bob"]
+    for kind, media_type in (("yaml", "application/yaml"), ("csv", "text/csv; charset=utf-8")):
+        out = await client.get("/v1/exercises/export", params={"format": kind}, headers=bob)
+        assert (out.status_code, out.headers["content-type"]) == (200, media_type)
+        assert out.headers["content-disposition"] == f'attachment; filename="exercises.{kind}"'
+        headers = bob | {"Content-Type": media_type, "Idempotency-Key": f"again-{kind}"}
+        for _ in range(2):
+            back = await client.post("/v1/exercises/import", content=out.content, headers=headers)
+            assert (back.status_code, back.json()["unchanged"], back.json()["updated"]) == (200, 60, 0)
+        assert back.headers["idempotent-replay"] == "true"
+    text = {"Content-Type": "text/csv"}
+    wrong = await client.post("/v1/exercises/import", content=b"code,reps\nhp_bridge,x\n", headers=bob | text)
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "import_refused")
+    assert [each["line"] for each in wrong.json()["problems"]] == [2] * len(wrong.json()["problems"])
+    for content, headers, status in (
+        (b"{}", {"Content-Type": "application/json"}, 415),
+        (b"code\n", {"Content-Type": "text/csv", "Content-Encoding": "gzip"}, 415),
+        (b"\xff", text, 400),
+        (b"x" * (2 * 1024 * 1024 + 1), text, 413),
+        (b"code\n", text | {"Idempotency-Key": "again-csv"}, 422),
+    ):
+        answer = await client.post("/v1/exercises/import", content=content, headers=bob | headers)
+        assert answer.status_code == status, content[:10]
