@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import orjson
 from fastapi import Depends, Request
 
-from api.errors import ContentTooLarge, MalformedRequest, UnsupportedMediaType
+from api.errors import ContentTooLarge, MalformedRequest, UnsupportedFileType, UnsupportedMediaType
 from core.errors import Invalid, Problem
 from schemas.base import INTEGER_LIMIT
 from schemas.exercise_files import FileFormat
@@ -83,11 +83,11 @@ _FILES: Mapping[str, FileFormat] = {
 
 
 async def read_file(request: Request) -> File:
-    """Read the body as a file in UTF-8. Raises UnsupportedMediaType, ContentTooLarge, MalformedRequest."""
+    """Read the body as a file in UTF-8. Raises UnsupportedFileType, ContentTooLarge, MalformedRequest."""
     raw = await _bytes(request, FILE_LIMIT)
     kind = _FILES.get(request.headers.get("content-type", "").partition(";")[0].strip().lower())
     if kind is None or request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaType
+        raise UnsupportedFileType
     try:
         return File(kind, raw.decode())
     except UnicodeDecodeError as error:

@@ -180,6 +180,10 @@ class ExerciseUpdate(In):
     )
 
     name: Annotated[str, Line(200)] = unchanged()
+    target_region: Code = unchanged()
+    body_regions: Annotated[list[Code], Field(max_length=12)] = unchanged()
+    type: ExerciseType = unchanged()
+    phase: Phase = unchanged()
     difficulty: Difficulty | None = None
     position: Annotated[str, Line(100)] = unchanged()
     equipment: Annotated[list[Equipment], Field(max_length=12)] = unchanged()
