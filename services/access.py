@@ -23,7 +23,10 @@ from models.patients import Patient
 
 @dataclass(frozen=True)
 class Actor:
-    """Who is asking, as what, in which clinic; made anew for every request from rows, never from the token's text."""
+    """Who is asking, as what, in which clinic; made anew for every request from rows, never from the token's text.
+
+    operator: whoever sits at the command line, outside the clinic and without an account.
+    """
 
     account_id: UUID
     clinic_id: UUID
@@ -34,6 +37,7 @@ class Actor:
     patient_id: UUID | None = None
     scopes: frozenset[str] = field(default_factory=frozenset)
     request_id: str | None = None
+    operator: bool = False
 
 
 class Relation(StrEnum):
