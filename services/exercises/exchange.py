@@ -9,11 +9,9 @@ from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical.ladders import circle
-from core.constraints import violated
 from core.errors import Conflict, Forbidden, Invalid, Problem
 from models.exercises import Exercise, ExerciseScope
 from models.identity import Role
@@ -33,8 +31,6 @@ from services import audit
 from services.access import Action, Actor, require
 from services.exercises.reading import TRANSLATED, usable
 from services.exercises.writing import (
-    CODE_IS_UNIQUE,
-    CodeTaken,
     ShippedExercise,
     circle_problem,
     ladder,
@@ -93,7 +89,7 @@ async def load(
 ) -> ExerciseImport:
     """Add and change exercises by their codes, all or none. What a file leaves out stays, or is as usual.
 
-    With `dry_run` nothing is written, and the problems are the answer. Raises ImportRefused, CodeTaken.
+    With `dry_run` nothing is written, and the problems are the answer. Raises ImportRefused.
     """
     require(actor, Action.MANAGE_EXERCISES)
     reading = await asyncio.to_thread(exercise_files.read, kind, text)
@@ -224,14 +220,8 @@ async def _write(session: AsyncSession, actor: Actor, plan: _Plan, at: datetime)
         rows.append(row)
     for row, content in plan.changed:
         _set(row, content, at)
-    try:
-        async with session.begin_nested():
-            session.add_all(rows)
-            await session.flush()
-    except IntegrityError as error:
-        if violated(error) != CODE_IS_UNIQUE:
-            raise
-        raise CodeTaken(Problem("/exercises", "code_taken", "Somebody took a code of the file meanwhile.")) from error
+    session.add_all(rows)
+    await session.flush()
     for row in rows:
         await audit.record(session, actor, "exercise.create", subject=("exercise", row.id), at=at)
     for row, _ in plan.changed:

@@ -100,6 +100,7 @@ WRONG: dict[str, tuple[FileFormat, str, int, str]] = {
     "no code": ("csv", "name\nA", 1, "missing"),
     "a cell too many": ("csv", 'code,name\na,"A\nB"\n\nb,B,C', 5, "cells"),
     "an open quote": ("csv", 'code,name\na,A\nb,"B', 3, "csv_syntax"),
+    "an open quote at once": ("csv", 'code,"name', 1, "csv_syntax"),
     "too many": ("csv", "code\n" + "a\n" * (MOST + 1), MOST + 2, "too_long"),
 }
 

@@ -81,6 +81,9 @@ async def test_a_file_adds_and_changes_what_it_says_and_leaves_the_rest(here: As
     assert (after.name, after.cues, after.progression_of, after.version) == ("Wall", ["Ribs down"], "wall_two", 2)
     assert (after.default_dosage["sets"], after.default_dosage["days_per_week"]) == (4, 7)
     assert after.translations["de"].outdated
+    assert counts(await load(here, bob, "code,name\nwall_one, Wall \n", "csv")) == (0, 0, 1, 0)
+    moved = await load(here, bob, "code,scope\nwall_one,clinic\n", "csv", dry_run=True)
+    assert [each.code for each in moved.problems] == ["scope_fixed"]
     traces = select(AuditEvent.action).where(
         AuditEvent.clinic_id == world.clinic.id, AuditEvent.resource_type == "exercise"
     )

@@ -337,6 +337,10 @@ async def test_a_duplicate_gives_its_place_to_what_replaces_it(here: AsyncSessio
         with pytest.raises(ExerciseRefused) as refused:
             await replace(here, bob, row["dup_a"], wrong)
         assert pointers(refused.value.problems) == {"/replaced_by": code}
+    with pytest.raises(NotFound):
+        await replace(here, world.actors["carol"], row["dup_a"], "hp_bridge")
+    with pytest.raises(Stale):
+        await replace(here, bob, row["dup_a"].model_copy(update={"version": 7}), "dup_b")
     merged = await replace(here, bob, row["dup_a"], "dup_b")
     assert (merged.replaced_by, merged.retired_at) == ("dup_b", NOW)
     assert (await exercises.get(here, bob, harder.id)).progression_of == "dup_b"
