@@ -10,12 +10,12 @@ Ladder = Mapping[str, str | None]
 
 def easier_than(ladder: Ladder, code: str) -> list[str]:
     """Return what comes before `code`, the next easier one first; of a circle each once."""
-    found: list[str] = []
+    found: dict[str, None] = {}  # in order, and quick to ask: chains may be as long as a file
     step = ladder.get(code)
     while step is not None and step not in found:
-        found.append(step)
+        found[step] = None
         step = ladder.get(step)
-    return found
+    return list(found)
 
 
 def circle(ladder: Ladder, code: str) -> list[str]:

@@ -74,11 +74,11 @@ async def record_many(
     actor: Actor | None,
     action: str,
     resource_type: str,
-    subjects: Sequence[tuple[UUID, UUID]],
+    subjects: Sequence[tuple[UUID, UUID | None]],
     *,
     at: datetime,
 ) -> None:
-    """Record one action on many rows (id, patient); without an actor the system did it."""
+    """Record one action on many rows (id, patient or None); without an actor the system did it."""
     if subjects:
         who = dict(zip(STAMP, stamp(actor), strict=True))
         common = {"clinic_id": clinic_id, "at": at, "action": action, "resource_type": resource_type, **who}

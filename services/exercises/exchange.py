@@ -222,10 +222,9 @@ async def _write(session: AsyncSession, actor: Actor, plan: _Plan, at: datetime)
         _set(row, content, at)
     session.add_all(rows)
     await session.flush()
-    for row in rows:
-        await audit.record(session, actor, "exercise.create", subject=("exercise", row.id), at=at)
-    for row, _ in plan.changed:
-        await audit.record(session, actor, "exercise.update", subject=("exercise", row.id), at=at)
+    for verb, touched in (("create", rows), ("update", [row for row, _ in plan.changed])):
+        subjects = [(row.id, None) for row in touched]
+        await audit.record_many(session, actor.clinic_id, actor, f"exercise.{verb}", "exercise", subjects, at=at)
 
 
 def _set(row: Exercise, content: Mapping[str, Any], at: datetime) -> None:

@@ -29,7 +29,7 @@ from schemas.programs import (
     ProgramVersionCreate,
 )
 from schemas.red_flag_screens import RedFlagScreenClose
-from services import episodes, exercises, programs, red_flag_screens
+from services import episodes, exercises, library, programs, red_flag_screens
 from services.access import Actor
 from services.episode_gate import EpisodeClosed
 from services.programs.authoring import Contraindicated, ProgramRefused
@@ -111,7 +111,7 @@ async def test_a_draft_pins_the_exercises_and_fills_in_the_usual_dose(sessions: 
     assert "program.create" in await world.actions()
 
 
-async def test_a_program_keeps_the_patients_language_and_a_new_one_is_pointed_to_the_successor(
+async def test_a_program_keeps_its_texts_in_the_patients_language_and_a_new_one_is_pointed_to_the_successor(
     sessions: Sessions,
 ) -> None:
     world = await care(sessions)
@@ -119,6 +119,7 @@ async def test_a_program_keeps_the_patients_language_and_a_new_one_is_pointed_to
     async with sessions.begin() as session:
         await world.open(session)
         await session.execute(update(Patient).values(language="de-AT"))
+        await session.execute(update(Exercise).where(Exercise.code == "hp_bridge").values(name="As shipped before"))
         form = {
             "code": "our_tilt",
             "name": "Tilt",
@@ -134,9 +135,10 @@ async def test_a_program_keeps_the_patients_language_and_a_new_one_is_pointed_to
         await world.open(session)
         merge = ExerciseMerge(replaced_by="lb_pelvic_tilt")
         await exercises.merge(session, world.bob, tilt.id, merge, expected=1, at=NOW)
+        assert await library.sync(session, world.clinic_id) == 1
     shown = (await _get(world, program.id)).shown
     assert shown is not None
-    assert [item.exercise.name for item in shown.phases[0].items] == ["Becken kippen", "Bridge"]
+    assert [item.exercise.name for item in shown.phases[0].items] == ["Becken kippen", "As shipped before"]
     assert shown.phases[0].items[0].exercise.instructions == ["Kippen."]
     with pytest.raises(ProgramRefused) as refused:
         await world.draft(phases=phases)
