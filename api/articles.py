@@ -62,7 +62,7 @@ async def create_article(
     return article
 
 
-@router.post("/articles/approvals")
+@router.post("/article-approvals")
 async def approve_articles(session: Session, actor: Caller, form: ArticleApprovals, now: Now) -> ArticlesApproved:
     """Approve several articles that you have read: all of them, or none."""
     return await articles.approve_many(session, actor, form, at=now)

@@ -1,19 +1,24 @@
-"""Reads JSON bodies, strictly: what two readers could understand differently is refused."""
+"""Reads bodies, JSON strictly: what two readers could understand differently is refused."""
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
 import orjson
-from fastapi import Request
+from fastapi import Depends, Request
 
-from api.errors import ContentTooLarge, MalformedRequest, UnsupportedMediaType
+from api.errors import ContentTooLarge, MalformedRequest, UnsupportedFileType, UnsupportedMediaType
 from core.errors import Invalid, Problem
 from schemas.base import INTEGER_LIMIT
+from schemas.exercise_files import FileFormat
 
 BODY_LIMIT = 256 * 1024
 """Largest body in bytes; uploads have their own."""
+
+FILE_LIMIT = 2 * 1024 * 1024
+"""Largest file in bytes."""
 
 FIELDS_LIMIT = 100
 """Most fields of a form."""
@@ -59,6 +64,45 @@ async def read_form(request: Request, limit: int = BODY_LIMIT) -> list[tuple[str
         return parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_LIMIT)
     except ValueError as error:
         raise MalformedRequest from error
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of exercises: what it is by its Content-Type, and what it says."""
+
+    kind: FileFormat
+    text: str
+
+
+_FILES: Mapping[str, FileFormat] = {
+    "application/yaml": "yaml",
+    "application/x-yaml": "yaml",
+    "text/yaml": "yaml",
+    "text/csv": "csv",
+}
+
+
+async def read_file(request: Request) -> File:
+    """Read the body as a file in UTF-8. Raises UnsupportedFileType, ContentTooLarge, MalformedRequest."""
+    raw = await _bytes(request, FILE_LIMIT)
+    kind = _FILES.get(request.headers.get("content-type", "").partition(";")[0].strip().lower())
+    if kind is None or request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedFileType
+    try:
+        return File(kind, raw.decode())
+    except UnicodeDecodeError as error:
+        raise MalformedRequest from error
+
+
+async def _file_of(request: Request) -> File:
+    """Give the file that was read before the caller was asked for."""
+    file = request.scope["state"]["body"]
+    assert isinstance(file, File)
+    return file
+
+
+Upload = Annotated[File, Depends(_file_of)]
+"""The body of an operation in `api.routes.FILES`."""
 
 
 async def _bytes(request: Request, limit: int) -> bytes:

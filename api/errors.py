@@ -48,6 +48,10 @@ class UnsupportedMediaType(Refusal):
     """Send JSON: Content-Type application/json, without Content-Encoding."""
 
 
+class UnsupportedFileType(UnsupportedMediaType):
+    """Send YAML or CSV: Content-Type application/yaml or text/csv, without Content-Encoding."""
+
+
 class MethodNotAllowed(Refusal):
     """This path does not know this method."""
 
@@ -98,7 +102,7 @@ DETAIL: Mapping[int, str] = {
     409: "Read the resource again and decide anew.",
     412: "Read the resource again, merge, and send its present version as If-Match.",
     413: "Send less at once.",
-    415: "Bodies are application/json in UTF-8, without Content-Encoding.",
+    415: "Bodies are in UTF-8, of a media type that the documentation of this operation lists, without Content-Encoding.",
     422: "See errors: each names its place by a JSON pointer.",
     428: 'Send If-Match with the version you have read, such as If-Match: "3".',
     429: "Wait as long as Retry-After says.",

@@ -72,8 +72,8 @@ class Replay(Exception):  # noqa: N818 - the work was done before: an answer, no
 
 def digest(request: Request, value: Any) -> bytes:
     """Fingerprint what is asked: path, query, the version meant, and the JSON value, however it is spaced and ordered."""
-    version = request.headers.get("if-match")
-    asked = f"{request.url.path}?{request.url.query}\n{f'{version}\n' if version else ''}".encode()
+    lines = [f"{request.url.path}?{request.url.query}", request.headers.get("if-match") or ""]
+    asked = "".join(f"{line}\n" for line in lines if line).encode()
     return sha256(asked + orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).digest()
 
 

@@ -28,6 +28,9 @@ GIVEN = frozenset({session_of, caller_of, moment_of})
 FORMS = frozenset({"receive_sms", "receive_sms_receipt"})
 """Operations that a provider calls: with a form, and signed by the secret we share with it instead of a token."""
 
+FILES = frozenset({"import_exercises"})
+"""Operations whose body is a file; see `api.bodies.Upload`."""
+
 PUBLIC = frozenset({"log_in", "refresh_sign_in", "accept_invitation", "livez", "readyz"}) | FORMS
 """Operations that nobody needs to be signed in for. Every other one has a row in `access.OPERATIONS`."""
 
@@ -71,6 +74,8 @@ class Route(APIRoute):
             safe = request.method == "GET"
             if self.unique_id in FORMS:
                 kept["body"] = await bodies.read_form(request)
+            elif self.unique_id in FILES:
+                kept["body"] = await bodies.read_file(request)
             elif not safe:
                 kept["body"] = await bodies.read(request)
                 if not wants_body and kept["body"]:

@@ -60,7 +60,7 @@ async def get_suggestion(
     return row
 
 
-@router.post("/suggestions/accept")
+@router.post("/suggestion-acceptances")
 async def accept_suggestions(session: Session, actor: Caller, form: SuggestionBatch, now: Now) -> BatchResults:
     """Accept several suggestions as they stand, with one result for each; those of a program become one version."""
     return BatchResults(items=await suggestions.accept_many(session, actor, form, at=now))

@@ -12,6 +12,7 @@ import typer
 from cli.environment import ROLES, as_role, console, one_machine, owner_url, trouble_with_database, watched_machine
 from cli.environment import with_roles as _with_roles
 from cli.jobs import jobs
+from cli.library import library
 from core.errors import Refusal
 from core.settings import UNSAFE, Settings, load
 
@@ -28,7 +29,6 @@ database = typer.Typer(no_args_is_help=True, help="The database: roles, migratio
 users = typer.Typer(
     no_args_is_help=True, help="Clinics, their first admin, service accounts; closing and mending accounts."
 )
-library = typer.Typer(no_args_is_help=True, help="The shipped exercises and articles.")
 app.add_typer(database, name="db")
 app.add_typer(users, name="users")
 app.add_typer(library, name="library")
@@ -278,16 +278,6 @@ def _password() -> str:
         answer: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
         return answer
     return sys.stdin.readline().rstrip("\r\n")
-
-
-@library.command()
-def sync() -> None:
-    """Bring the shipped exercises and articles into every clinic."""
-    from cli import people  # noqa: PLC0415
-
-    with one_machine(guest=True) as settings:
-        changed = asyncio.run(people.sync_library(_with_roles(settings)))
-    console.print(f"physio: {changed} exercises and articles new or changed")
 
 
 def _checked(email: str, country: str, zone: str) -> tuple[str, str]:

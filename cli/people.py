@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core import clock
 from core.database import bind_clinic, libpq_url, make_engine, make_sessions
 from core.settings import Settings
-from services import accounts, authentication, library, sandbox
+from schemas.exercise_files import ExerciseImport, FileFormat
+from services import accounts, authentication, exercises, library, sandbox
 
 
 @asynccontextmanager
@@ -67,6 +68,28 @@ async def set_password(settings: Settings, email: str, password: str) -> None:
     """Give an account another password."""
     async with _transaction(settings) as session:
         await accounts.set_password(session, email, password, at=clock.now())
+
+
+async def export_exercises(settings: Settings, clinic_id: UUID, kind: FileFormat) -> str:
+    """Write a clinic's exercises, and the shipped ones, to a text. Raises ClinicUnknown, TooManyExercises."""
+    async with _transaction(settings) as session:
+        actor = await accounts.operator(session, clinic_id)
+        return await exercises.export(session, actor, kind, scope=None, at=clock.now())
+
+
+async def import_exercises(
+    settings: Settings, clinic_id: UUID, kind: FileFormat, text: str, *, dry_run: bool
+) -> ExerciseImport:
+    """Add and change a clinic's exercises; with a problem nothing is written, and the problems are given.
+
+    Raises ClinicUnknown.
+    """
+    async with _transaction(settings) as session:
+        actor = await accounts.operator(session, clinic_id)
+        done = await exercises.load(session, actor, kind, text, dry_run=True, at=clock.now())
+        if dry_run or done.problems:
+            return done
+        return await exercises.load(session, actor, kind, text, dry_run=False, at=clock.now())
 
 
 async def sync_library(settings: Settings) -> int:

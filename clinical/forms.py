@@ -258,7 +258,10 @@ class ContraindicationCode(Strict):
 
 
 class Exercise(Strict):
-    """An exercise of the library. `progression_of` is the easier one; `regression_of` lists the harder ones."""
+    """An exercise of the library. `progression_of` is the easier one; `regression_of` lists the harder ones.
+
+    difficulty: 1 (easiest) to 5, never below that of the easier one.
+    """
 
     code: Code
     name: str
@@ -266,6 +269,7 @@ class Exercise(Strict):
     body_regions: tuple[str, ...]
     type: str
     phase: str
+    difficulty: int = Field(ge=1, le=5)
     position: str
     equipment: tuple[str, ...]
     default_dosage: DefaultDosage

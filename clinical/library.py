@@ -12,6 +12,7 @@ from typing import TypeVar
 from clinical.flare_rules import Flares
 from clinical.forms import Article, EducationFile, Exercise, ExerciseFile, Instrument, QuestionSet, QuestionSetFile
 from clinical.habit_rules import Habits
+from clinical.ladders import circle
 from clinical.levels import FlareStep, Level
 from clinical.reading import BrokenFile, Document, Loc, Parsed, read
 from clinical.rulebook import (
@@ -190,13 +191,14 @@ def _check_exercises(document: Document[ExerciseFile]) -> None:
         harder = [code for code, easier_code in easier.items() if easier_code == exercise.code]
         if Counter(harder) != Counter(exercise.regression_of):
             raise document.broken((*loc, "regression_of"), f"the harder exercises of {exercise.code} are {harder}")
-        seen = {exercise.code}
-        step = exercise.progression_of
-        while step is not None:
-            if step in seen:
-                raise document.broken((*loc, "progression_of"), f"the progression of {exercise.code} runs in a circle")
-            seen.add(step)
-            step = easier[step]
+        if circle(easier, exercise.code):
+            raise document.broken((*loc, "progression_of"), f"the progression of {exercise.code} runs in a circle")
+    by_code = {exercise.code: exercise for exercise in library.exercises}
+    for place, exercise in enumerate(library.exercises):
+        if exercise.progression_of is not None and exercise.difficulty < by_code[exercise.progression_of].difficulty:
+            raise document.broken(
+                ("exercises", place, "difficulty"), f"{exercise.code} cannot be easier than what it follows"
+            )
 
 
 def _check_question_sets(document: Document[QuestionSetFile]) -> None:

@@ -66,21 +66,64 @@ class Document(Generic[Parsed]):
 
     def broken(self, loc: Loc, reason: str) -> BrokenFile:
         """Return the error that points to the place `loc` of this file."""
-        return BrokenFile(self.name, _line(self.node, loc), reason)
+        return BrokenFile(self.name, line_of(self.node, loc), reason)
+
+
+class Unreadable(Exception):  # noqa: N818 - the text is, the program is not
+    """This is not YAML as we read it."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        """line: counted from 1. reason: what is wrong there."""
+        super().__init__(f"{line}: {reason}")
+        self.line = line
+        self.reason = reason
+
+
+def parse(written: bytes) -> tuple[Any, yaml.Node | None]:
+    """Return what a text says, and where; None where it says nothing. Raises Unreadable."""
+    try:
+        loader = _Loader(written)
+        node = loader.get_single_node()
+        return (None if node is None else loader.construct_document(node)), node
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        raise Unreadable(mark.line + 1 if mark else 1, error.problem or "this is not YAML") from error
+    except yaml.reader.ReaderError as error:
+        raise Unreadable(written.count(b"\n", 0, error.position) + 1, error.reason) from error
+
+
+DEPTH_LIMIT = 16
+"""How deep lists and mappings of a stranger's text may lie within each other."""
+
+
+def parse_foreign(written: bytes) -> tuple[Any, yaml.Node | None]:
+    """Return what a stranger's text says, and where. Raises Unreadable, also for what could grow without end.
+
+    An alias stands for a copy: nine lines of them make a billion values.
+    """
+    depth = 0
+    try:
+        for event in yaml.parse(written, Loader=_Loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or depth > DEPTH_LIMIT:
+                reason = (
+                    f"lists and mappings lie at most {DEPTH_LIMIT} deep" if depth > DEPTH_LIMIT else "no aliases here"
+                )
+                raise Unreadable(1 if event.start_mark is None else event.start_mark.line + 1, reason)
+    except yaml.YAMLError:
+        pass  # the second reading says where
+    try:
+        return parse(written)
+    except (ValueError, OverflowError) as error:  # a tag that promises what the value is not
+        raise Unreadable(1, "a value is not what its tag says") from error
 
 
 def read(root: Traversable, name: str, model: type[Parsed]) -> Document[Parsed]:
     """Return the file `name` below `root` as `model`. Raises BrokenFile."""
-    written = root.joinpath(name).read_bytes()
     try:
-        loader = _Loader(written)
-        node = loader.get_single_node()
-        data = None if node is None else loader.construct_document(node)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        raise BrokenFile(name, mark.line + 1 if mark else 1, error.problem or "this is not YAML") from error
-    except yaml.reader.ReaderError as error:
-        raise BrokenFile(name, written.count(b"\n", 0, error.position) + 1, error.reason) from error
+        data, node = parse(root.joinpath(name).read_bytes())
+    except Unreadable as error:
+        raise BrokenFile(name, error.line, error.reason) from error
     if node is None:
         raise BrokenFile(name, 1, "the file is empty")
     try:
@@ -89,10 +132,10 @@ def read(root: Traversable, name: str, model: type[Parsed]) -> Document[Parsed]:
         # what is missing is often the consequence of a key that is misspelled: name that one first
         first = min(error.errors(include_url=False, include_input=False), key=lambda one: one["type"] == "missing")
         place = ".".join(str(part) for part in first["loc"])
-        raise BrokenFile(name, _line(node, first["loc"]), f"{place}: {first['msg']}") from error
+        raise BrokenFile(name, line_of(node, first["loc"]), f"{place}: {first['msg']}") from error
 
 
-def _line(node: yaml.Node, loc: Loc) -> int:
+def line_of(node: yaml.Node, loc: Loc) -> int:
     """Return the line of the deepest part of `loc` that the file has; a missing key is where it should be."""
     line = node.start_mark.line
     for part in loc:

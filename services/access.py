@@ -23,7 +23,10 @@ from models.patients import Patient
 
 @dataclass(frozen=True)
 class Actor:
-    """Who is asking, as what, in which clinic; made anew for every request from rows, never from the token's text."""
+    """Who is asking, as what, in which clinic; made anew for every request from rows, never from the token's text.
+
+    operator: whoever sits at the command line, outside the clinic and without an account.
+    """
 
     account_id: UUID
     clinic_id: UUID
@@ -34,6 +37,7 @@ class Actor:
     patient_id: UUID | None = None
     scopes: frozenset[str] = field(default_factory=frozenset)
     request_id: str | None = None
+    operator: bool = False
 
 
 class Relation(StrEnum):
@@ -78,6 +82,7 @@ class Action(StrEnum):
     LOG_FACTORS = "log_factors"
     READ_EXERCISES = "read_exercises"
     MANAGE_EXERCISES = "manage_exercises"
+    PROMOTE_EXERCISES = "promote_exercises"
     READ_ARTICLES = "read_articles"
     WRITE_ARTICLES = "write_articles"
     APPROVE_ARTICLES = "approve_articles"
@@ -139,6 +144,7 @@ GRANTS: Mapping[Action, Mapping[Role, Relation]] = {
     Action.LOG_FACTORS: {PATIENT: SELF},
     Action.READ_EXERCISES: {PATIENT: CLINIC, THERAPIST: CLINIC, ASSISTANT: CLINIC, ADMIN: CLINIC},
     Action.MANAGE_EXERCISES: {THERAPIST: CLINIC, ADMIN: CLINIC},
+    Action.PROMOTE_EXERCISES: {ADMIN: CLINIC},
     Action.READ_ARTICLES: {PATIENT: CLINIC, THERAPIST: CLINIC, ASSISTANT: CLINIC, ADMIN: CLINIC},
     Action.WRITE_ARTICLES: {THERAPIST: CLINIC, ADMIN: CLINIC},
     Action.APPROVE_ARTICLES: {THERAPIST: CLINIC},
@@ -235,6 +241,10 @@ OPERATIONS: Mapping[str, Action] = {
     "create_exercise": Action.MANAGE_EXERCISES,
     "get_exercise": Action.READ_EXERCISES,
     "update_exercise": Action.MANAGE_EXERCISES,
+    "promote_exercise": Action.PROMOTE_EXERCISES,
+    "merge_exercise": Action.MANAGE_EXERCISES,
+    "export_exercises": Action.MANAGE_EXERCISES,
+    "import_exercises": Action.MANAGE_EXERCISES,
     "list_program_templates": Action.READ_TEMPLATES,
     "create_program_template": Action.WRITE_TEMPLATES,
     "get_program_template": Action.READ_TEMPLATES,

@@ -15,7 +15,11 @@ from core.errors import Conflict, Invalid, NotFound, Problem
 from models.clinics import Clinic
 from models.identity import Account, AccountStatus, Membership, Role
 from services import audit, authentication, passwords
+from services.access import Actor
 from services.authentication import Tokens
+
+NOBODY = UUID(int=0)
+"""Stands where an account would: the operator has none."""
 
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
 
@@ -121,6 +125,14 @@ async def create_service_token(
         assert membership is not None
     await authentication.end_all(session, account.id, "replaced", at=at)
     return await authentication.open_service(session, membership, tokens=tokens, at=at)
+
+
+async def operator(session: AsyncSession, clinic_id: UUID) -> Actor:
+    """Let whoever sits at the command line act as an admin of a clinic; binds the session to it. Raises ClinicUnknown."""
+    await bind_clinic(session, clinic_id)
+    if await session.scalar(select(Clinic.id).where(Clinic.id == clinic_id)) is None:
+        raise ClinicUnknown
+    return Actor(account_id=NOBODY, clinic_id=clinic_id, role=Role.CLINIC_ADMIN, operator=True)
 
 
 async def browse(session: AsyncSession, *, clinic_id: UUID | None = None) -> list[Entry]:

@@ -13,14 +13,17 @@ from services.access import Actor
 SYSTEM = "system"
 """The role on record where nobody asked: time passed, or something else was gone."""
 
+OPERATOR = "operator"
+"""The role of whoever sits at the command line: outside the clinic, without an account."""
+
 STAMP = ("account_id", "role", "sign_in_id", "request_id")
 """Columns that say who did it, in the order of `stamp`: for statements that write their own traces."""
 
 
 def stamp(actor: Actor | None) -> tuple[UUID | None, str, UUID | None, str | None]:
-    """Give the values of STAMP; without an actor the system did it, and there is no account."""
-    if actor is None:
-        return None, SYSTEM, None, None
+    """Give the values of STAMP; the system (no actor) and the operator have no account."""
+    if actor is None or actor.operator:
+        return None, SYSTEM if actor is None else OPERATOR, None, None
     return actor.account_id, actor.role.value, actor.sign_in_id, actor.request_id
 
 
@@ -39,20 +42,13 @@ async def record(
         insert(AuditEvent).values(
             clinic_id=actor.clinic_id,
             at=at,
-            account_id=actor.account_id,
-            role=actor.role.value,
-            sign_in_id=actor.sign_in_id,
             action=action,
             resource_type=resource_type,
             resource_id=resource_id,
             patient_id=patient_id,
-            request_id=actor.request_id,
+            **dict(zip(STAMP, stamp(actor), strict=True)),
         )
     )
-
-
-OPERATOR = "operator"
-"""The role of whoever sits at the command line: outside the clinic, without an account."""
 
 
 async def record_operator(
@@ -78,11 +74,11 @@ async def record_many(
     actor: Actor | None,
     action: str,
     resource_type: str,
-    subjects: Sequence[tuple[UUID, UUID]],
+    subjects: Sequence[tuple[UUID, UUID | None]],
     *,
     at: datetime,
 ) -> None:
-    """Record one action on many rows (id, patient); without an actor the system did it."""
+    """Record one action on many rows (id, patient or None); without an actor the system did it."""
     if subjects:
         who = dict(zip(STAMP, stamp(actor), strict=True))
         common = {"clinic_id": clinic_id, "at": at, "action": action, "resource_type": resource_type, **who}

@@ -18,6 +18,7 @@ CONTENT = (
     "body_regions",
     "type",
     "phase",
+    "difficulty",
     "position",
     "equipment",
     "default_dosage",

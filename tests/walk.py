@@ -57,9 +57,21 @@ class Operation:
         return any(each["name"] == "If-Match" for each in self.parameters)
 
     @property
+    def media_type(self) -> str:
+        """The first form that a body may have."""
+        return next(iter(self.description.get("requestBody", {}).get("content", {})), "application/json")
+
+    def carry(self, body: Any) -> dict[str, Any]:
+        """Say how httpx is to send a body."""
+        if body is None or self.media_type == "application/json":
+            return {"json": body}
+        return {"content": body}
+
+    @property
     def examples(self) -> list[Any]:
         """The examples of the body; empty when there is no body."""
-        content = self.description.get("requestBody", {}).get("content", {}).get("application/json", {})
+        contents = self.description.get("requestBody", {}).get("content", {})
+        content = contents.get(self.media_type, {})
         if "example" in content:
             return [content["example"]]
         if "examples" in content:
@@ -182,7 +194,11 @@ class Walk:
             headers |= self.cast.headers.get(by) or factories.bearer(self.known["access_token"])
         if operation.needs_version:
             headers["If-Match"] = f'"{await self.version(operation)}"'
-        return await self.client.request(operation.method, self.path(operation), headers=headers, json=body)
+        if isinstance(body, str):
+            headers["Content-Type"] = operation.media_type
+        return await self.client.request(
+            operation.method, self.path(operation), headers=headers, **operation.carry(body)
+        )
 
     async def version(self, operation: Operation) -> int:
         """Give the present version of what the path names."""
@@ -536,6 +552,10 @@ STEPS: tuple[Step, ...] = (
     ),
     Step("get_exercise"),
     Step("update_exercise"),
+    Step("promote_exercise", "admin"),
+    Step("merge_exercise", "admin"),
+    Step("export_exercises"),
+    Step("import_exercises", change=lambda walk, body: body.replace("clinic_", f"c{walk.cast.patient.id.hex[-8:]}_")),
     Step("create_program_template", keep={"template_id": "id"}),
     Step("list_program_templates"),
     Step("get_program_template"),

@@ -134,7 +134,7 @@ async def _columns(
         elif dose is not None:
             amounts = {name: value for name in AMOUNTS if (value := getattr(dose, name)) is not None}
             form = ProgramItemIn(exercise_code=dose.code, **_kept(item, shelf.get(dose.code)), **amounts)
-            made = item_columns(draft, "", form, shelf, patient.conditions)
+            made = item_columns(draft, "", form, shelf, patient)
             columns[item.id] = made | {"clinic_id": item.clinic_id, "position": item.position}
     draft.refuse()
     return columns

@@ -102,7 +102,7 @@ async def create(
     assert patient is not None
     starts_on = _begin(form.starts_on, local_date(at, patient.zone), "/starts_on")
     _bounded(form.progression)
-    draft = await _draft(session, actor, patient.conditions, form.phases)
+    draft = await _draft(session, actor, patient, form.phases)
     program = Program(
         clinic_id=actor.clinic_id, patient_id=patient.id, episode_id=episode_id, title=form.title, created_at=at
     )
@@ -133,7 +133,7 @@ async def create_version(
     today = local_date(at, patient.zone)
     effective_on = _begin(form.effective_on, today, "/effective_on")
     _bounded(form.progression)
-    draft = await _draft(session, actor, patient.conditions, form.phases)
+    draft = await _draft(session, actor, patient, form.phases)
     if program.status is ProgramStatus.ACTIVE:
         await require_ready(session, actor, program, at=at)
     found = await session.scalars(
@@ -175,7 +175,7 @@ async def create_version(
 
 async def check(session: AsyncSession, actor: Actor, phases: Sequence[ProgramPhaseIn]) -> None:
     """Tell whether this could be prescribed to somebody without conditions. Raises ProgramRefused."""
-    await _draft(session, actor, (), phases)
+    await _draft(session, actor, None, phases)
 
 
 def _begin(wanted: date | None, today: date, pointer: str) -> date:
@@ -200,9 +200,12 @@ def _holds(version: ProgramVersion, day: date) -> bool:
 
 
 async def _draft(
-    session: AsyncSession, actor: Actor, conditions: Sequence[str], phases: Sequence[ProgramPhaseIn]
+    session: AsyncSession, actor: Actor, patient: Patient | None, phases: Sequence[ProgramPhaseIn]
 ) -> Draft:
-    """Find the exercises and fill in the doses. Raises ProgramRefused and Contraindicated with all there is to say."""
+    """Find the exercises, in the patient's language, and fill in the doses.
+
+    Raises ProgramRefused and Contraindicated with all there is to say.
+    """
     items = [item for phase in phases for item in phase.items]
     found = await exercises.by_code(
         session,
@@ -219,7 +222,7 @@ async def _draft(
             )
         draft.items.append(
             [
-                item_columns(draft, f"/phases/{place}/items/{at}", item, shelf, conditions)
+                item_columns(draft, f"/phases/{place}/items/{at}", item, shelf, patient)
                 for at, item in enumerate(phase.items)
             ]
         )
@@ -228,7 +231,7 @@ async def _draft(
 
 
 def item_columns(
-    draft: Draft, place: str, item: ProgramItemIn, shelf: Mapping[object, Exercise], conditions: Sequence[str]
+    draft: Draft, place: str, item: ProgramItemIn, shelf: Mapping[object, Exercise], patient: Patient | None
 ) -> dict[str, Any]:
     """Make the columns of one item; what is wrong goes to the draft."""
     if (item.exercise_id is None) == (item.exercise_code is None):
@@ -237,10 +240,14 @@ def item_columns(
     name = "exercise_code" if item.exercise_id is None else "exercise_id"
     exercise = shelf.get(item.exercise_code if item.exercise_id is None else item.exercise_id)
     if exercise is None or exercise.retired_at is not None:
-        code = "exercise_unknown" if exercise is None else "exercise_retired"
-        message = "There is no such exercise." if exercise is None else "This exercise is not for new use."
+        code, message = "exercise_unknown", "There is no such exercise."
+        if exercise is not None and exercise.replaced_by is not None:
+            code, message = "exercise_replaced", f"This exercise was replaced by {exercise.replaced_by}."
+        elif exercise is not None:
+            code, message = "exercise_retired", "This exercise is not for new use."
         draft.problems.append(Problem(f"{place}/{name}", code, message))
         return {}
+    conditions = () if patient is None else patient.conditions
     accepted = item.accept_contraindications
     met = {one.code for one in conflicts(map(Contraindication.model_validate, exercise.contraindications), conditions)}
     if not met <= set(accepted.codes if accepted is not None else ()):
@@ -250,13 +257,19 @@ def item_columns(
     return {
         "exercise_id": exercise.id,
         "exercise_code": exercise.code,
-        "exercise": PinnedExercise.model_validate(exercise).model_dump(mode="json"),
+        "exercise": _pinned(exercise, patient),
         **_dosage(draft, place, item, usual),
         "side": side,
         "pain_ceiling": item.pain_ceiling,
         "note": item.note or "",
         "accepted_contraindications": None if accepted is None else accepted.model_dump(mode="json"),
     }
+
+
+def _pinned(exercise: Exercise, patient: Patient | None) -> dict[str, Any]:
+    """Make the copy that the program keeps, whatever becomes of the exercise."""
+    told = exercises.localized(exercise, None if patient is None else patient.language)
+    return PinnedExercise.model_validate(told).model_dump(mode="json")
 
 
 def _dosage(draft: Draft, place: str, item: ProgramItemIn, usual: Dosage) -> dict[str, Any]:

@@ -139,7 +139,11 @@ class Stage:
         headers = {} if principal == "anonymous" else dict(self.walks["own"].cast.headers[principal])
         if operation.needs_version:
             headers["If-Match"] = '"1"'
-        answer = await self.client.request(operation.method, here.path(operation), headers=headers, json=body)
+        if isinstance(body, str):
+            headers["Content-Type"] = operation.media_type
+        answer = await self.client.request(
+            operation.method, here.path(operation), headers=headers, **operation.carry(body)
+        )
         if operation.name == "log_out":
             await self.sign_in_again(here)
         return answer

@@ -1,5 +1,6 @@
 """Exercises: who sees which, who may add and change which, and how they are found."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -10,13 +11,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.database import Sessions, bind_clinic
 from core.errors import Forbidden, NotFound, Stale
 from models.audit import AuditEvent
-from models.exercises import Exercise
 from models.identity import Role
-from schemas.exercises import ExerciseCreate, ExerciseFilter, ExerciseUpdate, retired_at
+from schemas.exercises import (
+    ExerciseCreate,
+    ExerciseFilter,
+    ExerciseMerge,
+    ExerciseRead,
+    ExerciseUpdate,
+    retired_at,
+)
 from schemas.pages import Page
 from services import exercises, library
 from services.access import Actor
-from services.exercises import CodeTaken, ExerciseRefused, ShippedExercise
+from services.exercises import CodeTaken, ExerciseRefused, NotOffered, ShippedExercise
 from tests.factories import NOW, World, make_actor, make_world
 from tests.services.caring import codes, pointers
 
@@ -49,8 +56,17 @@ async def here(session: AsyncSession, world: World) -> AsyncSession:
     return session
 
 
-async def add(session: AsyncSession, actor: Actor, **changes: Any) -> Exercise:
+async def add(session: AsyncSession, actor: Actor, **changes: Any) -> ExerciseRead:
     return await exercises.create(session, actor, ExerciseCreate.model_validate(SLIDE | changes), at=NOW)
+
+
+async def change(session: AsyncSession, actor: Actor, row: ExerciseRead, **changes: Any) -> ExerciseRead:
+    form = ExerciseUpdate.model_validate(changes)
+    return await exercises.update(session, actor, row.id, form, expected=row.version, at=NOW)
+
+
+async def replace(session: AsyncSession, actor: Actor, row: ExerciseRead, code: str) -> ExerciseRead:
+    return await exercises.merge(session, actor, row.id, ExerciseMerge(replaced_by=code), expected=row.version, at=NOW)
 
 
 async def found(session: AsyncSession, actor: Actor, **wanted: Any) -> set[str]:
@@ -233,3 +249,138 @@ async def test_whoever_adds_or_changes_an_exercise_is_on_record(here: AsyncSessi
         ("exercise.create", world.actors["bob"].account_id),
         ("exercise.update", world.actors["bob"].account_id),
     ]
+
+
+# ------------------------------------------------------------------ from easier to harder
+
+
+async def test_what_follows_an_exercise_is_told_and_a_circle_is_refused_with_its_way(
+    here: AsyncSession, world: World
+) -> None:
+    bob, carol = world.actors["bob"], world.actors["carol"]
+    one = await add(here, bob, code="step_one", progression_of="hp_bridge", difficulty=3)
+    two = await add(here, bob, code="step_two", progression_of="step_one", difficulty=4)
+    bridge = (await exercises.by_code(here, bob, ["hp_bridge"], []))[0].id
+    assert (await exercises.get(here, bob, bridge)).regression_of == ["hp_bridge_single", "step_one"]
+    assert (await exercises.get(here, carol, bridge)).regression_of == ["hp_bridge_single"]
+    assert (await exercises.get(here, bob, one.id)).regression_of == ["step_two"]
+    assert await found(here, bob, difficulty=4, scope="own") == {"step_two"}
+    for easier, way in (("step_two", "step_one → step_two → step_one"), ("step_one", "step_one → step_one")):
+        with pytest.raises(ExerciseRefused) as refused:
+            await change(here, bob, one, progression_of=easier)
+        assert pointers(refused.value.problems) == {"/progression_of": "progression_circle"}
+        assert way in refused.value.problems[0].message
+    with pytest.raises(ExerciseRefused):
+        await add(here, bob, code="step_self", progression_of="step_self")
+    freed = await change(here, bob, two, progression_of=None)
+    assert freed.progression_of is None
+    assert (await change(here, bob, one, progression_of="step_two")).progression_of == "step_two"
+
+
+async def test_two_changes_at_once_do_not_make_a_circle_together(sessions: Sessions, world: World) -> None:
+    bob = world.actors["bob"]
+    async with sessions.begin() as session:
+        await bind_clinic(session, world.clinic.id)
+        rows = [await add(session, bob, code=code) for code in ("left_one", "right_one")]
+
+    async def follow(row: ExerciseRead, easier: str) -> str:
+        async with sessions.begin() as session:
+            await bind_clinic(session, world.clinic.id)
+            try:
+                await change(session, bob, row, progression_of=easier)
+            except ExerciseRefused as refused:
+                return refused.problems[0].code
+            await asyncio.sleep(0)
+            return "done"
+
+    told = await asyncio.gather(follow(rows[0], "right_one"), follow(rows[1], "left_one"))
+    assert sorted(told) == ["done", "progression_circle"]
+
+
+# ------------------------------------------------------------------ to the clinic, and into one
+
+
+async def test_what_a_therapist_offers_the_admin_makes_the_clinics(here: AsyncSession, world: World) -> None:
+    bob, dana, carol = (world.actors[name] for name in ("bob", "dana", "carol"))
+    first = await add(here, bob, code="own_first")
+    second = await add(here, bob, code="own_second", progression_of="own_first")
+    with pytest.raises(NotFound):
+        await exercises.promote(here, dana, first.id, expected=1, at=NOW)
+    first, second = await change(here, bob, first, offered=True), await change(here, bob, second, offered=True)
+    assert await found(here, dana, offered=True) == {"own_first", "own_second"}
+    assert await found(here, carol, offered=True) == set()
+    assert await exercises.by_code(here, dana, ["own_first"], []) == [], "not the clinic's yet"
+    with pytest.raises(Forbidden):
+        await change(here, dana, first, name="Mine")
+    with pytest.raises(Forbidden):
+        await exercises.promote(here, bob, first.id, expected=first.version, at=NOW)
+    with pytest.raises(Stale):
+        await exercises.promote(here, dana, first.id, expected=1, at=NOW)
+    with pytest.raises(ExerciseRefused) as refused:
+        await exercises.promote(here, dana, second.id, expected=second.version, at=NOW)
+    assert pointers(refused.value.problems) == {"/progression_of": "not_shared"}
+    for row in (first, second):
+        promoted = await exercises.promote(here, dana, row.id, expected=row.version, at=NOW)
+        assert (promoted.scope, promoted.owner_id, promoted.offered_at) == ("clinic", None, None)
+    assert {"own_first", "own_second"} <= await found(here, carol)
+    with pytest.raises(NotOffered):
+        await exercises.promote(here, dana, first.id, expected=first.version + 1, at=NOW)
+    with pytest.raises(ExerciseRefused):
+        await change(here, dana, promoted, offered=True)
+
+
+async def test_a_duplicate_gives_its_place_to_what_replaces_it(here: AsyncSession, world: World) -> None:
+    bob = world.actors["bob"]
+    row = {name: await add(here, bob, code=name) for name in ("dup_a", "dup_b", "dup_c")}
+    harder = await add(here, bob, code="dup_harder", progression_of="dup_a")
+    for wrong, code in (("dup_a", "same_exercise"), ("no_such", "exercise_unknown")):
+        with pytest.raises(ExerciseRefused) as refused:
+            await replace(here, bob, row["dup_a"], wrong)
+        assert pointers(refused.value.problems) == {"/replaced_by": code}
+    with pytest.raises(NotFound):
+        await replace(here, world.actors["carol"], row["dup_a"], "hp_bridge")
+    with pytest.raises(Stale):
+        await replace(here, bob, row["dup_a"].model_copy(update={"version": 7}), "dup_b")
+    merged = await replace(here, bob, row["dup_a"], "dup_b")
+    assert (merged.replaced_by, merged.retired_at) == ("dup_b", NOW)
+    assert (await exercises.get(here, bob, harder.id)).progression_of == "dup_b"
+    with pytest.raises(ExerciseRefused) as refused:
+        await replace(here, bob, row["dup_c"], "dup_a")
+    assert pointers(refused.value.problems) == {"/replaced_by": "exercise_retired"}
+    await replace(here, bob, await exercises.get(here, bob, row["dup_b"].id), "dup_c")
+    first = await exercises.get(here, bob, row["dup_a"].id)
+    assert first.replaced_by == "dup_c", "no chains"
+    assert (await change(here, bob, first, retired=False)).replaced_by is None
+    (shipped,) = await exercises.by_code(here, bob, ["hp_bridge"], [])
+    with pytest.raises(ShippedExercise):
+        await replace(here, bob, ExerciseRead.model_validate(await exercises.get(here, bob, shipped.id)), "dup_c")
+
+
+# ------------------------------------------------------------------ languages
+
+
+async def test_texts_are_shown_in_the_nearest_language_that_is_up_to_date(here: AsyncSession, world: World) -> None:
+    bob, dana = world.actors["bob"], world.actors["dana"]
+    german = {"name": "Wandrutschen", "instructions": ["Nach oben schieben."]}
+    row = await add(here, bob, translations={"de": german, "fr": {**german, "name": "Glisser"}})
+    for wanted, name in (("de-AT", "Wandrutschen"), ("fr", "Glisser"), ("pt", SLIDE["name"]), (None, SLIDE["name"])):
+        assert (await exercises.get(here, bob, row.id, language=wanted)).name == name, wanted
+    assert "wall_slide" in await found(here, bob, search="wandrutshen")
+    row = await change(here, bob, row, instructions=["Another way."], translations={"fr": None})
+    shown = await exercises.get(here, bob, row.id, language="de")
+    assert (shown.shown_in, shown.translations["de"].outdated, [*shown.translations]) == ("en", True, ["de"])
+    row = await change(here, bob, row, translations={"de": german})
+    assert (await exercises.get(here, bob, row.id, language="de")).shown_in == "de"
+    with pytest.raises(ExerciseRefused) as refused:
+        await change(here, bob, row, translations={"en": german})
+    assert pointers(refused.value.problems) == {"/translations/en": "language_is_own"}
+    many = {f"de-x{number:02}": german for number in range(20)}
+    with pytest.raises(ExerciseRefused):
+        await change(here, bob, row, translations=many)
+    (shipped,) = await exercises.by_code(here, dana, ["hp_bridge"], [])
+    bridge = await exercises.get(here, dana, shipped.id)
+    with pytest.raises(ShippedExercise):
+        await change(here, bob, bridge, translations={"de": german})
+    bridge = await change(here, dana, bridge, translations={"de": german})
+    assert await library.sync(here, world.clinic.id) == 0
+    assert (await exercises.get(here, bob, bridge.id, language="de")).name == "Wandrutschen"

@@ -19,6 +19,7 @@ from models.patients import Patient
 from models.programs import Program, ProgramStatus
 from models.red_flag_screens import RedFlagScreen
 from schemas.episodes import EpisodeCreate, EpisodeReason
+from schemas.exercises import ExerciseCreate, ExerciseMerge
 from schemas.pages import Page
 from schemas.programs import (
     ProgramCreate,
@@ -28,7 +29,7 @@ from schemas.programs import (
     ProgramVersionCreate,
 )
 from schemas.red_flag_screens import RedFlagScreenClose
-from services import episodes, programs, red_flag_screens
+from services import episodes, exercises, library, programs, red_flag_screens
 from services.access import Actor
 from services.episode_gate import EpisodeClosed
 from services.programs.authoring import Contraindicated, ProgramRefused
@@ -108,6 +109,41 @@ async def test_a_draft_pins_the_exercises_and_fills_in_the_usual_dose(sessions: 
     assert program.versions[0].in_force_from is None
     assert program.shown.starts_on == TODAY
     assert "program.create" in await world.actions()
+
+
+async def test_a_program_keeps_its_texts_in_the_patients_language_and_a_new_one_is_pointed_to_the_successor(
+    sessions: Sessions,
+) -> None:
+    world = await care(sessions)
+    german = {"name": "Becken kippen", "instructions": ["Kippen."], "cues": [], "precautions": []}
+    async with sessions.begin() as session:
+        await world.open(session)
+        await session.execute(update(Patient).values(language="de-AT"))
+        await session.execute(update(Exercise).where(Exercise.code == "hp_bridge").values(name="As shipped before"))
+        form = {
+            "code": "our_tilt",
+            "name": "Tilt",
+            "target_region": "low_back",
+            "type": "mobility",
+            "phase": "mobility",
+        }
+        rest = {"default_dosage": {"reps": 5}, "instructions": ["Tilt."], "translations": {"de": german}}
+        tilt = await exercises.create(session, world.bob, ExerciseCreate.model_validate(form | rest), at=NOW)
+    phases = [{**STRENGTH, "items": [{"exercise_code": "our_tilt"}, {"exercise_code": "hp_bridge"}]}]
+    program = await world.draft(phases=phases)
+    async with sessions.begin() as session:
+        await world.open(session)
+        merge = ExerciseMerge(replaced_by="lb_pelvic_tilt")
+        await exercises.merge(session, world.bob, tilt.id, merge, expected=1, at=NOW)
+        assert await library.sync(session, world.clinic_id) == 1
+    shown = (await _get(world, program.id)).shown
+    assert shown is not None
+    assert [item.exercise.name for item in shown.phases[0].items] == ["Becken kippen", "As shipped before"]
+    assert shown.phases[0].items[0].exercise.instructions == ["Kippen."]
+    with pytest.raises(ProgramRefused) as refused:
+        await world.draft(phases=phases)
+    assert pointers(refused.value.problems) == {"/phases/0/items/0/exercise_code": "exercise_replaced"}
+    assert "lb_pelvic_tilt" in refused.value.problems[0].message
 
 
 async def test_naming_one_amount_replaces_the_usual_ones(sessions: Sessions) -> None:
