@@ -36,7 +36,7 @@ async def link(session: AsyncSession, world: World) -> object:
 
 
 async def author(session: AsyncSession, world: World) -> object:
-    form = ExerciseCreate.model_validate(EXAMPLE | {"scope": ExerciseScope.CLINIC})
+    form = ExerciseCreate.model_validate(EXAMPLE | {"scope": ExerciseScope.CLINIC, "progression_of": None})
     return await exercises.create(session, world.actors["dana"], form, at=NOW)
 
 
