@@ -89,6 +89,22 @@ def test_a_plan_may_carry_its_own_thresholds() -> None:
     )
 
 
+def test_a_session_at_a_lighter_dose_only_ever_stops_an_exercise() -> None:
+    lighter = replace(GREEN, counts=False)
+    assert outcome(GREEN, lighter) == (Outcome.MAINTAIN, ("nothing_else_fits",))
+    assert outcome(lighter, lighter) == (Outcome.MAINTAIN, ("no_sessions",))
+    assert outcome(GREEN, GREEN, lighter)[0] is Outcome.PROGRESS
+    assert outcome(GREEN, replace(lighter, pain_during=7, effort=9))[0] is Outcome.MAINTAIN
+    assert outcome(GREEN, replace(lighter, pain_during=8)) == (Outcome.STOP, ("severe_pain",))
+
+
+def test_in_a_flare_up_nothing_goes_up_or_down() -> None:
+    for sessions in ([GREEN, GREEN], [GREEN, replace(GREEN, pain_during=7)], [GREEN, replace(GREEN, effort=9)]):
+        found = decide(sessions, days_since_change=10, flaring=True)
+        assert (found.outcome, found.reasons) == (Outcome.MAINTAIN, ("flare_open",))
+    assert decide([replace(GREEN, pain_during=8)], days_since_change=10, flaring=True).outcome is Outcome.STOP
+
+
 SESSIONS = st.lists(
     st.builds(
         Performed,
