@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from api import (
+    adverse_events,
     alerts,
     articles,
     assessments,
@@ -64,6 +65,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     suggestions.router,
     check_ins.router,
     flares.router,
+    adverse_events.router,
     alerts.router,
     today.router,
     notifications.router,

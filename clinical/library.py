@@ -9,6 +9,7 @@ from importlib.resources.abc import Traversable
 from types import MappingProxyType
 from typing import TypeVar
 
+from clinical.adverse_event_rules import AdverseEvents
 from clinical.flare_rules import Flares
 from clinical.forms import Article, EducationFile, Exercise, ExerciseFile, Instrument, QuestionSet, QuestionSetFile
 from clinical.levels import FlareStep, Level
@@ -52,6 +53,7 @@ class Library:
     escalation: Escalation
     education: EducationRules
     flares: Flares
+    adverse_events: AdverseEvents
     identifiers: Identifiers
     schedule: Schedule
     rtm: Rtm
@@ -90,6 +92,8 @@ def load_from(root: Traversable) -> Library:
     _known(education_rules, ("phases",), education_rules.value.phases, exercises.value.phases)
     flares = read(root, "rules/flares.yaml", Flares)
     _check_flares(flares, exercises.value.types)
+    adverse_events = read(root, "rules/adverse_events.yaml", AdverseEvents)
+    _check_adverse_events(adverse_events)
     return Library(
         instruments=_by_code((document.value.code, document.value) for document in instruments),
         exercise_file=exercises.value,
@@ -104,6 +108,7 @@ def load_from(root: Traversable) -> Library:
         escalation=escalation.value,
         education=education_rules.value,
         flares=flares.value,
+        adverse_events=adverse_events.value,
         identifiers=identifiers.value,
         schedule=schedule.value,
         rtm=rtm.value,
@@ -259,6 +264,16 @@ def _check_education(document: Document[EducationRules], shelf: EducationFile, a
         for at, answer in enumerate(trigger.any_of):
             if [answer.is_true, answer.at_most, answer.at_least].count(None) != 2:  # noqa: PLR2004 - one of three is given
                 raise document.broken((*loc, "any_of", at), "say one thing: is_true, at_most or at_least")
+
+
+def _check_adverse_events(document: Document[AdverseEvents]) -> None:
+    grades = [each.grade for each in document.value.grades]
+    if grades != [1, 2, 3, 4, 5]:
+        raise document.broken(("grades",), "the grades are not 1 to 5")
+    criteria = [each.code for each in document.value.seriousness]
+    _unique(document, ("seriousness",), criteria)
+    for place, example in enumerate(document.value.examples):
+        _known(document, ("examples", place), example.seriousness or (), criteria)
 
 
 def _check_flares(document: Document[Flares], types: Iterable[str]) -> None:

@@ -1,6 +1,7 @@
 """All tables. Importing this package fills `models.base.Base.metadata`."""
 
 from models import (
+    adverse_events,
     alerts,
     articles,
     assessments,
@@ -37,6 +38,7 @@ from models.base import Base
 
 __all__ = [
     "Base",
+    "adverse_events",
     "alerts",
     "articles",
     "assessments",

@@ -12,11 +12,12 @@ from enum import StrEnum
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Select, literal, select
+from sqlalchemy import Select, exists, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.errors import Forbidden, NotFound
 from models.care_team import CareLink
+from models.clinics import Clinic
 from models.identity import Role
 from models.patients import Patient
 
@@ -90,6 +91,10 @@ class Action(StrEnum):
     ANSWER_CHECK_INS = "answer_check_ins"
     REPORT_FLARES = "report_flares"
     STEER_FLARES = "steer_flares"
+    REPORT_ADVERSE_EVENTS = "report_adverse_events"
+    READ_ADVERSE_EVENTS = "read_adverse_events"
+    COMPLETE_ADVERSE_EVENTS = "complete_adverse_events"
+    REVIEW_ADVERSE_EVENTS = "review_adverse_events"
     READ_ALERTS = "read_alerts"
     HANDLE_ALERTS = "handle_alerts"
     READ_TODAY = "read_today"
@@ -149,6 +154,10 @@ GRANTS: Mapping[Action, Mapping[Role, Relation]] = {
     Action.ANSWER_CHECK_INS: {PATIENT: SELF},
     Action.REPORT_FLARES: {PATIENT: SELF, THERAPIST: LINKED},
     Action.STEER_FLARES: {THERAPIST: LINKED},
+    Action.REPORT_ADVERSE_EVENTS: {PATIENT: SELF, THERAPIST: LINKED, ASSISTANT: LINKED},
+    Action.READ_ADVERSE_EVENTS: {PATIENT: SELF, THERAPIST: LINKED, ASSISTANT: LINKED},
+    Action.COMPLETE_ADVERSE_EVENTS: {THERAPIST: LINKED},
+    Action.REVIEW_ADVERSE_EVENTS: {THERAPIST: LINKED},
     Action.READ_ALERTS: {THERAPIST: LINKED, ASSISTANT: LINKED},
     Action.HANDLE_ALERTS: {THERAPIST: LINKED},
     Action.READ_TODAY: {PATIENT: SELF},
@@ -162,6 +171,9 @@ GRANTS: Mapping[Action, Mapping[Role, Relation]] = {
     Action.REPLAY_JOBS: {SERVICE: CLINIC, ADMIN: CLINIC},
     Action.MOVE_CLOCK: {SERVICE: CLINIC, ADMIN: CLINIC},
 }
+
+OVERSEEN = frozenset({Action.READ_ADVERSE_EVENTS, Action.REVIEW_ADVERSE_EVENTS})
+"""What the clinical lead, whom the clinic's settings name, may do for every patient of the clinic, linked or not."""
 
 OPERATIONS: Mapping[str, Action] = {
     # sign in
@@ -267,6 +279,13 @@ OPERATIONS: Mapping[str, Action] = {
     "get_flare": Action.READ_RECORD,
     "update_flare": Action.STEER_FLARES,
     "close_flare": Action.REPORT_FLARES,
+    "create_adverse_event": Action.REPORT_ADVERSE_EVENTS,
+    "list_patient_adverse_events": Action.READ_ADVERSE_EVENTS,
+    "list_adverse_events": Action.REVIEW_ADVERSE_EVENTS,
+    "export_adverse_events": Action.REVIEW_ADVERSE_EVENTS,
+    "get_adverse_event": Action.READ_ADVERSE_EVENTS,
+    "update_adverse_event": Action.COMPLETE_ADVERSE_EVENTS,
+    "review_adverse_event": Action.REVIEW_ADVERSE_EVENTS,
     "list_alerts": Action.READ_ALERTS,
     "acknowledge_alert": Action.HANDLE_ALERTS,
     "assign_alert": Action.HANDLE_ALERTS,
@@ -324,11 +343,17 @@ def patients(actor: Actor, action: Action, at: datetime) -> Select[UUID]:
     if relation is Relation.SELF:
         own = select(Patient.id).where(Patient.clinic_id == actor.clinic_id)
         return own.where(Patient.id == actor.patient_id)
-    return select(CareLink.patient_id).where(
+    linked = select(CareLink.patient_id).where(
         CareLink.clinic_id == actor.clinic_id,
         CareLink.therapist_id == actor.therapist_id,
         CareLink.during.op("@>")(literal(at)),
     )
+    if action not in OVERSEEN:
+        return linked
+    leads = exists().where(
+        Clinic.id == actor.clinic_id, Clinic.settings["clinical_lead_id"].astext == str(actor.therapist_id)
+    )
+    return select(Patient.id).where(Patient.clinic_id == actor.clinic_id, Patient.id.in_(linked) | leads)
 
 
 async def patient(

@@ -130,6 +130,9 @@ KINDS: Mapping[str, Kind] = {
     "flare.open": Kind("flare.opened", Action.READ_RECORD),
     "flare.update": Kind("flare.updated", Action.READ_RECORD),
     "flare.close": Kind("flare.closed", Action.READ_RECORD),
+    "adverse_event.create": Kind("adverse_event.reported", Action.READ_ADVERSE_EVENTS),
+    "adverse_event.update": Kind("adverse_event.updated", Action.READ_ADVERSE_EVENTS),
+    "adverse_event.review": Kind("adverse_event.reviewed", Action.READ_ADVERSE_EVENTS),
     "alert.raise": Kind("alert.raised", Action.READ_ALERTS),
     "alert.repeat": Kind("alert.repeated", Action.READ_ALERTS),
     "alert.overdue": Kind("alert.overdue", Action.READ_ALERTS),
@@ -142,7 +145,7 @@ KINDS: Mapping[str, Kind] = {
 }
 """Which actions, of the audit trail and of `events`, are told as what, and who may know. What is not here is not told."""
 
-SILENT = frozenset({"read", "list", "print", "follow"})
+SILENT = frozenset({"read", "list", "print", "follow", "export"})
 """Verbs of looks: nobody is told of those."""
 
 SILENT_THINGS = frozenset(

@@ -197,6 +197,7 @@ QUERY = {"follow_events": "?wait=0"}
 """What a request needs in its address so that its answer ends."""
 
 TABLES = {
+    "adverse_event_id": "adverse_events",
     "alert_id": "alerts",
     "article_id": "articles",
     "assessment_id": "assessments",
@@ -261,6 +262,7 @@ MOMENTS: Mapping[str, Callable[[datetime], str]] = {
     "administered_at": _instant,
     "ends_at": lambda now: (now + timedelta(days=14)).isoformat(),
     "due_on": lambda now: str((now + timedelta(days=60)).date()),
+    "occurred_on": lambda now: str((now - timedelta(days=2)).date()),
     "onset_on": lambda now: str((now - timedelta(days=40)).date()),
     "assessed_on": lambda now: str(now.date()),
     "issued_on": lambda now: str((now - timedelta(days=700)).date()),
@@ -568,6 +570,13 @@ STEPS: tuple[Step, ...] = (
     Step("put_check_in", "patient", before=_own_id("check_in_id")),
     Step("get_check_in"),
     Step("get_today", "patient"),
+    Step("create_adverse_event", "patient", {"adverse_event_id": "id"}),
+    Step("list_patient_adverse_events", "patient"),
+    Step("get_adverse_event", "patient"),
+    Step("update_adverse_event"),
+    Step("list_adverse_events"),
+    Step("export_adverse_events"),
+    Step("review_adverse_event"),
     Step("create_flare", "patient", {"flare_id": "id"}),
     Step("list_flares"),
     Step("get_flare", "patient"),

@@ -1,6 +1,7 @@
 """The suggestion that sessions lead to: every worked example, and the order of the outcomes."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -72,7 +73,7 @@ def test_hard_effort_and_lingering_pain_hold_the_dose() -> None:
 
 @pytest.mark.parametrize("unknown", ["pain_during", "completed_percent", "effort"])
 def test_what_is_not_known_never_raises_a_dose(unknown: str) -> None:
-    changes: dict[str, None] = {unknown: None}
+    changes: dict[str, Any] = {unknown: None}
     assert outcome(GREEN, replace(GREEN, **changes))[0] is Outcome.MAINTAIN
 
 
