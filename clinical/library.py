@@ -25,6 +25,7 @@ from clinical.rulebook import (
     Rtm,
     Schedule,
 )
+from clinical.screening import Screening
 
 __all__ = ["BrokenFile", "Library", "load", "load_from"]
 
@@ -54,6 +55,7 @@ class Library:
     education: EducationRules
     flares: Flares
     adverse_events: AdverseEvents
+    screening: Screening
     identifiers: Identifiers
     schedule: Schedule
     rtm: Rtm
@@ -94,6 +96,7 @@ def load_from(root: Traversable) -> Library:
     _check_flares(flares, exercises.value.types)
     adverse_events = read(root, "rules/adverse_events.yaml", AdverseEvents)
     _check_adverse_events(adverse_events)
+    screening = read(root, "rules/screening.yaml", Screening)
     return Library(
         instruments=_by_code((document.value.code, document.value) for document in instruments),
         exercise_file=exercises.value,
@@ -109,6 +112,7 @@ def load_from(root: Traversable) -> Library:
         education=education_rules.value,
         flares=flares.value,
         adverse_events=adverse_events.value,
+        screening=screening.value,
         identifiers=identifiers.value,
         schedule=schedule.value,
         rtm=rtm.value,

@@ -4,6 +4,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+from models.red_flag_screens import ScreenTrigger
 from schemas.advice import Advice
 from schemas.base import Out, UtcDatetime
 
@@ -128,7 +129,8 @@ class Today(Out):
     """The patient's day; `emergency` says whom to call where the patient is: keep it for when there is no network.
 
     `programs` are all in use, one for each problem in treatment, active ones first; `program` is the first of them.
-    `articles` are those given and not yet read, the oldest first.
+    `articles` are those given and not yet read, the oldest first. `screen_due`: the questions about warning signs are to be
+    asked now; `screen_reasons` are why, the first of them the `trigger` to send with the answers.
     """
 
     on: date
@@ -138,5 +140,6 @@ class Today(Out):
     programs: list[TodayProgram]
     articles: list[TodayArticle]
     screen_due: bool
+    screen_reasons: list[ScreenTrigger]
     flare: TodayFlare | None
     emergency: Advice
