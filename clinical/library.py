@@ -9,6 +9,7 @@ from importlib.resources.abc import Traversable
 from types import MappingProxyType
 from typing import TypeVar
 
+from clinical.administration import Administration
 from clinical.adverse_event_rules import AdverseEvents
 from clinical.flare_rules import Flares
 from clinical.forms import Article, EducationFile, Exercise, ExerciseFile, Instrument, QuestionSet, QuestionSetFile
@@ -56,6 +57,7 @@ class Library:
     flares: Flares
     adverse_events: AdverseEvents
     screening: Screening
+    administration: Administration
     identifiers: Identifiers
     schedule: Schedule
     rtm: Rtm
@@ -97,6 +99,7 @@ def load_from(root: Traversable) -> Library:
     adverse_events = read(root, "rules/adverse_events.yaml", AdverseEvents)
     _check_adverse_events(adverse_events)
     screening = read(root, "rules/screening.yaml", Screening)
+    administration = read(root, "rules/administration.yaml", Administration)
     return Library(
         instruments=_by_code((document.value.code, document.value) for document in instruments),
         exercise_file=exercises.value,
@@ -113,6 +116,7 @@ def load_from(root: Traversable) -> Library:
         flares=flares.value,
         adverse_events=adverse_events.value,
         screening=screening.value,
+        administration=administration.value,
         identifiers=identifiers.value,
         schedule=schedule.value,
         rtm=rtm.value,

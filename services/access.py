@@ -71,6 +71,7 @@ class Action(StrEnum):
     MANAGE_EPISODES = "manage_episodes"
     READ_INSTRUMENTS = "read_instruments"
     ANSWER_INSTRUMENTS = "answer_instruments"
+    PLAN_INSTRUMENTS = "plan_instruments"
     SCREEN_RED_FLAGS = "screen_red_flags"
     CLOSE_RED_FLAGS = "close_red_flags"
     WRITE_ASSESSMENTS = "write_assessments"
@@ -134,6 +135,7 @@ GRANTS: Mapping[Action, Mapping[Role, Relation]] = {
     Action.MANAGE_EPISODES: {THERAPIST: LINKED},
     Action.READ_INSTRUMENTS: {PATIENT: CLINIC, THERAPIST: CLINIC, ASSISTANT: CLINIC, ADMIN: CLINIC},
     Action.ANSWER_INSTRUMENTS: {PATIENT: SELF, THERAPIST: LINKED, ASSISTANT: LINKED},
+    Action.PLAN_INSTRUMENTS: {THERAPIST: LINKED},
     Action.SCREEN_RED_FLAGS: {PATIENT: SELF, THERAPIST: LINKED, ASSISTANT: LINKED},
     Action.CLOSE_RED_FLAGS: {THERAPIST: LINKED},
     Action.WRITE_ASSESSMENTS: {THERAPIST: LINKED},
@@ -212,6 +214,9 @@ OPERATIONS: Mapping[str, Action] = {
     "reopen_episode": Action.MANAGE_EPISODES,
     "list_instruments": Action.READ_INSTRUMENTS,
     "get_instrument": Action.READ_INSTRUMENTS,
+    "list_instrument_plans": Action.READ_RECORD,
+    "create_instrument_plan": Action.PLAN_INSTRUMENTS,
+    "update_instrument_plan": Action.PLAN_INSTRUMENTS,
     "list_outcomes": Action.READ_RECORD,
     "create_outcome": Action.ANSWER_INSTRUMENTS,
     "list_red_flag_screens": Action.READ_RECORD,

@@ -24,7 +24,7 @@ from models.patients import Patient
 from schemas.advice import Advice
 from schemas.outcomes import OutcomeCreate, OutcomeRead, OutcomeScored
 from schemas.pages import Page, Paged, fetch
-from services import access, alerts, audit, episode_gate, instruments, places
+from services import access, alerts, audit, episode_gate, instrument_plans, instruments, places
 from services.access import Action, Actor
 
 SKEW = timedelta(minutes=5)
@@ -90,6 +90,7 @@ async def create(
     )
     session.add(row)
     await session.flush()
+    await instrument_plans.follow_answers(session, actor.clinic_id, episode_id, instrument.code)
     for raised in _raised(instrument, form, administered_on, compared):
         await alerts.raise_alert(
             session,

@@ -19,6 +19,7 @@ from schemas.advice import Advice
 from schemas.programs import PinnedExercise
 from schemas.today import (
     DueCheckIn,
+    DueInstrument,
     StoppedItem,
     Today,
     TodayArticle,
@@ -65,6 +66,12 @@ WITH me AS MATERIALIZED (
        SELECT id AS assignment_id, article ->> 'title' AS title, article ->> 'topic' AS topic, language, note, assigned_at
        FROM article_assignments WHERE clinic_id = $1 AND patient_id = me.id AND read_at IS NULL AND withdrawn_at IS NULL
        ORDER BY assigned_at, id LIMIT 20) r) AS articles,
+    (SELECT coalesce(jsonb_agg(to_jsonb(n) ORDER BY n.next_on, n.instrument), '[]') FROM (
+       SELECT i.id AS plan_id, i.episode_id, i.instrument_code AS instrument, i.occasion, i.next_on
+       FROM instrument_plans i JOIN episodes e ON e.clinic_id = $1 AND e.id = i.episode_id
+       WHERE i.clinic_id = $1 AND i.patient_id = me.id AND i.status = 'active' AND i.asked_of = 'patient'
+         AND i.next_on <= me.today AND e.status NOT IN ('on_hold', 'discharged')
+       ORDER BY i.next_on, i.id LIMIT 20) n) AS instruments,
     (SELECT country FROM patient_locations l WHERE l.clinic_id = $1 AND l.patient_id = me.id
       ORDER BY attested_at DESC LIMIT 1) AS attested,
     (SELECT country FROM clinics WHERE id = $1) AS country,
@@ -131,6 +138,7 @@ async def get(session: AsyncSession, actor: Actor, *, at: datetime) -> Today:
         program=next(iter(in_use), None),
         programs=in_use,
         articles=[TodayArticle.model_validate(one) for one in row["articles"]],
+        instruments=[DueInstrument.model_validate({**one, "due_on": one["next_on"]}) for one in row["instruments"]],
         screen_due=bool(reasons),
         screen_reasons=[reason.value for reason in reasons],
         flare=None if row["flare"] is None else _flare(row["flare"], row["today"]),

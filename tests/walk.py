@@ -197,6 +197,7 @@ QUERY = {"follow_events": "?wait=0"}
 """What a request needs in its address so that its answer ends."""
 
 TABLES = {
+    "instrument_plan_id": "instrument_plans",
     "adverse_event_id": "adverse_events",
     "alert_id": "alerts",
     "article_id": "articles",
@@ -261,6 +262,7 @@ MOMENTS: Mapping[str, Callable[[datetime], str]] = {
     "device_at": _instant,
     "administered_at": _instant,
     "ends_at": lambda now: (now + timedelta(days=14)).isoformat(),
+    "discharge_on": lambda now: str((now + timedelta(days=90)).date()),
     "due_on": lambda now: str((now + timedelta(days=60)).date()),
     "occurred_on": lambda now: str((now - timedelta(days=2)).date()),
     "onset_on": lambda now: str((now - timedelta(days=40)).date()),
@@ -499,6 +501,9 @@ STEPS: tuple[Step, ...] = (
     Step("update_episode"),
     Step("list_instruments", "patient"),
     Step("get_instrument", "patient"),
+    Step("create_instrument_plan", keep={"instrument_plan_id": "id"}),
+    Step("list_instrument_plans", "patient"),
+    Step("update_instrument_plan"),
     Step("create_outcome", "patient"),
     Step("list_outcomes"),
     Step("create_red_flag_screen", "patient"),
