@@ -27,6 +27,7 @@ from clinical.rulebook import (
     Schedule,
 )
 from clinical.screening import Screening
+from clinical.slots import Slot, SlotFile
 
 __all__ = ["BrokenFile", "Library", "load", "load_from"]
 
@@ -40,9 +41,14 @@ INSTRUMENTS = ("gad2", "gad7", "groc11", "groc15", "nprs", "phq2", "phq4", "phq9
 
 @dataclass(frozen=True)
 class Library:
-    """Everything that the clinic knows without a patient; mappings are by code."""
+    """Everything that the clinic knows without a patient; mappings are by code.
+
+    instruments: those that are shipped with their text. slots: those without. measures: both, as they are scored.
+    """
 
     instruments: Mapping[str, Instrument]
+    slots: Mapping[str, Slot]
+    measures: Mapping[str, Instrument]
     exercise_file: ExerciseFile
     exercises: Mapping[str, Exercise]
     contraindications: Mapping[str, str]
@@ -87,6 +93,8 @@ def load_from(root: Traversable) -> Library:
     instruments = [read(root, f"instruments/{code}.yaml", Instrument) for code in INSTRUMENTS]
     for code, instrument in zip(INSTRUMENTS, instruments, strict=True):
         _check_instrument(code, instrument)
+    slots = read(root, "instrument_slots.yaml", SlotFile)
+    _check_slots(slots)
     education = read(root, "education.yaml", EducationFile)
     _check_articles(education)
     education_rules = read(root, "rules/education.yaml", EducationRules)
@@ -100,8 +108,11 @@ def load_from(root: Traversable) -> Library:
     _check_adverse_events(adverse_events)
     screening = read(root, "rules/screening.yaml", Screening)
     administration = read(root, "rules/administration.yaml", Administration)
+    shipped = {document.value.code: document.value for document in instruments}
     return Library(
-        instruments=_by_code((document.value.code, document.value) for document in instruments),
+        instruments=_by_code(shipped.items()),
+        slots=_by_code((slot.code, slot) for slot in slots.value.slots),
+        measures=_by_code([*shipped.items(), *((slot.code, slot.instrument()) for slot in slots.value.slots)]),
         exercise_file=exercises.value,
         exercises=_by_code((exercise.code, exercise) for exercise in exercises.value.exercises),
         contraindications=_by_code((entry.code, entry.label) for entry in exercises.value.contraindication_codes),
@@ -148,6 +159,8 @@ def _check_instrument(code: str, document: Document[Instrument]) -> None:
     instrument = document.value
     if instrument.code != code:
         raise document.broken(("code",), f"the file is named {code}")
+    if instrument.license.may_ship_items is (code not in INSTRUMENTS):
+        raise document.broken(("license",), "only texts that may be shipped are")
     items = [item.id for item in instrument.items]
     scores = [rule.id for rule in instrument.scoring.scores]
     _unique(document, ("items",), items)
@@ -170,6 +183,12 @@ def _check_instrument(code: str, document: Document[Instrument]) -> None:
             expected = band.max + 1
         if expected != end + 1:
             raise document.broken(("bands", "list"), "the bands do not end where the score ends")
+
+
+def _check_slots(document: Document[SlotFile]) -> None:
+    _unique(document, ("slots",), [*INSTRUMENTS, *(slot.code for slot in document.value.slots)])
+    for slot in document.value.slots:
+        _check_instrument(slot.code, Document(document.name, slot.instrument(), document.node))
 
 
 def _check_exercises(document: Document[ExerciseFile]) -> None:

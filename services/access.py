@@ -70,6 +70,7 @@ class Action(StrEnum):
     READ_RECORD = "read_record"
     MANAGE_EPISODES = "manage_episodes"
     READ_INSTRUMENTS = "read_instruments"
+    MANAGE_INSTRUMENTS = "manage_instruments"
     ANSWER_INSTRUMENTS = "answer_instruments"
     PLAN_INSTRUMENTS = "plan_instruments"
     SCREEN_RED_FLAGS = "screen_red_flags"
@@ -134,6 +135,7 @@ GRANTS: Mapping[Action, Mapping[Role, Relation]] = {
     Action.READ_RECORD: {PATIENT: SELF, THERAPIST: LINKED, ASSISTANT: LINKED},
     Action.MANAGE_EPISODES: {THERAPIST: LINKED},
     Action.READ_INSTRUMENTS: {PATIENT: CLINIC, THERAPIST: CLINIC, ASSISTANT: CLINIC, ADMIN: CLINIC},
+    Action.MANAGE_INSTRUMENTS: {ADMIN: CLINIC},
     Action.ANSWER_INSTRUMENTS: {PATIENT: SELF, THERAPIST: LINKED, ASSISTANT: LINKED},
     Action.PLAN_INSTRUMENTS: {THERAPIST: LINKED},
     Action.SCREEN_RED_FLAGS: {PATIENT: SELF, THERAPIST: LINKED, ASSISTANT: LINKED},
@@ -214,6 +216,9 @@ OPERATIONS: Mapping[str, Action] = {
     "reopen_episode": Action.MANAGE_EPISODES,
     "list_instruments": Action.READ_INSTRUMENTS,
     "get_instrument": Action.READ_INSTRUMENTS,
+    "list_instrument_imports": Action.MANAGE_INSTRUMENTS,
+    "fill_instrument": Action.MANAGE_INSTRUMENTS,
+    "give_up_instrument": Action.MANAGE_INSTRUMENTS,
     "list_instrument_plans": Action.READ_RECORD,
     "create_instrument_plan": Action.PLAN_INSTRUMENTS,
     "update_instrument_plan": Action.PLAN_INSTRUMENTS,

@@ -85,6 +85,8 @@ KINDS: Mapping[str, Kind] = {
     "episode.hold": Kind("episode.held", Action.READ_RECORD),
     "episode.reopen": Kind("episode.reopened", Action.READ_RECORD),
     "episode.discharge": Kind("episode.discharged", Action.READ_RECORD),
+    "instrument.fill": Kind("instrument.filled", Action.READ_INSTRUMENTS),
+    "instrument.give_up": Kind("instrument.given_up", Action.READ_INSTRUMENTS),
     "instrument_plan.create": Kind("instrument_plan.created", Action.READ_RECORD),
     "instrument_plan.update": Kind("instrument_plan.updated", Action.READ_RECORD),
     "outcome.create": Kind("outcome.created", Action.READ_RECORD),

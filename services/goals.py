@@ -131,7 +131,7 @@ def _measured(values: Mapping[str, Any]) -> list[Problem]:
             for name in ("activity_id", "baseline", "target")
             if values[name] is not None
         ]
-    instrument = library.load().instruments.get(values["measure"])
+    instrument = library.load().measures.get(values["measure"])
     if instrument is None:
         return [Problem("/measure", "measure_unknown", "There is no such instrument.")]
     if instrument.repeated is None and values["activity_id"] is not None:

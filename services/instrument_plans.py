@@ -86,11 +86,11 @@ async def create(
 ) -> InstrumentPlan:
     """Plan an instrument from today on.
 
-    Raises NotFound, EpisodeClosed, UnknownInstrument, InstrumentPlanRefused, InstrumentPlanStands.
+    Raises NotFound, EpisodeClosed, UnknownInstrument, InstrumentNotLicensed, InstrumentPlanRefused, InstrumentPlanStands.
     """
     episode = await access.subject(session, actor, Action.PLAN_INSTRUMENTS, Episode, episode_id, at=at, lock=True)
     episode_gate.require_open(episode)
-    instrument = instruments.by_code(form.instrument)
+    instrument = await instruments.usable(session, actor, form.instrument, at=at)
     standing = exists().where(
         InstrumentPlan.clinic_id == actor.clinic_id,
         InstrumentPlan.episode_id == episode_id,
@@ -169,11 +169,12 @@ async def remind(session: AsyncSession, clinic_id: UUID, *, at: datetime, dry_ru
     """Owe a reminder for the next instruments that are due, once each time; give how many. Safe to repeat."""
     if dry_run:
         query = select(func.count()).select_from(InstrumentPlan)
-        return (await session.scalars(query.where(InstrumentPlan.clinic_id == clinic_id, *_unreminded(at)))).one()
+        count: int = (await session.scalars(query.where(InstrumentPlan.clinic_id == clinic_id, *_unreminded(at)))).one()
+        return count
     told = 0
     while True:
         (row,) = await fetch(session, _REMIND, clinic_id, at, AT_ONCE)
-        told += row["told"]
+        told += int(row["told"])
         if row["taken"] < AT_ONCE:
             return told
 
@@ -193,7 +194,7 @@ def _check(plan: InstrumentPlan) -> None:
     problems = []
     if not plan.intake and plan.every_weeks is None and plan.report_on is None and plan.discharge_on is None:
         problems.append(Problem("", "nothing_asked", "Say when to ask: one of the four at least."))
-    if plan.intake and instruments.by_code(plan.instrument_code).frequency.never == "intake":
+    if plan.intake and load().measures[plan.instrument_code].frequency.never == "intake":
         problems.append(Problem("/intake", "not_at_intake", "This asks what has changed: not at the start."))
     problems += [
         Problem(f"/{name}", "in_the_past", "This day lies before the plan.")

@@ -44,11 +44,12 @@ async def create(
 ) -> OutcomeScored:
     """Score the answers and keep them; alert the therapist where a rule says so.
 
-    Raises NotFound, UnknownInstrument, InvalidAnswers, EpisodeClosed, AdministeredAtRefused, SupersedesRefused.
+    Raises NotFound, UnknownInstrument, InstrumentNotLicensed, InvalidAnswers, EpisodeClosed, AdministeredAtRefused,
+    SupersedesRefused.
     """
     episode = await access.subject(session, actor, Action.ANSWER_INSTRUMENTS, Episode, episode_id, at=at)
     episode_gate.require_open(episode)
-    instrument = instruments.by_code(form.instrument)
+    instrument = await instruments.usable(session, actor, form.instrument, at=at)
     scored = _scored(instrument, form.answers)
     administered_at = form.administered_at or at
     zone = await session.scalar(

@@ -39,6 +39,7 @@ APPEND_ONLY = {
     "events",
     "exercise_sessions",
     "flare_events",
+    "instrument_imports",
     "license_verifications",
     "notification_receipts",
     "outcomes",

@@ -163,6 +163,7 @@ class Walk:
             "patient_id": str(self.cast.patient.id),
             "therapist_id": str(self.cast.therapist.id),
             "code": "rmdq24",
+            "slot_code": "odi",
             "name": "pain",
             "job": "check-ins.dispatch",
         }
@@ -501,6 +502,9 @@ STEPS: tuple[Step, ...] = (
     Step("update_episode"),
     Step("list_instruments", "patient"),
     Step("get_instrument", "patient"),
+    Step("fill_instrument", "admin"),
+    Step("list_instrument_imports", "admin"),
+    Step("give_up_instrument", "admin"),
     Step("create_instrument_plan", keep={"instrument_plan_id": "id"}),
     Step("list_instrument_plans", "patient"),
     Step("update_instrument_plan"),

@@ -153,7 +153,7 @@ async def _goals(session: AsyncSession, episode: Episode, outcomes: Sequence[Out
 
 def _goal(goal: Goal, rows: Sequence[Outcome]) -> ReportGoal:
     """Hold a goal against its measure: the newest value of the instrument, or of the one activity that is meant."""
-    instrument = load().instruments.get(goal.measure or "")
+    instrument = load().measures.get(goal.measure or "")
     values = [(row, value) for row in rows if (value := _value(goal, row)) is not None]
     baseline = goal.baseline if goal.baseline is not None or not values else Decimal(values[0][1])
     current_row, current = values[-1] if values else (None, None)

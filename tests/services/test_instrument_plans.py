@@ -111,7 +111,7 @@ async def test_a_plan_is_changed_and_ended_and_asks_what_the_instrument_is_made_
     with pytest.raises(InstrumentPlanStands):
         await plan(here)
     with pytest.raises(UnknownInstrument):
-        await plan(here, instrument="odi")
+        await plan(here, instrument="horoscope")
     with pytest.raises(Forbidden):
         await plan(here, by="alice", instrument="psfs")
     refused: dict[str, dict[str, Any]] = {
