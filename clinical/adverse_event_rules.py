@@ -56,7 +56,7 @@ class AdverseEvents(Strict):
     schema_version: Literal["1.0"]
     version: str
     default: StrictBool
-    grades: tuple[Grade, ...]
+    grades: tuple[Grade, ...] = Field(min_length=5)
     seriousness: tuple[Criterion, ...]
     alerts: AdverseEventAlerts
     advice: AdverseEventAdvice

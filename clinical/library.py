@@ -186,8 +186,10 @@ def _check_instrument(code: str, document: Document[Instrument]) -> None:
 
 
 def _check_slots(document: Document[SlotFile]) -> None:
-    _unique(document, ("slots",), [*INSTRUMENTS, *(slot.code for slot in document.value.slots)])
-    for slot in document.value.slots:
+    _unique(document, ("slots",), [slot.code for slot in document.value.slots])
+    for place, slot in enumerate(document.value.slots):
+        if slot.code in INSTRUMENTS:
+            raise document.broken(("slots", place), f"{slot.code} is shipped with its text")
         _check_instrument(slot.code, Document(document.name, slot.instrument(), document.node))
 
 
@@ -294,9 +296,9 @@ def _check_education(document: Document[EducationRules], shelf: EducationFile, a
 
 
 def _check_adverse_events(document: Document[AdverseEvents]) -> None:
-    grades = [each.grade for each in document.value.grades]
-    if grades != [1, 2, 3, 4, 5]:
-        raise document.broken(("grades",), "the grades are not 1 to 5")
+    for place, each in enumerate(document.value.grades):
+        if each.grade != place + 1:
+            raise document.broken(("grades", place), "the grades are not 1 to 5")
     criteria = [each.code for each in document.value.seriousness]
     _unique(document, ("seriousness",), criteria)
     for place, example in enumerate(document.value.examples):
