@@ -1,7 +1,8 @@
-"""Which instruments are asked in an episode, and when."""
+"""Which instruments are asked in an episode, and when; licensed ones that a clinic has filled in."""
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0030"
 down_revision = "0029"
@@ -19,6 +20,12 @@ CHECKS = {
     "every_weeks": "every_weeks BETWEEN 1 AND 26",
     "asks": "status = 'ended' OR intake OR every_weeks IS NOT NULL OR report_on IS NOT NULL OR discharge_on IS NOT NULL",
     "due": "(next_on IS NULL) = (occasion IS NULL)",
+}
+IMPORT_CHECKS = {
+    "number": "number >= 1",
+    "filled": "(content IS NULL) = (terms_version IS NULL)",
+    "terms_version": "char_length(terms_version) BETWEEN 1 AND 80",
+    "note": "char_length(note) <= 500",
 }
 
 
@@ -85,7 +92,32 @@ def upgrade() -> None:
     # The sweeper only finds out in which clinics somebody is to be reminded.
     op.execute("CREATE POLICY sweep ON instrument_plans TO physio_sweeper USING (true) WITH CHECK (true)")
     op.execute("GRANT SELECT (clinic_id, status, asked_of, next_on, reminded_on) ON instrument_plans TO physio_sweeper")
+    op.create_table(
+        "instrument_imports",
+        sa.Column("clinic_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), server_default=sa.text("uuidv7()"), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("content", postgresql.JSONB(), nullable=True),
+        sa.Column("terms_version", sa.Text(), nullable=True),
+        sa.Column("valid_until", sa.Date(), nullable=True),
+        sa.Column("note", sa.Text(), server_default="", nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("by", sa.Uuid(), nullable=False),
+        *(sa.CheckConstraint(rule, name=op.f(f"ck_instrument_imports_{name}")) for name, rule in IMPORT_CHECKS.items()),
+        sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_instrument_imports_clinic_id")),
+        sa.PrimaryKeyConstraint("clinic_id", "id", name=op.f("pk_instrument_imports")),
+        sa.UniqueConstraint("clinic_id", "code", "number", name=op.f("uq_instrument_imports_clinic_id_code_number")),
+    )
+    op.execute("ALTER TABLE instrument_imports ENABLE ROW LEVEL SECURITY")
+    op.execute("ALTER TABLE instrument_imports FORCE ROW LEVEL SECURITY")
+    op.execute(
+        f"CREATE POLICY clinic ON instrument_imports TO physio_api, physio_worker"
+        f" USING (clinic_id = {BOUND}) WITH CHECK (clinic_id = {BOUND})"
+    )
+    op.execute("GRANT SELECT, INSERT ON instrument_imports TO physio_api, physio_worker")
 
 
 def downgrade() -> None:
+    op.drop_table("instrument_imports")
     op.drop_table("instrument_plans")
