@@ -58,6 +58,7 @@ TAGS: Mapping[str, str] = {
     "education": "Articles for patients: approved by a therapist, given, read.",
     "check-ins": "Short questions on a timetable, and their answers.",
     "flares": "Spells that are clearly worse: a lighter dose, daily questions, and the way back.",
+    "adverse-events": "What came to harm: reported, graded, reviewed, exported.",
     "alerts": "What needs a clinician's eye.",
     "today": "All a patient's app needs, in one call.",
     "notifications": "What the caller is told, on which devices, and how he wants to be told.",

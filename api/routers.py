@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from api import (
+    adverse_events,
     alerts,
     articles,
     assessments,
@@ -17,6 +18,7 @@ from api import (
     factors,
     flares,
     goals,
+    instrument_plans,
     instruments,
     invitations,
     jobs,
@@ -59,6 +61,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     factors.router,
     exercises.router,
     instruments.router,
+    instrument_plans.router,
     outcomes.router,
     red_flag_screens.router,
     program_templates.router,
@@ -68,6 +71,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     suggestions.router,
     check_ins.router,
     flares.router,
+    adverse_events.router,
     alerts.router,
     today.router,
     notifications.router,

@@ -15,10 +15,10 @@ Score = Annotated[StrictInt, Field(ge=0, le=10)]
 
 # ------------------------------------------------------------------ instruments
 class License(Strict):
-    """On what terms the text of an instrument is shipped; `attribution` must be shown with it."""
+    """On what terms the text of an instrument is used; `attribution` must be shown with it."""
 
-    status: Literal["free_no_permission", "public_domain", "method_free_with_attribution"]
-    may_ship_items: Literal[True]
+    status: Literal["free_no_permission", "public_domain", "method_free_with_attribution", "licensed"]
+    may_ship_items: StrictBool
     attribution: str
     evidence: str
 
@@ -96,7 +96,7 @@ class ScoreRule(Strict):
     """How one score is made of the answers."""
 
     id: Code
-    method: Literal["item", "mean", "count_true", "sum_prorated"]
+    method: Literal["item", "mean", "count_true", "sum_prorated", "percent"]
     item: str | None = None
     items: tuple[str, ...] | Literal["all"] | None = None
     of: Literal["rating"] | None = None

@@ -9,6 +9,8 @@ from importlib.resources.abc import Traversable
 from types import MappingProxyType
 from typing import TypeVar
 
+from clinical.administration import Administration
+from clinical.adverse_event_rules import AdverseEvents
 from clinical.flare_rules import Flares
 from clinical.forms import Article, EducationFile, Exercise, ExerciseFile, Instrument, QuestionSet, QuestionSetFile
 from clinical.habit_rules import Habits
@@ -26,6 +28,8 @@ from clinical.rulebook import (
     Rtm,
     Schedule,
 )
+from clinical.screening import Screening
+from clinical.slots import Slot, SlotFile
 from clinical.workstation_form import Workstation
 
 __all__ = ["BrokenFile", "Library", "load", "load_from"]
@@ -40,9 +44,14 @@ INSTRUMENTS = ("gad2", "gad7", "groc11", "groc15", "nprs", "phq2", "phq4", "phq9
 
 @dataclass(frozen=True)
 class Library:
-    """Everything that the clinic knows without a patient; mappings are by code."""
+    """Everything that the clinic knows without a patient; mappings are by code.
+
+    instruments: those that are shipped with their text. slots: those without. measures: both, as they are scored.
+    """
 
     instruments: Mapping[str, Instrument]
+    slots: Mapping[str, Slot]
+    measures: Mapping[str, Instrument]
     exercise_file: ExerciseFile
     exercises: Mapping[str, Exercise]
     contraindications: Mapping[str, str]
@@ -57,6 +66,9 @@ class Library:
     flares: Flares
     habits: Habits
     workstation: Workstation
+    adverse_events: AdverseEvents
+    screening: Screening
+    administration: Administration
     identifiers: Identifiers
     schedule: Schedule
     rtm: Rtm
@@ -86,6 +98,8 @@ def load_from(root: Traversable) -> Library:
     instruments = [read(root, f"instruments/{code}.yaml", Instrument) for code in INSTRUMENTS]
     for code, instrument in zip(INSTRUMENTS, instruments, strict=True):
         _check_instrument(code, instrument)
+    slots = read(root, "instrument_slots.yaml", SlotFile)
+    _check_slots(slots)
     education = read(root, "education.yaml", EducationFile)
     _check_articles(education)
     education_rules = read(root, "rules/education.yaml", EducationRules)
@@ -99,8 +113,15 @@ def load_from(root: Traversable) -> Library:
     _check_habits(habits, question_sets.value)
     workstation = read(root, "workstation.yaml", Workstation)
     _unique(workstation, ("items",), [item.code for item in workstation.value.items])
+    adverse_events = read(root, "rules/adverse_events.yaml", AdverseEvents)
+    _check_adverse_events(adverse_events)
+    screening = read(root, "rules/screening.yaml", Screening)
+    administration = read(root, "rules/administration.yaml", Administration)
+    shipped = {document.value.code: document.value for document in instruments}
     return Library(
-        instruments=_by_code((document.value.code, document.value) for document in instruments),
+        instruments=_by_code(shipped.items()),
+        slots=_by_code((slot.code, slot) for slot in slots.value.slots),
+        measures=_by_code([*shipped.items(), *((slot.code, slot.instrument()) for slot in slots.value.slots)]),
         exercise_file=exercises.value,
         exercises=_by_code((exercise.code, exercise) for exercise in exercises.value.exercises),
         contraindications=_by_code((entry.code, entry.label) for entry in exercises.value.contraindication_codes),
@@ -115,6 +136,9 @@ def load_from(root: Traversable) -> Library:
         flares=flares.value,
         habits=habits.value,
         workstation=workstation.value,
+        adverse_events=adverse_events.value,
+        screening=screening.value,
+        administration=administration.value,
         identifiers=identifiers.value,
         schedule=schedule.value,
         rtm=rtm.value,
@@ -146,6 +170,8 @@ def _check_instrument(code: str, document: Document[Instrument]) -> None:
     instrument = document.value
     if instrument.code != code:
         raise document.broken(("code",), f"the file is named {code}")
+    if instrument.license.may_ship_items is (code not in INSTRUMENTS):
+        raise document.broken(("license",), "only texts that may be shipped are")
     items = [item.id for item in instrument.items]
     scores = [rule.id for rule in instrument.scoring.scores]
     _unique(document, ("items",), items)
@@ -168,6 +194,14 @@ def _check_instrument(code: str, document: Document[Instrument]) -> None:
             expected = band.max + 1
         if expected != end + 1:
             raise document.broken(("bands", "list"), "the bands do not end where the score ends")
+
+
+def _check_slots(document: Document[SlotFile]) -> None:
+    _unique(document, ("slots",), [slot.code for slot in document.value.slots])
+    for place, slot in enumerate(document.value.slots):
+        if slot.code in INSTRUMENTS:
+            raise document.broken(("slots", place), f"{slot.code} is shipped with its text")
+        _check_instrument(slot.code, Document(document.name, slot.instrument(), document.node))
 
 
 def _check_exercises(document: Document[ExerciseFile]) -> None:
@@ -271,6 +305,16 @@ def _check_education(document: Document[EducationRules], shelf: EducationFile, a
         for at, answer in enumerate(trigger.any_of):
             if [answer.is_true, answer.at_most, answer.at_least].count(None) != 2:  # noqa: PLR2004 - one of three is given
                 raise document.broken((*loc, "any_of", at), "say one thing: is_true, at_most or at_least")
+
+
+def _check_adverse_events(document: Document[AdverseEvents]) -> None:
+    for place, each in enumerate(document.value.grades):
+        if each.grade != place + 1:
+            raise document.broken(("grades", place), "the grades are not 1 to 5")
+    criteria = [each.code for each in document.value.seriousness]
+    _unique(document, ("seriousness",), criteria)
+    for place, example in enumerate(document.value.examples):
+        _known(document, ("examples", place), example.seriousness or (), criteria)
 
 
 def _check_flares(document: Document[Flares], types: Iterable[str]) -> None:

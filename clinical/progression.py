@@ -32,6 +32,7 @@ class Performed:
 
     pain_during: 0-10. rise_24h: pain a day later minus before, None when not answered yet. completed_percent: of the
     prescribed dose. effort: 0-10. reason: code for not finishing (pain, too_hard, no_time, ...). None is not known.
+    counts: whether it tells of the usual dose; one of a flare-up, at a lighter dose, only ever stops an exercise.
     """
 
     pain_during: int | None
@@ -39,6 +40,7 @@ class Performed:
     completed_percent: int | None
     effort: int | None
     reason: str | None = None
+    counts: bool = True
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,13 @@ def decide(
     days_since_change: int,
     red_flag_level: Level = Level.NONE,
     new_neurological_symptom: bool = False,
+    flaring: bool = False,
     thresholds: ProgressionThresholds | None = None,
 ) -> Decision:
     """Return what `sessions` at the current dose, the oldest first, suggest.
 
-    thresholds: a plan's own, else the defaults.
+    flaring: whether a flare-up is open; as long as one is, only a danger sign says anything. thresholds: a plan's own,
+    else the defaults.
     """
     rules = load().progression
     limits = thresholds or rules.thresholds
@@ -74,15 +78,17 @@ def decide(
         if applies
     ]
     candidates = [(Outcome.STOP, stop)]
-    if sessions:
+    usual = [] if flaring else [one for one in sessions if one.counts]
+    if usual:
         candidates += [
-            (Outcome.REGRESS, _regress(sessions, limits)),
-            (Outcome.HOLD, _hold(sessions, limits)),
-            (Outcome.PROGRESS, _progress(sessions, limits, days_since_change)),
+            (Outcome.REGRESS, _regress(usual, limits)),
+            (Outcome.HOLD, _hold(usual, limits)),
+            (Outcome.PROGRESS, _progress(usual, limits, days_since_change)),
         ]
+    nothing = "flare_open" if flaring else "nothing_else_fits" if usual else "no_sessions"
     outcome, reasons = next(
         ((outcome, reasons) for outcome, reasons in candidates if reasons),
-        (Outcome.MAINTAIN, ["nothing_else_fits" if sessions else "no_sessions"]),
+        (Outcome.MAINTAIN, [nothing]),
     )
     return Decision(outcome, tuple(reasons), rules.version)
 

@@ -20,6 +20,10 @@ from core.errors import Problem
 __all__ = ["Change", "FiredRule", "InvalidAnswers", "Scored", "change", "score"]
 
 
+WHOLE = 100
+"""All of it, in percent."""
+
+
 @dataclass(frozen=True)
 class FiredRule:
     """A safety rule of the instrument that these answers meet; `tell_patient` is to be shown at once."""
@@ -101,6 +105,8 @@ def _score(
         case "mean":
             enough = len(values) >= rule.min_answered
             return (half_up(Fraction(sum(values), len(values)), rule.decimals) if enough else None), False
+        case "percent":
+            return _percent(rule, instrument, items, values), False
         case "sum_prorated":
             missing = len(items) - len(values)
             if missing > rule.max_missing:
@@ -108,6 +114,17 @@ def _score(
             return int(half_up(Fraction(sum(values) * len(items), len(values)))), missing > 0
         case _:  # never
             assert_never(rule.method)
+
+
+def _percent(rule: ScoreRule, instrument: Instrument, items: Sequence[str], values: Sequence[int]) -> Number | None:
+    """Return how far up the answers are between the least and the most that they could be; all items share one range."""
+    if len(values) < rule.min_answered:
+        return None
+    ((least, most),) = {(item.min, item.max) for item in instrument.items if item.id in items}
+    assert least is not None
+    assert most is not None
+    reached = WHOLE * (sum(values) - len(values) * least)
+    return half_up(Fraction(reached, len(values) * (most - least)), rule.decimals)
 
 
 def _band(instrument: Instrument, scores: Mapping[str, Number | None]) -> str | None:

@@ -37,6 +37,41 @@ class Advised:
 
 
 @dataclass(frozen=True)
+class Spell:
+    """A flare-up of the program's episode, from its first local day to the one on which it was closed, both included.
+
+    mistake: it was none; its days were lighter all the same.
+    """
+
+    began: date
+    ended: date | None = None
+    mistake: bool = False
+
+
+def counts(on: date, spells: Sequence[Spell], today: date) -> bool:
+    """Tell whether a session of the day `on` says, on `today`, anything about the usual dose.
+
+    One on a day of a flare-up was done at a lighter dose, and what was before it is past: the usual dose begins anew.
+    """
+    known = [spell for spell in spells if spell.began <= today]
+    return not any(
+        on <= (today if spell.ended is None else spell.ended) and (not spell.mistake or on >= spell.began)
+        for spell in known
+    )
+
+
+def lasts(spells: Sequence[Spell], today: date) -> bool:
+    """Tell whether a flare-up is open on `today`; not on the day on which it was closed."""
+    return any(spell.began <= today and (spell.ended is None or today < spell.ended) for spell in spells)
+
+
+def held_since(since: date, spells: Sequence[Spell], today: date) -> date:
+    """Give the day from which a dose that is prescribed since `since` was due without a break."""
+    ends = [spell.ended for spell in spells if spell.ended is not None and spell.ended <= today and not spell.mistake]
+    return max([since, *ends])
+
+
+@dataclass(frozen=True)
 class Bounds:
     """How far a program changes without a human: what its therapist has set.
 
@@ -80,16 +115,19 @@ def advise(
     days_since_change: int,
     names: dict[str, str],
     new_neurological_symptom: bool = False,
+    flaring: bool = False,
     red_flag_level: Level = Level.NONE,
 ) -> Advised:
     """Return what `sessions` at this dose, the oldest first, suggest; the same answer for the same question.
 
     names: of the exercises that may be named, by code. new_neurological_symptom: reported with the last session.
+    flaring: whether a flare-up is open.
     """
     decision = decide(
         sessions,
         days_since_change=days_since_change,
         new_neurological_symptom=new_neurological_symptom,
+        flaring=flaring,
         red_flag_level=red_flag_level,
     )
     step = None
@@ -139,6 +177,7 @@ def _why(reason: str) -> str:
         "green_sessions": f"the last {last} were easy and done in full",
         "nothing_else_fits": "nothing asks for a change",
         "no_sessions": "no session at this dose yet",
+        "flare_open": "a flare-up lasts",
     }[reason]
 
 
@@ -169,24 +208,37 @@ class _Course:
 
 
 def replay(
-    dose: Dose, ladder: Ladder, history: Sequence[Day], *, since: date, names: dict[str, str], follow: bool
+    dose: Dose,
+    ladder: Ladder,
+    history: Sequence[Day],
+    *,
+    since: date,
+    names: dict[str, str],
+    follow: bool,
+    spells: Sequence[Spell] = (),
 ) -> Iterator[Replay]:
     """Yield the decision after each day of `history`, the first day first.
 
     since: the day from which the dose holds. follow: whether each step is taken as soon as it is suggested, so that the
-    days after it are judged at the new dose; an exercise that is stopped, or changed for another, ends there.
+    days after it are judged at the new dose; an exercise that is stopped, or changed for another, ends there. spells: the
+    flare-ups of the time, each known from its first day.
     """
     course = _Course(dose, since)
     for on, sessions in groupby(sorted(history, key=lambda day: day.on), key=lambda day: day.on):
         course.sessions += sessions
-        days = (on - course.since).days
+        days = (on - held_since(course.since, spells, on)).days
+        usual = [day for day in course.sessions if counts(day.on, spells, on)][-needed() :]
+        last = course.sessions[-1]
+        if last not in usual:
+            usual.append(replace(last, performed=replace(last.performed, counts=False)))
         advised = advise(
             course.dose,
             ladder,
-            [day.performed for day in course.sessions[-needed() :]],
+            [day.performed for day in usual],
             days_since_change=days,
             names=names,
-            new_neurological_symptom=course.sessions[-1].new_neurological_symptom,
+            new_neurological_symptom=last.new_neurological_symptom,
+            flaring=lasts(spells, on),
         )
         yield Replay(on, advised, days)
         if not follow:

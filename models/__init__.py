@@ -1,6 +1,7 @@
 """All tables. Importing this package fills `models.base.Base.metadata`."""
 
 from models import (
+    adverse_events,
     alerts,
     articles,
     assessments,
@@ -17,6 +18,8 @@ from models import (
     goals,
     idempotency,
     identity,
+    instrument_imports,
+    instrument_plans,
     invitations,
     jobs,
     lifestyle,
@@ -38,6 +41,7 @@ from models.base import Base
 
 __all__ = [
     "Base",
+    "adverse_events",
     "alerts",
     "articles",
     "assessments",
@@ -54,6 +58,8 @@ __all__ = [
     "goals",
     "idempotency",
     "identity",
+    "instrument_imports",
+    "instrument_plans",
     "invitations",
     "jobs",
     "lifestyle",

@@ -1,7 +1,7 @@
 """Outcome instruments, and patients' answers to them."""
 
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import ConfigDict, Field
@@ -90,7 +90,11 @@ class OutcomeScored(OutcomeRead):
 
 
 class InstrumentSummary(Out):
-    """An instrument in a list."""
+    """An instrument in a list.
+
+    `text` says where its words are from: `shipped`, `filled` in by the clinic, or `empty` while the clinic has no license;
+    then it cannot be answered, and `license_contact` says whom to ask.
+    """
 
     code: str
     version: str
@@ -100,6 +104,8 @@ class InstrumentSummary(Out):
     est_minutes: int
     attribution: str
     lower_is_better: bool
+    text: Literal["shipped", "filled", "empty"]
+    license_contact: str | None
 
 
 class InstrumentRead(InstrumentSummary):

@@ -4,6 +4,8 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+from models.instrument_plans import InstrumentOccasion
+from models.red_flag_screens import ScreenTrigger
 from schemas.advice import Advice
 from schemas.base import Out, UtcDatetime
 
@@ -19,6 +21,19 @@ class DueCheckIn(Out):
     due_at: UtcDatetime
     closes_at: UtcDatetime
     late_until: UtcDatetime
+
+
+class DueInstrument(Out):
+    """An instrument that the patient is to answer: its questions are at `/v1/instruments/{instrument}`.
+
+    The answers belong to `/v1/episodes/{episode_id}/outcomes`. It has been due since `due_on`.
+    """
+
+    plan_id: UUID
+    episode_id: UUID
+    instrument: str
+    occasion: InstrumentOccasion
+    due_on: date
 
 
 class UsualDose(Out):
@@ -128,7 +143,8 @@ class Today(Out):
     """The patient's day; `emergency` says whom to call where the patient is: keep it for when there is no network.
 
     `programs` are all in use, one for each problem in treatment, active ones first; `program` is the first of them.
-    `articles` are those given and not yet read, the oldest first.
+    `articles` are those given and not yet read, the oldest first. `screen_due`: the questions about warning signs are to be
+    asked now; `screen_reasons` are why, the first of them the `trigger` to send with the answers.
     """
 
     on: date
@@ -137,6 +153,8 @@ class Today(Out):
     program: TodayProgram | None
     programs: list[TodayProgram]
     articles: list[TodayArticle]
+    instruments: list[DueInstrument]
     screen_due: bool
+    screen_reasons: list[ScreenTrigger]
     flare: TodayFlare | None
     emergency: Advice

@@ -12,11 +12,12 @@ from enum import StrEnum
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Select, literal, select
+from sqlalchemy import Select, exists, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.errors import Forbidden, NotFound
 from models.care_team import CareLink
+from models.clinics import Clinic
 from models.identity import Role
 from models.patients import Patient
 
@@ -73,7 +74,9 @@ class Action(StrEnum):
     READ_RECORD = "read_record"
     MANAGE_EPISODES = "manage_episodes"
     READ_INSTRUMENTS = "read_instruments"
+    MANAGE_INSTRUMENTS = "manage_instruments"
     ANSWER_INSTRUMENTS = "answer_instruments"
+    PLAN_INSTRUMENTS = "plan_instruments"
     SCREEN_RED_FLAGS = "screen_red_flags"
     CLOSE_RED_FLAGS = "close_red_flags"
     WRITE_ASSESSMENTS = "write_assessments"
@@ -97,6 +100,10 @@ class Action(StrEnum):
     ANSWER_CHECK_INS = "answer_check_ins"
     REPORT_FLARES = "report_flares"
     STEER_FLARES = "steer_flares"
+    REPORT_ADVERSE_EVENTS = "report_adverse_events"
+    READ_ADVERSE_EVENTS = "read_adverse_events"
+    COMPLETE_ADVERSE_EVENTS = "complete_adverse_events"
+    REVIEW_ADVERSE_EVENTS = "review_adverse_events"
     READ_ALERTS = "read_alerts"
     HANDLE_ALERTS = "handle_alerts"
     READ_TODAY = "read_today"
@@ -135,7 +142,9 @@ GRANTS: Mapping[Action, Mapping[Role, Relation]] = {
     Action.READ_RECORD: {PATIENT: SELF, THERAPIST: LINKED, ASSISTANT: LINKED},
     Action.MANAGE_EPISODES: {THERAPIST: LINKED},
     Action.READ_INSTRUMENTS: {PATIENT: CLINIC, THERAPIST: CLINIC, ASSISTANT: CLINIC, ADMIN: CLINIC},
+    Action.MANAGE_INSTRUMENTS: {ADMIN: CLINIC},
     Action.ANSWER_INSTRUMENTS: {PATIENT: SELF, THERAPIST: LINKED, ASSISTANT: LINKED},
+    Action.PLAN_INSTRUMENTS: {THERAPIST: LINKED},
     Action.SCREEN_RED_FLAGS: {PATIENT: SELF, THERAPIST: LINKED, ASSISTANT: LINKED},
     Action.CLOSE_RED_FLAGS: {THERAPIST: LINKED},
     Action.WRITE_ASSESSMENTS: {THERAPIST: LINKED},
@@ -159,6 +168,10 @@ GRANTS: Mapping[Action, Mapping[Role, Relation]] = {
     Action.ANSWER_CHECK_INS: {PATIENT: SELF},
     Action.REPORT_FLARES: {PATIENT: SELF, THERAPIST: LINKED},
     Action.STEER_FLARES: {THERAPIST: LINKED},
+    Action.REPORT_ADVERSE_EVENTS: {PATIENT: SELF, THERAPIST: LINKED, ASSISTANT: LINKED},
+    Action.READ_ADVERSE_EVENTS: {PATIENT: SELF, THERAPIST: LINKED, ASSISTANT: LINKED},
+    Action.COMPLETE_ADVERSE_EVENTS: {THERAPIST: LINKED},
+    Action.REVIEW_ADVERSE_EVENTS: {THERAPIST: LINKED},
     Action.READ_ALERTS: {THERAPIST: LINKED, ASSISTANT: LINKED},
     Action.HANDLE_ALERTS: {THERAPIST: LINKED},
     Action.READ_TODAY: {PATIENT: SELF},
@@ -172,6 +185,9 @@ GRANTS: Mapping[Action, Mapping[Role, Relation]] = {
     Action.REPLAY_JOBS: {SERVICE: CLINIC, ADMIN: CLINIC},
     Action.MOVE_CLOCK: {SERVICE: CLINIC, ADMIN: CLINIC},
 }
+
+OVERSEEN = frozenset({Action.READ_ADVERSE_EVENTS, Action.REVIEW_ADVERSE_EVENTS})
+"""What the clinical lead, whom the clinic's settings name, may do for every patient of the clinic, linked or not."""
 
 OPERATIONS: Mapping[str, Action] = {
     # sign in
@@ -210,6 +226,12 @@ OPERATIONS: Mapping[str, Action] = {
     "reopen_episode": Action.MANAGE_EPISODES,
     "list_instruments": Action.READ_INSTRUMENTS,
     "get_instrument": Action.READ_INSTRUMENTS,
+    "list_instrument_imports": Action.MANAGE_INSTRUMENTS,
+    "fill_instrument": Action.MANAGE_INSTRUMENTS,
+    "give_up_instrument": Action.MANAGE_INSTRUMENTS,
+    "list_instrument_plans": Action.READ_RECORD,
+    "create_instrument_plan": Action.PLAN_INSTRUMENTS,
+    "update_instrument_plan": Action.PLAN_INSTRUMENTS,
     "list_outcomes": Action.READ_RECORD,
     "create_outcome": Action.ANSWER_INSTRUMENTS,
     "list_red_flag_screens": Action.READ_RECORD,
@@ -295,6 +317,13 @@ OPERATIONS: Mapping[str, Action] = {
     "get_flare": Action.READ_RECORD,
     "update_flare": Action.STEER_FLARES,
     "close_flare": Action.REPORT_FLARES,
+    "create_adverse_event": Action.REPORT_ADVERSE_EVENTS,
+    "list_patient_adverse_events": Action.READ_ADVERSE_EVENTS,
+    "list_adverse_events": Action.REVIEW_ADVERSE_EVENTS,
+    "export_adverse_events": Action.REVIEW_ADVERSE_EVENTS,
+    "get_adverse_event": Action.READ_ADVERSE_EVENTS,
+    "update_adverse_event": Action.COMPLETE_ADVERSE_EVENTS,
+    "review_adverse_event": Action.REVIEW_ADVERSE_EVENTS,
     "list_alerts": Action.READ_ALERTS,
     "acknowledge_alert": Action.HANDLE_ALERTS,
     "assign_alert": Action.HANDLE_ALERTS,
@@ -352,11 +381,17 @@ def patients(actor: Actor, action: Action, at: datetime) -> Select[UUID]:
     if relation is Relation.SELF:
         own = select(Patient.id).where(Patient.clinic_id == actor.clinic_id)
         return own.where(Patient.id == actor.patient_id)
-    return select(CareLink.patient_id).where(
+    linked = select(CareLink.patient_id).where(
         CareLink.clinic_id == actor.clinic_id,
         CareLink.therapist_id == actor.therapist_id,
         CareLink.during.op("@>")(literal(at)),
     )
+    if action not in OVERSEEN:
+        return linked
+    leads = exists().where(
+        Clinic.id == actor.clinic_id, Clinic.settings["clinical_lead_id"].astext == str(actor.therapist_id)
+    )
+    return select(Patient.id).where(Patient.clinic_id == actor.clinic_id, Patient.id.in_(linked) | leads)
 
 
 async def patient(

@@ -132,7 +132,7 @@ async def _goals(session: AsyncSession, patient: Patient, episode: Episode, toda
 async def _changes(session: AsyncSession, episode: Episode, today: date) -> list[Victory]:
     """Give the first day on which each instrument was better than at first by an amount that people call important."""
     rows = changes.by_instrument(await changes.standing_of_episode(session, episode, episode.started_on, today))
-    known = load().instruments
+    known = load().measures
     found = []
     for code, given in rows.items():
         better = (row for row in given[1:] if changes.compare(known[code], given[0], row).improved)

@@ -53,6 +53,11 @@ _SINCE: Mapping[str, tuple[str, ...]] = {
     ),
     "programs.follow-up": ("SELECT clinic_id, owed_at AS since FROM evaluations_owed WHERE owed_at <= $1",),
     "flares.review": ("SELECT clinic_id, review_at AS since FROM flares WHERE closed_at IS NULL AND review_at <= $1",),
+    "instruments.remind": (  # with a day to spare: the day may not have begun where the patient is
+        "SELECT clinic_id, (next_on + 1)::timestamp AT TIME ZONE 'UTC' AS since FROM instrument_plans"
+        " WHERE status = 'active' AND asked_of = 'patient' AND reminded_on IS DISTINCT FROM next_on"
+        " AND next_on + 1 <= ($1 AT TIME ZONE 'UTC')::date",
+    ),
     "licenses.expire": (
         "SELECT l.clinic_id, (l.expires_on + 1)::timestamp AT TIME ZONE 'UTC' AS since"
         " FROM licenses l JOIN clinics c ON c.id = l.clinic_id"

@@ -85,6 +85,8 @@ KINDS: Mapping[str, Kind] = {
     "episode.hold": Kind("episode.held", Action.READ_RECORD),
     "episode.reopen": Kind("episode.reopened", Action.READ_RECORD),
     "episode.discharge": Kind("episode.discharged", Action.READ_RECORD),
+    "instrument_plan.create": Kind("instrument_plan.created", Action.READ_RECORD),
+    "instrument_plan.update": Kind("instrument_plan.updated", Action.READ_RECORD),
     "outcome.create": Kind("outcome.created", Action.READ_RECORD),
     "red_flag_screen.create": Kind("red_flag_screen.created", Action.READ_RECORD),
     "red_flag_screen.contact": Kind("red_flag_screen.updated", Action.READ_RECORD),
@@ -135,6 +137,9 @@ KINDS: Mapping[str, Kind] = {
     "flare.open": Kind("flare.opened", Action.READ_RECORD),
     "flare.update": Kind("flare.updated", Action.READ_RECORD),
     "flare.close": Kind("flare.closed", Action.READ_RECORD),
+    "adverse_event.create": Kind("adverse_event.reported", Action.READ_ADVERSE_EVENTS),
+    "adverse_event.update": Kind("adverse_event.updated", Action.READ_ADVERSE_EVENTS),
+    "adverse_event.review": Kind("adverse_event.reviewed", Action.READ_ADVERSE_EVENTS),
     "alert.raise": Kind("alert.raised", Action.READ_ALERTS),
     "alert.repeat": Kind("alert.repeated", Action.READ_ALERTS),
     "alert.overdue": Kind("alert.overdue", Action.READ_ALERTS),
@@ -147,7 +152,7 @@ KINDS: Mapping[str, Kind] = {
 }
 """Which actions, of the audit trail and of `events`, are told as what, and who may know. What is not here is not told."""
 
-SILENT = frozenset({"read", "list", "print", "follow"})
+SILENT = frozenset({"read", "list", "print", "follow", "export"})
 """Verbs of looks: nobody is told of those."""
 
 SILENT_THINGS = frozenset(
@@ -156,6 +161,7 @@ SILENT_THINGS = frozenset(
         "invitation",
         "account",
         "exercise",
+        "instrument",
         "article",
         "program_template",
         "device",

@@ -30,7 +30,7 @@ async def readings_of(
     """Read what these goals of one episode are held against, up to `until`; in two statements at most."""
     found: dict[tuple[str, str | None], Sequence[Reading]] = {}
     wanted = {(goal.measure, goal.activity_id) for goal in goals if goal.measure is not None}
-    scored = {code for code, _ in wanted if code in load().instruments}
+    scored = {code for code, _ in wanted if code in load().measures}
     rows = await _scores(session, patient.clinic_id, episode_id, scored, until) if scored else []
     for code, activity in sorted(wanted, key=str):
         if code in scored:
@@ -63,7 +63,7 @@ def of_goal(goal: Goal, readings: Readings, zone: str, until: date, *, target: D
     last = until if goal.closed_at is None else min(until, local_date(goal.closed_at, zone))
     known = [reading for reading in readings.get((goal.measure, goal.activity_id), ()) if reading.on <= last]
     baseline = goal.baseline
-    if baseline is None and known and goal.measure in load().instruments:
+    if baseline is None and known and goal.measure in load().measures:
         baseline = known[0].value
     lower = lower_is_better(goal.measure)
     return achievement(known, baseline, wanted, set_on=local_date(goal.created_at, zone), lower_is_better=lower)
@@ -72,7 +72,7 @@ def of_goal(goal: Goal, readings: Readings, zone: str, until: date, *, target: D
 def lower_is_better(measure: str) -> bool:
     """Tell which way is better. Raises KeyError for a measure that is neither an instrument nor daily."""
     daily = habits.measure_of(measure)
-    return load().instruments[measure].primary.lower_is_better if daily is None else daily.lower_is_better
+    return load().measures[measure].primary.lower_is_better if daily is None else daily.lower_is_better
 
 
 async def _scores(

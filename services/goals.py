@@ -50,7 +50,7 @@ class Scale:
         if daily is not None:
             question = habits.question_of(measure)
             return cls(question.min or 0, question.max or 0, question.decimals or 0, daily.lower_is_better)
-        instrument = library.load().instruments[measure]
+        instrument = library.load().measures[measure]
         rule = instrument.primary
         # One activity is rated in whole numbers; only the mean of several has decimals.
         decimals = 0 if instrument.repeated is not None else rule.decimals
@@ -204,7 +204,7 @@ def _measured(values: Mapping[str, Any]) -> list[Problem]:
             for name in ("activity_id", "baseline", "target")
             if values[name] is not None
         ]
-    instrument = library.load().instruments.get(values["measure"])
+    instrument = library.load().measures.get(values["measure"])
     if instrument is None and habits.measure_of(values["measure"]) is None:
         return [Problem("/measure", "measure_unknown", "There is no such measure.")]
     rated = instrument is not None and instrument.repeated is not None

@@ -37,6 +37,7 @@ from services import (
     education,
     events,
     flares,
+    instrument_plans,
     job_board,
     licenses,
     programs,
@@ -199,6 +200,12 @@ async def _review_flares(reach: Reach, at: datetime, *, dry_run: bool) -> Counts
     return await _clinics(reach, clinics, flares.review, "changed", at, dry_run=dry_run)
 
 
+async def _remind_instruments(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
+    async with reach.sweep() as session:
+        clinics = await instrument_plans.clinics_to_remind(session, at=at)
+    return await _clinics(reach, clinics, instrument_plans.remind, "reminded", at, dry_run=dry_run)
+
+
 async def _review_programs(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
     async with reach.sweep() as session:
         clinics = await adherence.clinics_to_review(session)
@@ -307,6 +314,7 @@ JOBS: Mapping[str, Callable[..., Awaitable[Counts]]] = {
     "programs.follow-up": _follow_up,
     "programs.progress": _progress_all,
     "flares.review": _review_flares,
+    "instruments.remind": _remind_instruments,
     "adherence.review": _review_adherence,
     "education.assign": _assign_articles,
     "licenses.expire": _expire_licenses,

@@ -24,7 +24,7 @@ from models.patients import Patient
 from schemas.advice import Advice
 from schemas.outcomes import OutcomeCreate, OutcomeRead, OutcomeScored
 from schemas.pages import Page, Paged, fetch
-from services import access, alerts, audit, episode_gate, instruments, places
+from services import access, alerts, audit, episode_gate, instrument_plans, instruments, places
 from services.access import Action, Actor
 
 SKEW = timedelta(minutes=5)
@@ -44,11 +44,12 @@ async def create(
 ) -> OutcomeScored:
     """Score the answers and keep them; alert the therapist where a rule says so.
 
-    Raises NotFound, UnknownInstrument, InvalidAnswers, EpisodeClosed, AdministeredAtRefused, SupersedesRefused.
+    Raises NotFound, UnknownInstrument, InstrumentNotLicensed, InvalidAnswers, EpisodeClosed, AdministeredAtRefused,
+    SupersedesRefused.
     """
     episode = await access.subject(session, actor, Action.ANSWER_INSTRUMENTS, Episode, episode_id, at=at)
     episode_gate.require_open(episode)
-    instrument = instruments.by_code(form.instrument)
+    instrument = await instruments.usable(session, actor, form.instrument, at=at)
     scored = _scored(instrument, form.answers)
     administered_at = form.administered_at or at
     zone = await session.scalar(
@@ -90,6 +91,7 @@ async def create(
     )
     session.add(row)
     await session.flush()
+    await instrument_plans.follow_answers(session, actor.clinic_id, episode_id, instrument.code)
     for raised in _raised(instrument, form, administered_on, compared):
         await alerts.raise_alert(
             session,

@@ -33,6 +33,7 @@ TIMETABLE: tuple[Entry, ...] = (
     Entry(
         "flares.review", "*/15 * * * *", "move the dose in flare-ups by the rules, call the therapist on day 7 (ES06)"
     ),
+    Entry("instruments.remind", "*/30 * * * *", "remind patients of the instruments that are due, once each time"),
     Entry("adherence.review", "20 2 * * *", "look for too few sessions over 14 days (ES10)"),
     Entry("education.assign", "20 2 * * *", "give patients the articles that fit their answers and their phase"),
     Entry("licenses.expire", "10 0 * * *", "mark licenses that run out soon, or have run out"),

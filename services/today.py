@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from clinical import red_flags
+from clinical import red_flags, screening
 from clinical.flares import Dose, dose_at, share
 from clinical.levels import FlareStep, Level
 from clinical.library import load
@@ -19,6 +19,7 @@ from schemas.advice import Advice
 from schemas.programs import PinnedExercise
 from schemas.today import (
     DueCheckIn,
+    DueInstrument,
     StoppedItem,
     Today,
     TodayArticle,
@@ -47,6 +48,9 @@ STOPPED = (
 )
 """What stands beside an exercise that the rules have stopped."""
 
+SUSPENDED = "suspended_red_flag"
+"""The status of a program that a red flag keeps stopped."""
+
 _DAY = """
 WITH me AS MATERIALIZED (
   SELECT p.id, p.zone, local_day($3, p.zone) AS today
@@ -62,15 +66,28 @@ WITH me AS MATERIALIZED (
        SELECT id AS assignment_id, article ->> 'title' AS title, article ->> 'topic' AS topic, language, note, assigned_at
        FROM article_assignments WHERE clinic_id = $1 AND patient_id = me.id AND read_at IS NULL AND withdrawn_at IS NULL
        ORDER BY assigned_at, id LIMIT 20) r) AS articles,
+    (SELECT coalesce(jsonb_agg(to_jsonb(n) ORDER BY n.next_on, n.instrument), '[]') FROM (
+       SELECT i.id AS plan_id, i.episode_id, i.instrument_code AS instrument, i.occasion, i.next_on
+       FROM instrument_plans i JOIN episodes e ON e.clinic_id = $1 AND e.id = i.episode_id
+       WHERE i.clinic_id = $1 AND i.patient_id = me.id AND i.status = 'active' AND i.asked_of = 'patient'
+         AND i.next_on <= me.today AND e.status NOT IN ('on_hold', 'discharged')
+       ORDER BY i.next_on, i.id LIMIT 20) n) AS instruments,
     (SELECT country FROM patient_locations l WHERE l.clinic_id = $1 AND l.patient_id = me.id
       ORDER BY attested_at DESC LIMIT 1) AS attested,
     (SELECT country FROM clinics WHERE id = $1) AS country,
     (SELECT f.level FROM red_flag_screens f WHERE f.clinic_id = $1 AND f.patient_id = me.id AND f.status <> 'closed'
       AND f.level IN ('urgent_same_day', 'emergency_now') ORDER BY f.screened_at DESC LIMIT 1) AS open_level,
-    NOT EXISTS (SELECT FROM red_flag_screens f WHERE f.clinic_id = $1 AND f.patient_id = me.id AND f.complete
-      AND f.screened_at > $3::timestamptz - interval '7 days') AS screen_due,
+    screened.*,
+    (SELECT max(a.answered_at) FROM check_in_answers a WHERE a.clinic_id = $1 AND a.patient_id = me.id
+      AND a.answered_at > $3::timestamptz - make_interval(days => $4) AND a.answers @> '{"new_symptoms": true}')
+      AS symptom_at,
     (SELECT to_jsonb(f) FROM flares f WHERE f.clinic_id = $1 AND f.patient_id = me.id AND f.closed_at IS NULL) AS flare
-  FROM me
+  FROM me CROSS JOIN LATERAL (
+    SELECT max(f.screened_at) FILTER (WHERE f.complete) AS complete_at,
+      max(f.screened_at) FILTER (
+        WHERE f.trigger = 'unlock' AND f.complete AND f.level NOT IN ('urgent_same_day', 'emergency_now')) AS unlocked_at,
+      max(f.screened_at) FILTER (WHERE f.level IN ('urgent_same_day', 'emergency_now')) AS urgent_at
+    FROM red_flag_screens f WHERE f.clinic_id = $1 AND f.patient_id = me.id) screened
 ), program AS MATERIALIZED (
   SELECT g.id, g.title, g.status, g.halted_by, g.episode_id,
     row_number() OVER (ORDER BY (g.status = 'active') DESC, g.created_at DESC, g.id DESC) AS place
@@ -104,7 +121,7 @@ ORDER BY program.place
 async def get(session: AsyncSession, actor: Actor, *, at: datetime) -> Today:
     """Give the caller's day in his own zone. Raises NotFound when there is no such patient."""
     require(actor, Action.READ_TODAY)
-    rows = await fetch(session, _DAY, actor.clinic_id, actor.patient_id, at)
+    rows = await fetch(session, _DAY, actor.clinic_id, actor.patient_id, at, load().screening.weekly_days)
     if not rows:
         raise NotFound
     await audit.record(
@@ -113,6 +130,7 @@ async def get(session: AsyncSession, actor: Actor, *, at: datetime) -> Today:
     row = rows[0]  # the day stands in every row; each has a program of its own, or the only one has none
     country = row["attested"] or row["country"]
     in_use = [_program(each, country) for each in rows if each["program_id"] is not None]
+    reasons = _screens_due(row, at, suspended=any(each["status"] == SUSPENDED for each in rows))
     return Today(
         on=row["today"],
         zone=row["zone"],
@@ -120,7 +138,9 @@ async def get(session: AsyncSession, actor: Actor, *, at: datetime) -> Today:
         program=next(iter(in_use), None),
         programs=in_use,
         articles=[TodayArticle.model_validate(one) for one in row["articles"]],
-        screen_due=row["screen_due"] or (row["flare"] is not None and row["flare"]["screen_id"] is None),
+        instruments=[DueInstrument.model_validate({**one, "due_on": one["next_on"]}) for one in row["instruments"]],
+        screen_due=bool(reasons),
+        screen_reasons=[reason.value for reason in reasons],
         flare=None if row["flare"] is None else _flare(row["flare"], row["today"]),
         emergency=_advice(Level.EMERGENCY_NOW, country),
     )
@@ -128,7 +148,7 @@ async def get(session: AsyncSession, actor: Actor, *, at: datetime) -> Today:
 
 def _program(row: asyncpg.Record, country: str) -> TodayProgram:
     phase, sessions, stopped = (None, [], []) if row["version_id"] is None else _sessions(row, row["today"])
-    suspended = row["status"] == "suspended_red_flag"
+    suspended = row["status"] == SUSPENDED
     level = Level(row["open_level"]) if row["open_level"] else Level.URGENT_SAME_DAY
     return TodayProgram(
         program_id=row["program_id"],
@@ -207,6 +227,19 @@ def _item(item: Mapping[str, Any], pain_ceiling: int, step: FlareStep, kind: str
                 shown["exercise"] = PinnedExercise.model_validate(easier).model_dump(mode="json")
                 shown["load_label"] = None
     return TodayItem.model_validate(shown)
+
+
+def _screens_due(row: asyncpg.Record, at: datetime, *, suspended: bool) -> tuple[screening.Due, ...]:
+    unresolved = row["open_level"] is not None
+    screened = screening.Screened(row["complete_at"], row["unlocked_at"], row["urgent_at"], unresolved)
+    return screening.due(
+        screened,
+        at=at,
+        weekly_days=load().screening.weekly_days,
+        symptom_at=row["symptom_at"],
+        flare_waits=row["flare"] is not None and row["flare"]["screen_id"] is None,
+        suspended=suspended,
+    )
 
 
 _DOSE = tuple(field.name for field in fields(Dose))

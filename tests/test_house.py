@@ -31,6 +31,7 @@ TENANT = {
     table.name for table in Base.metadata.sorted_tables if table.schema is None and "clinic_id" in table.columns
 } - SWEEPS_ALL
 APPEND_ONLY = {
+    "adverse_event_changes",
     "alert_events",
     "audit_events",
     "check_in_answers",
@@ -39,6 +40,7 @@ APPEND_ONLY = {
     "exercise_sessions",
     "factor_entries",
     "flare_events",
+    "instrument_imports",
     "license_verifications",
     "notification_receipts",
     "outcomes",

@@ -18,7 +18,7 @@ import orjson
 from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from clinical import escalation, levels, recurrence
+from clinical import adverse_events, escalation, levels, recurrence
 from clinical.library import load
 from core.database import fetch
 from models.alerts import Alert, AlertLevel, AlertStatus
@@ -48,10 +48,10 @@ URGENT = frozenset({AlertLevel.URGENT_SAME_DAY, AlertLevel.EMERGENCY_NOW})
 def never_muted() -> Collection[str]:
     """Give the rules of which every finding is a new fact, however lately the last one was resolved.
 
-    They are those of red-flag screens, whatever the level, and ES13. No pause and no switch of one person keeps word of
-    them from him.
+    They are those of red-flag screens, whatever the level, ES13, and AE01 of adverse events. No pause and no switch of
+    one person keeps word of them from him.
     """
-    return {UNTREATED, RED_FLAG, UNSURE, *(rule.id for rule in load().red_flags.rules)}
+    return {UNTREATED, RED_FLAG, adverse_events.RULE, UNSURE, *(rule.id for rule in load().red_flags.rules)}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from clinical.forms import Contraindication
 from clinical.prescription import conflicts
 from clinical.recurrence import local_date
 from clinical.red_flags import required_questions
+from clinical.screening import Screened, must_unlock
 from core.errors import Conflict, Problem
 from models.consents import ConsentPurpose
 from models.episodes import Episode
@@ -175,14 +176,12 @@ async def _red_flag_problems(session: AsyncSession, program: Program, region: st
             )
         )
     ).one()
-    unresolved: bool = found[0]
     ever_clear: bool = found[1]
-    unlocked_at: datetime | None = found[2]
-    urgent_at: datetime | None = found[3]
+    screened = Screened(None, unlocked_at=found[2], urgent_at=found[3], unresolved=found[0])
     problems = []
-    if unresolved:
+    if screened.unresolved:
         problems.append(Problem("", "red_flag_open", "A red flag waits for a clinician to close it."))
-    if urgent_at is not None and (unlocked_at is None or unlocked_at <= urgent_at):
+    if must_unlock(screened):
         problems.append(
             Problem("", "unlock_screen_missing", "A newer screen with trigger unlock must be complete and clear.")
         )

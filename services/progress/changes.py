@@ -66,7 +66,7 @@ def by_instrument(rows: Sequence[Outcome]) -> dict[str, list[Outcome]]:
 
 def of_instruments(rows: Sequence[Outcome], body_region: str, first: date, last: date) -> list[OutcomeSeries]:
     """Give one series for each instrument, the one made for the body region first."""
-    known = load().instruments
+    known = load().measures
 
     def rank(code: str) -> tuple[bool, int, str]:
         place = FIRST.index(code) if code in FIRST else len(FIRST)

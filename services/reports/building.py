@@ -164,7 +164,7 @@ async def _goals(
 
 def _goal(goal: Goal, far: Achievement, rows: Sequence[Outcome]) -> ReportGoal:
     """Show how far a goal is, and whether the change is one that people call important."""
-    instrument = load().instruments.get(goal.measure or "")
+    instrument = load().measures.get(goal.measure or "")
     reached = rule = None
     if instrument is not None and far.current is not None and far.baseline is not None:
         compared = change(instrument, _as_value(goal, far.baseline), _as_value(goal, far.current))

@@ -1,6 +1,7 @@
 """Suggestions: what the progression rules make of sessions, and what therapists make of that."""
 
 from services.suggestions.deciding import (
+    FlareOpen,
     SuggestionDecided,
     SuggestionSuperseded,
     accept,
@@ -14,6 +15,7 @@ from services.suggestions.simulating import HistoryRefused, simulate
 
 __all__ = [
     "Evaluated",
+    "FlareOpen",
     "HistoryRefused",
     "SuggestionDecided",
     "SuggestionSuperseded",

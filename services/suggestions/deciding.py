@@ -7,13 +7,14 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical.dosing import Dose
 from clinical.recurrence import local_date
 from clinical.suggesting import read
 from core.errors import Conflict, Refusal, Stale
+from models.flares import Flare
 from models.identity import Role
 from models.patients import Patient
 from models.programs import Program, ProgramStatus, ProgramVersion
@@ -37,6 +38,10 @@ class SuggestionSuperseded(Conflict):
     keeps_effects = True
 
 
+class FlareOpen(Conflict):
+    """A flare-up is open: what is due is lighter until it is over, and nothing goes up."""
+
+
 async def accept(
     session: AsyncSession,
     actor: Actor,
@@ -48,8 +53,8 @@ async def accept(
 ) -> Suggestion:
     """Do what is suggested, from today: a new version of the program; where nothing changes it was seen.
 
-    Raises NotFound, Stale, SuggestionDecided, SuggestionSuperseded, ProgramNotInState, ProgramNotReady, LastExercise,
-    ProgramRefused, Contraindicated.
+    Raises NotFound, Stale, SuggestionDecided, SuggestionSuperseded, FlareOpen, ProgramNotInState, ProgramNotReady,
+    LastExercise, ProgramRefused, Contraindicated.
     """
     row = await access.subject(session, actor, Action.PRESCRIBE, Suggestion, suggestion_id, at=at)
     program, patient = await _locked(session, actor.clinic_id, row.program_id, row.patient_id)
@@ -138,7 +143,7 @@ async def apply(session: AsyncSession, clinic_id: UUID, program_id: UUID, *, at:
     rows = [row for row in await _lock(session, clinic_id, list(ids)) if row.status is SuggestionStatus.OPEN]
     if current is None or program.status is not ProgramStatus.ACTIVE or not rows:
         return 0
-    if any(row.version_id != current.id for row in rows):
+    if any(row.version_id != current.id for row in rows) or await _flaring(session, program):
         return 0
     therapist = await session.get(Therapist, (clinic_id, current.author_id))
     assert therapist is not None
@@ -174,6 +179,8 @@ async def _accept(
         await session.flush()
         await _record(session, actor, "suggestion.supersede", rows, at=at)
         raise SuggestionSuperseded
+    if any(row.outcome is SuggestionOutcome.PROGRESS for row in rows) and await _flaring(session, program):
+        raise FlareOpen
     await _write(session, actor, program, patient, current, rows, note, at=at)
 
 
@@ -221,6 +228,17 @@ async def _write(
     await session.flush()
     verb = "suggestion.apply" if by_itself else "suggestion.accept"
     await _record(session, None if by_itself else actor, verb, rows, at=at, clinic_id=program.clinic_id)
+
+
+async def _flaring(session: AsyncSession, program: Program) -> bool:
+    """Tell whether a flare-up of the program's episode is open; none begins while the patient's row is locked."""
+    opened = exists().where(
+        Flare.clinic_id == program.clinic_id,
+        Flare.patient_id == program.patient_id,
+        Flare.episode_id == program.episode_id,
+        Flare.closed_at.is_(None),
+    )
+    return bool(await session.scalar(select(opened)))
 
 
 async def _locked(

@@ -1,6 +1,7 @@
 """Looking at programs: after each session that was logged, and once a night at all that are in use.
 
-What stays as it is, is not suggested. An exercise that is stopped stays so until a human has decided. While it is not
+What stays as it is, is not suggested; nothing but a stop is while a flare-up is open, and what waits is taken back then:
+the dose is lighter already. An exercise that is stopped stays so until a human has decided. While it is not
 known yet how the last session was a day later, nothing that waits is taken back. What a therapist has rejected is not
 suggested again for the same session, nor (but for less, and to stop) within the days that lie between two steps.
 """
@@ -18,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical.library import load
 from clinical.progression import Outcome
-from clinical.suggesting import Advised, Bounds, advise, told
+from clinical.suggesting import Advised, Bounds, advise, held_since, told
 from core.crypto import new_id
 from models.programs import Program, ProgramStatus
 from models.suggestions import EvaluationOwed, Suggestion, SuggestionOutcome, SuggestionStatus
@@ -89,7 +90,7 @@ async def evaluate(
         await session.execute(held.with_for_update(read=True, key_share=True))
     found = await prescriptions(session, clinic_id, program_ids, at=at)
     current = [(each, item) for each in found for item in each.items if item.phase == each.phase]
-    sessions = await done(session, clinic_id, ((each.patient_id, item) for each, item in current), at=at)
+    sessions = await done(session, clinic_id, current, at=at)
     stand = await _standing(session, clinic_id, program_ids)
     work = _Work(clinic_id, at)
     for each in found:
@@ -158,7 +159,9 @@ class _Work:
 
     def judge(self, program: Prescription, item: Item, sessions: Sequence[Done], mine: Sequence[Suggestion]) -> None:
         """Say what the rules make of the last sessions of an item."""
-        days = 0 if item.since is None else (program.today - item.since).days
+        flaring = any(spell.ended is None for spell in program.spells)
+        since = item.since and held_since(item.since, program.spells, program.today)
+        days = 0 if since is None else (program.today - since).days
         advised = advise(
             item.dose,
             item.ladder,
@@ -166,6 +169,7 @@ class _Work:
             days_since_change=days,
             names=item.names,
             new_neurological_symptom=bool(sessions) and sessions[-1].new_neurological_symptom,
+            flaring=flaring,
         )
         outcome = advised.decision.outcome.value
         waiting = advised.decision.outcome is Outcome.HOLD and advised.decision.reasons == WAITING
@@ -293,5 +297,6 @@ def _input(done: Done) -> dict[str, Any]:
         "completed_percent": one.completed_percent,
         "effort": one.effort,
         "reason": one.reason,
+        "counts": one.counts,
         "new_neurological_symptom": done.new_neurological_symptom,
     }

@@ -19,7 +19,7 @@ from clinical.forms import Contraindication, DefaultDosage
 from clinical.library import load
 from clinical.prescription import PhaseSpan, conflicts, phase_on, starting_dosage
 from clinical.progression import Performed
-from clinical.suggesting import needed
+from clinical.suggesting import Spell, needed
 from core.database import fetch
 
 # The version in force on each patient's day; of a program that is not in use the newest, for a simulation.
@@ -27,7 +27,9 @@ _PROGRAMS = """
 SELECT p.id AS program_id, p.patient_id, p.episode_id, t.zone, t.conditions, local_day($3, t.zone) AS today,
   v.id AS version_id, v.number, v.starts_on, v.author_id, v.progression::text AS progression,
   (SELECT json_agg(json_build_array(h.position, h.weeks))::text FROM program_phases h
-   WHERE h.clinic_id = $1 AND h.version_id = v.id) AS phases
+   WHERE h.clinic_id = $1 AND h.version_id = v.id) AS phases,
+  (SELECT json_agg(json_build_array(f.opened_on, f.closed_on, f.close_reason IS NOT DISTINCT FROM 'mistake'))::text
+   FROM flares f WHERE f.clinic_id = $1 AND f.patient_id = p.patient_id AND f.episode_id = p.episode_id) AS flares
 FROM programs p
 JOIN patients t ON t.clinic_id = p.clinic_id AND t.id = p.patient_id
 CROSS JOIN LATERAL (
@@ -57,9 +59,23 @@ FROM exercises WHERE clinic_id = $1 AND (scope <> 'own' OR id = ANY ($2::uuid[])
 ORDER BY code
 """
 
+_COLUMNS = """
+s.id AS session_id, s.performed_at, s.local_date, s.new_neurological_symptom, n.pain_during, n.dose_done,
+    n.dose_prescribed, n.skip_reason, coalesce(n.effort, s.effort) AS effort,
+    coalesce(n.pain_before, s.pain_before) AS pain_before
+"""
+_STANDING = """
+FROM exercise_sessions s
+  JOIN session_items n ON n.clinic_id = s.clinic_id AND n.session_id = s.id AND n.item_id = ANY (k.lineage)
+  WHERE s.clinic_id = $1 AND s.patient_id = k.patient AND s.performed_at > $3 AND s.performed_at <= $9
+    AND NOT EXISTS (SELECT FROM exercise_sessions c WHERE c.clinic_id = $1 AND c.supersedes_id = s.id)
+"""
+_NEWEST = "ORDER BY s.performed_at DESC, s.id DESC"
+
 # For each item the last sessions that did it, newest first: a short way down two indexes, however long the history is.
+# Those of days that have `passed` tell nothing of the usual dose; the last of them is looked at for danger signs only.
 # The day after: what was answered to the question about it, else pain at about that time.
-_DONE = """
+_DONE = f"""
 SELECT k.item, d.*,
   coalesce(
     (SELECT (a.answers ->> 'pain_24h_after_session')::int FROM check_in_answers a
@@ -70,19 +86,14 @@ SELECT k.item, d.*,
      WHERE a.clinic_id = $1 AND a.patient_id = k.patient AND a.answered_at >= d.performed_at + $7::interval
        AND a.answered_at < d.performed_at + $8::interval AND a.pain_now IS NOT NULL
      ORDER BY a.answered_at LIMIT 1)) AS pain_next_day
-FROM jsonb_to_recordset($2::text::jsonb) AS k (item uuid, patient uuid, lineage uuid[])
+FROM jsonb_to_recordset($2::text::jsonb) AS k (item uuid, patient uuid, lineage uuid[], passed datemultirange)
 CROSS JOIN LATERAL (
-  SELECT s.id AS session_id, s.performed_at, s.local_date, s.new_neurological_symptom, n.pain_during, n.dose_done,
-    n.dose_prescribed, n.skip_reason, coalesce(n.effort, s.effort) AS effort,
-    coalesce(n.pain_before, s.pain_before) AS pain_before
-  FROM exercise_sessions s
-  JOIN session_items n ON n.clinic_id = s.clinic_id AND n.session_id = s.id AND n.item_id = ANY (k.lineage)
-  WHERE s.clinic_id = $1 AND s.patient_id = k.patient AND s.performed_at > $3 AND s.performed_at <= $9
-    AND NOT EXISTS (SELECT FROM exercise_sessions c WHERE c.clinic_id = $1 AND c.supersedes_id = s.id)
-  ORDER BY s.performed_at DESC, s.id DESC LIMIT $4
+  (SELECT {_COLUMNS}, true AS counts {_STANDING} AND NOT s.local_date <@ k.passed {_NEWEST} LIMIT $4)
+  UNION ALL
+  (SELECT {_COLUMNS}, false {_STANDING} AND s.local_date <@ k.passed AND NOT isempty(k.passed) {_NEWEST} LIMIT 1)
 ) d
 ORDER BY k.item, d.performed_at, d.session_id
-"""
+"""  # noqa: S608 - built of constants
 
 
 ALL_OF_IT = timedelta(days=10 * 366)
@@ -118,7 +129,10 @@ class Item:
 
 @dataclass(frozen=True)
 class Prescription:
-    """A program with the version that holds. phase: the position of the one that is current, None before it begins."""
+    """A program with the version that holds. phase: the position of the one that is current, None before it begins.
+
+    spells: the flare-ups of its episode.
+    """
 
     program_id: UUID
     patient_id: UUID
@@ -129,6 +143,7 @@ class Prescription:
     today: date
     phase: int | None
     items: Sequence[Item]
+    spells: Sequence[Spell]
 
 
 @dataclass(frozen=True)
@@ -187,16 +202,27 @@ async def prescriptions(
 
 
 async def done(
-    session: AsyncSession, clinic_id: UUID, items: Iterable[tuple[UUID, Item]], *, at: datetime, most: int | None = None
+    session: AsyncSession,
+    clinic_id: UUID,
+    items: Iterable[tuple[Prescription, Item]],
+    *,
+    at: datetime,
+    most: int | None = None,
 ) -> dict[UUID, list[Done]]:
-    """Give the last sessions of each item (with its patient), the oldest first.
+    """Give the last sessions of each item (with its program), the oldest first.
 
-    As many, and no older, than a decision needs; `most`, however old, for a simulation.
+    As many that count, and no older, than a decision needs, and the last one of all; `most`, however old and whether they
+    count or not, for a simulation.
     """
     rules = load().progression
     asked = [
-        {"item": str(item.id), "patient": str(patient_id), "lineage": "{" + ",".join(map(str, item.lineage)) + "}"}
-        for patient_id, item in items
+        {
+            "item": str(item.id),
+            "patient": str(program.patient_id),
+            "lineage": "{" + ",".join(map(str, item.lineage)) + "}",
+            "passed": _passed(program.spells) if most is None else "{}",
+        }
+        for program, item in items
     ]
     rows = await fetch(
         session,
@@ -216,6 +242,11 @@ async def done(
     return found
 
 
+def _passed(spells: Sequence[Spell]) -> str:
+    """Give the days of which a session tells nothing of the usual dose any more, as PostgreSQL writes them."""
+    return "{" + ",".join(f"[{spell.began if spell.mistake else ''},{spell.ended or ''}]" for spell in spells) + "}"
+
+
 def _performed(row: asyncpg.Record) -> Performed:
     before, after, prescribed = row["pain_before"], row["pain_next_day"], row["dose_prescribed"]
     return Performed(
@@ -224,6 +255,7 @@ def _performed(row: asyncpg.Record) -> Performed:
         completed_percent=row["dose_done"] * 100 // prescribed if prescribed else None,
         effort=row["effort"],
         reason=row["skip_reason"],
+        counts=row["counts"],
     )
 
 
@@ -291,6 +323,10 @@ def _prescription(program: asyncpg.Record, rows: Sequence[asyncpg.Record], shelf
         today=program["today"],
         phase=phase_on([PhaseSpan(*pair) for pair in weeks], program["starts_on"], program["today"]),
         items=items,
+        spells=[
+            Spell(date.fromisoformat(began), None if ended is None else date.fromisoformat(ended), mistake=mistake)
+            for began, ended, mistake in orjson.loads(program["flares"] or "[]")
+        ],
     )
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical.library import load
 from clinical.progression import Performed
-from clinical.suggesting import Bounds, Day, Replay, replay, told
+from clinical.suggesting import Bounds, Day, Replay, Spell, replay, told
 from core.errors import Invalid, NotFound, Problem
 from models.programs import Program
 from schemas.suggestions import (
@@ -50,7 +50,7 @@ async def simulate(
         past = await done(
             session,
             actor.clinic_id,
-            ((prescription.patient_id, item) for item in prescription.items),
+            ((prescription, item) for item in prescription.items),
             at=at,
             most=MOST_SESSIONS,
         )
@@ -66,7 +66,13 @@ async def simulate(
         version_id=prescription.version_id,
         rule_version=load().progression.version,
         items=[
-            _item(item, days.get(item.id, []), bounds, supposed=form.history is not None, follow=form.follow)
+            _item(
+                item,
+                days.get(item.id, []),
+                bounds,
+                None if form.history is not None else prescription.spells,
+                follow=form.follow,
+            )
             for item in prescription.items
         ],
     )
@@ -87,12 +93,15 @@ def _supposed(prescription: Prescription, history: Sequence[SupposedSession]) ->
     return days
 
 
-def _item(item: Item, days: Sequence[Day], bounds: Bounds, *, supposed: bool, follow: bool) -> SimulatedItem:
+def _item(
+    item: Item, days: Sequence[Day], bounds: Bounds, spells: Sequence[Spell] | None, *, follow: bool
+) -> SimulatedItem:
+    """Go through the days of an item. spells: the flare-ups of what was done; None for days that are only supposed."""
     first = min((day.on for day in days), default=None)
-    since = first if supposed or item.since is None else item.since
+    since = first if spells is None or item.since is None else item.since
     found: Iterable[Replay] = ()
     if since is not None:
-        found = replay(item.dose, item.ladder, days, since=since, names=item.names, follow=follow)
+        found = replay(item.dose, item.ladder, days, since=since, names=item.names, follow=follow, spells=spells or ())
     return SimulatedItem(
         item_id=item.id,
         exercise_code=item.dose.code,

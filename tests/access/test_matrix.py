@@ -45,7 +45,7 @@ THINGS = ("own", "other", "foreign", "absent")
 
 OF_CLINIC = {"therapist_id", "license_id", "exercise_id", "article_id"}
 """Names of things that hang on the clinic, not on a patient."""
-PUBLISHED = {"code": "rmdq24", "job": "check-ins.dispatch"}
+PUBLISHED = {"code": "rmdq24", "slot_code": "odi", "job": "check-ins.dispatch"}
 """Names of things that are the same everywhere."""
 CLIENT_MADE = {
     "log_session",

@@ -17,7 +17,7 @@ async def world(sessions: Sessions) -> World:
 
 async def test_all_instruments_are_listed_with_their_attribution(client: AsyncClient, world: World) -> None:
     page = (await client.get("/v1/instruments", headers=world.headers["alice"])).json()
-    assert [each["code"] for each in page["items"]] == sorted(load().instruments)
+    assert [each["code"] for each in page["items"]] == sorted(load().measures)
     assert page["next_cursor"] is None
     for each in page["items"]:
         assert each["attribution"]

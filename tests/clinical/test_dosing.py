@@ -1,5 +1,6 @@
 """The next dose: one variable at a time, in the order of the rules, and never beyond their bounds."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -13,7 +14,7 @@ from clinical.dosing import EXERCISE, Dose, Ladder, load_percent, step_down, ste
 from clinical.library import load
 from clinical.prescription import default_dosage
 from clinical.progression import Outcome, Performed
-from clinical.suggesting import Advised, Bounds, Day, advise, read, replay, told
+from clinical.suggesting import Advised, Bounds, Day, Spell, advise, counts, held_since, lasts, read, replay, told
 
 BIRD_DOG = Dose("co_bird_dog", 3, reps=8, hold_seconds=5, per_week=4)
 WALK = Dose("ae_walk_interval", 3, duration_seconds=300, per_week=5)
@@ -227,9 +228,10 @@ def test_only_what_is_bounded_is_done_without_a_human() -> None:
 # ------------------------------------------------------------------ day by day
 
 
-def course(*history: Performed, follow: bool, every: int = 4) -> list[str]:
+def course(*history: Performed, follow: bool, every: int = 4, spells: Sequence[Spell] = ()) -> list[str]:
     days = [Day(MONDAY + timedelta(days=every * place), one) for place, one in enumerate(history)]
-    found = replay(BIRD_DOG, LADDER, days, since=MONDAY - timedelta(days=10), names=NAMES, follow=follow)
+    since = MONDAY - timedelta(days=10)
+    found = replay(BIRD_DOG, LADDER, days, since=since, names=NAMES, follow=follow, spells=spells)
     return [f"{each.advised.decision.outcome} {each.advised.before.reps}" for each in found]
 
 
@@ -238,3 +240,32 @@ def test_a_history_is_judged_day_by_day() -> None:
     assert course(GREEN, GREEN, GREEN, GREEN, follow=True) == ["maintain 8", "progress 8", "maintain 10", "progress 10"]
     assert course(GREEN, replace(GREEN, pain_during=9), GREEN, follow=True) == ["maintain 8", "stop 8"]
     assert len(course(GREEN, replace(GREEN, pain_during=9), GREEN, follow=False)) == 3
+
+
+def test_a_flare_up_is_no_evidence_and_the_usual_dose_begins_anew_after_it() -> None:
+    four = [GREEN] * 6
+    spell = Spell(MONDAY + timedelta(days=7), MONDAY + timedelta(days=9))
+    assert course(*four, follow=False, every=4, spells=[spell]) == [
+        "maintain 8",
+        "progress 8",  # its last day before the flare-up
+        "maintain 8",  # day 8: it flares
+        "maintain 8",  # day 12: one session at the usual dose
+        "progress 8",  # day 16: two, and a week after the flare-up
+        "progress 8",
+    ]
+    mistake = replace(spell, mistake=True)
+    assert course(*four, follow=False, spells=[mistake])[2:4] == ["maintain 8", "progress 8"]
+    bad = replace(GREEN, pain_during=9)
+    assert course(GREEN, GREEN, bad, follow=False, spells=[replace(spell, ended=None)])[2] == "stop 8"
+
+
+def test_a_day_counts_unless_a_flare_up_lies_on_or_behind_it() -> None:
+    first, last = MONDAY + timedelta(days=7), MONDAY + timedelta(days=9)
+    spells = [Spell(first, last)]
+    day = timedelta(days=1)
+    assert counts(first - day, spells, first - day), "nobody knows of it yet"
+    assert [counts(on, spells, last + day) for on in (first - day, first, last, last + day)] == [False] * 3 + [True]
+    mistakes = [Spell(first, last, mistake=True)]
+    assert [counts(on, mistakes, last) for on in (first - day, first, last)] == [True, False, False]
+    assert [lasts(spells, on) for on in (first - day, first, last - day, last)] == [False, True, True, False]
+    assert [held_since(MONDAY, each, last) for each in (spells, mistakes, [Spell(first)])] == [last, MONDAY, MONDAY]

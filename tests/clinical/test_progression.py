@@ -1,6 +1,7 @@
 """The suggestion that sessions lead to: every worked example, and the order of the outcomes."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -72,7 +73,7 @@ def test_hard_effort_and_lingering_pain_hold_the_dose() -> None:
 
 @pytest.mark.parametrize("unknown", ["pain_during", "completed_percent", "effort"])
 def test_what_is_not_known_never_raises_a_dose(unknown: str) -> None:
-    changes: dict[str, None] = {unknown: None}
+    changes: dict[str, Any] = {unknown: None}
     assert outcome(GREEN, replace(GREEN, **changes))[0] is Outcome.MAINTAIN
 
 
@@ -87,6 +88,22 @@ def test_a_plan_may_carry_its_own_thresholds() -> None:
         decide([GREEN, replace(GREEN, pain_during=4)], days_since_change=10, thresholds=careful).outcome
         is Outcome.REGRESS
     )
+
+
+def test_a_session_at_a_lighter_dose_only_ever_stops_an_exercise() -> None:
+    lighter = replace(GREEN, counts=False)
+    assert outcome(GREEN, lighter) == (Outcome.MAINTAIN, ("nothing_else_fits",))
+    assert outcome(lighter, lighter) == (Outcome.MAINTAIN, ("no_sessions",))
+    assert outcome(GREEN, GREEN, lighter)[0] is Outcome.PROGRESS
+    assert outcome(GREEN, replace(lighter, pain_during=7, effort=9))[0] is Outcome.MAINTAIN
+    assert outcome(GREEN, replace(lighter, pain_during=8)) == (Outcome.STOP, ("severe_pain",))
+
+
+def test_in_a_flare_up_nothing_goes_up_or_down() -> None:
+    for sessions in ([GREEN, GREEN], [GREEN, replace(GREEN, pain_during=7)], [GREEN, replace(GREEN, effort=9)]):
+        found = decide(sessions, days_since_change=10, flaring=True)
+        assert (found.outcome, found.reasons) == (Outcome.MAINTAIN, ("flare_open",))
+    assert decide([replace(GREEN, pain_during=8)], days_since_change=10, flaring=True).outcome is Outcome.STOP
 
 
 SESSIONS = st.lists(

@@ -13,7 +13,7 @@ from clinical.levels import Level
 from clinical.library import load
 from clinical.scoring import InvalidAnswers, Scored, score
 
-EXAMPLES = [(instrument, example) for instrument in load().instruments.values() for example in instrument.examples]
+EXAMPLES = [(instrument, example) for instrument in load().measures.values() for example in instrument.examples]
 
 
 def answers_of(instrument: Instrument, example: ScoreExample) -> dict[str, Any]:
@@ -39,8 +39,8 @@ def codes(error: pytest.ExceptionInfo[InvalidAnswers]) -> dict[str, str]:
 
 
 def test_no_example_is_forgotten() -> None:
-    assert len(EXAMPLES) == 34
-    assert all(instrument.examples for instrument in load().instruments.values())
+    assert len(EXAMPLES) == 34 + 18
+    assert all(instrument.examples for instrument in load().measures.values())
 
 
 @pytest.mark.parametrize(("instrument", "example"), EXAMPLES, ids=[f"{i.code}: {e.name}" for i, e in EXAMPLES])

@@ -14,19 +14,21 @@ from core.errors import Forbidden, NotFound, Stale
 from integrations.delivery import Outcome
 from integrations.email import Letter
 from models.consents import Consent, ConsentStatus
+from models.flares import Flare
 from models.programs import ProgramStatus, ProgramVersion
 from models.suggestions import EvaluationOwed, Suggestion, SuggestionOutcome, SuggestionStatus
+from schemas.flares import FlareClose, FlareCreate
 from schemas.pages import Page
 from schemas.programs import ProgramPauseIn, ProgramRead, ProgramReason, ProgramVersionCreate
 from schemas.sessions import SessionLog
 from schemas.suggestions import SimulationIn, SuggestionAcceptance, SuggestionBatch, SuggestionRejection
 from schemas.worklist import Reason
-from services import jobs, programs, suggestions, today, worklist
+from services import flares, jobs, programs, suggestions, today, worklist
 from services import sessions as sessions_module
 from services.programs import LastExercise, ProgramNotInState
 from services.programs.authoring import ProgramRefused
 from services.programs.lifecycle import ProgramNotReady
-from services.suggestions import HistoryRefused, SuggestionDecided, SuggestionSuperseded
+from services.suggestions import FlareOpen, HistoryRefused, SuggestionDecided, SuggestionSuperseded
 from tests.factories import NOW, TOKENS
 from tests.services.caring import Care, care, pointers
 from tests.services.histories import check_in, morning
@@ -414,6 +416,56 @@ async def test_accepting_a_stop_takes_the_exercise_out_but_never_the_last(here: 
     assert await stored(here) == [], "nothing waits in a program that is over"
     assert after.shown is not None
     assert [item.exercise_code for item in after.shown.phases[0].items] == ["lb_pelvic_tilt"]
+
+
+# ------------------------------------------------------------------ in a flare-up
+
+
+async def flare(here: Care, day: int) -> Flare:
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        form = FlareCreate(episode_id=here.episode_id)
+        return await flares.create(session, here.bob, here.world.alice.id, form, at=morning(on(day), 8))
+
+
+async def recover(here: Care, row: Flare, day: int) -> None:
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        await flares.close(
+            session, here.bob, row.id, FlareClose(reason="over"), version=row.version, at=morning(on(day), 20)
+        )
+
+
+async def test_in_a_flare_up_nothing_goes_up_but_an_exercise_that_hurts_badly_is_stopped(here: Care) -> None:
+    program = await green(here, progression=AUTO)
+    made = await progress(here, 9)
+    row = (await stored(here))[0]
+    flaring = await flare(here, 9)
+    with pytest.raises(FlareOpen) as refused:
+        await accept(here, row, 10)
+    assert refused.value.code == "flare_open"
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        results = await suggestions.accept_many(session, here.bob, SuggestionBatch(ids=[row.id]), at=night(10))
+    assert [(one.status, one.code) for one in results] == [("refused", "flare_open")]
+    assert await apply(here, made.ready, 10) == 0
+    assert {each.status.value for each in await stored(here, "open", "applied")} == {"open"}, "it waits"
+
+    await train(here, program, 10, pains={"lb_pelvic_tilt": 8})
+    looked = await progress(here, 11)
+    (stop,) = await stored(here)
+    assert (stop.outcome, stop.inputs["sessions"][-1]["counts"]) == (SuggestionOutcome.STOP, False)
+    assert (looked.suggestions, set(looked.ready)) == (1, set())
+    assert len(await stored(here, "superseded")) == 2, "what waited is taken back"
+
+    await recover(here, flaring, 12)
+    await reject(here, stop, 13)
+    await train(here, program, 14)
+    await progress(here, 16)
+    assert await stored(here) == [], "one session at the usual dose"
+    await train(here, program, 18)
+    await progress(here, 20)
+    assert {each.outcome for each in await stored(here)} == {SuggestionOutcome.PROGRESS}
 
 
 # ------------------------------------------------------------------ by itself

@@ -16,11 +16,13 @@ from models.patients import Patient
 from models.sessions import ExerciseSession
 from schemas.episodes import EpisodeCreate
 from schemas.programs import ProgramPauseIn, ProgramRead
+from schemas.red_flag_screens import RedFlagScreenClose
 from schemas.today import Today, TodayProgram
-from services import episodes, programs, today
+from services import episodes, programs, red_flag_screens, today
 from services.access import Actor
 from tests.factories import NOW, locate
 from tests.services.caring import DAY, MOBILITY, STRENGTH, Care, care
+from tests.services.histories import check_in
 
 HOUR = timedelta(hours=1)
 
@@ -275,7 +277,25 @@ async def test_check_ins_are_there_while_they_can_be_answered_or_come_today(alic
 async def test_a_screen_counts_for_a_week(alices: Care) -> None:
     await alices.screen()
     assert not (await day(alices, at=NOW + 6 * DAY)).screen_due
-    assert (await day(alices, at=NOW + 8 * DAY)).screen_due
+    later = await day(alices, at=NOW + 8 * DAY)
+    assert (later.screen_due, later.screen_reasons) == (True, ["weekly"])
+
+
+async def test_new_symptoms_and_a_closed_red_flag_ask_for_a_screen_of_their_own(alices: Care) -> None:
+    assert (await day(alices)).screen_reasons == ["intake"]
+    await alices.running()
+    await check_in(alices, (NOW + DAY).date(), new_symptoms=True)
+    noon = NOW + DAY + HOUR
+    assert (await day(alices, at=noon)).screen_reasons == ["new_symptom"]
+    found = await alices.screen(at=noon + HOUR, trigger="new_symptom", yes=["saddle"])
+    assert (await day(alices, at=noon + 2 * HOUR)).screen_reasons == [], "somebody must look first"
+    async with alices.sessions.begin() as session:
+        await alices.open(session)
+        form = RedFlagScreenClose.model_validate({"outcome": "seen_by_clinician", "note": "No deficit."})
+        await red_flag_screens.close(session, alices.bob, found.id, form, version=1, at=noon + 3 * HOUR)
+    assert (await day(alices, at=noon + 4 * HOUR)).screen_reasons == ["unlock"]
+    await alices.screen(at=noon + 5 * HOUR, trigger="unlock")
+    assert (await day(alices, at=noon + 6 * HOUR)).screen_reasons == []
 
 
 async def test_only_a_patient_has_a_day(alices: Care) -> None:

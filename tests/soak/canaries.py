@@ -156,6 +156,11 @@ class Planting(Walk):
         """Send what is wrong, then what is right; what is planted there counts once it was accepted."""
         if operation.name in NOT_OURS or body is None:
             return await super().send(operation, by, body)
+        if isinstance(body, str):  # a file
+            answer = await super().send(operation, by, f"{self.cage.new()} is no file")
+            assert answer.is_client_error, f"{operation.name}: {answer.status_code} {answer.text}"
+            self.cage.errors.append(answer.text + str(answer.headers))
+            return await super().send(operation, by, body)
         await self._wrongly(operation, by, body)
         plain = with_words(operation.name, copy.deepcopy(body))
         planted = self.cage.plant(plain)

@@ -1,0 +1,418 @@
+"""The register of adverse events: whoever sees one reports it, a therapist completes it, a reviewer closes it.
+
+What the patient must read is made of what he said alone, and stands in the answer, also where it is refused. Everything
+anybody said stays on record beside who said it; after the review nothing is changed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from clinical import adverse_events as rules
+from clinical import levels, red_flags
+from clinical.levels import Level
+from clinical.recurrence import local_date
+from core.errors import Conflict, Invalid, Problem, Refusal, Stale
+from models.adverse_events import (
+    AdverseEvent,
+    AdverseEventChange,
+    AdverseEventReporter,
+    AdverseEventStatus,
+)
+from models.clinics import Clinic
+from models.episodes import Episode
+from models.identity import Role
+from models.patients import Patient
+from models.programs import Program, ProgramItem, ProgramVersion
+from models.sessions import ExerciseSession
+from schemas.adverse_events import (
+    AdverseEventChangeRead,
+    AdverseEventCreate,
+    AdverseEventDetail,
+    AdverseEventPatch,
+    AdverseEventRead,
+    AdverseEventReported,
+    AdverseEventReview,
+)
+from schemas.advice import Advice
+from schemas.pages import Page, Paged, fetch
+from services import access, alerts, audit, places
+from services.access import Action, Actor
+
+SPAN = timedelta(days=400)
+"""The longest span of days of one export."""
+
+MOST = 20_000
+"""The most events of one export."""
+
+EXPORTED = (
+    "id",
+    "patient_id",
+    "episode_id",
+    "version_id",
+    "item_id",
+    "exercise_code",
+    "session_id",
+    "kind",
+    "description",
+    "occurred_on",
+    "ended_on",
+    "grade",
+    "seriousness",
+    "relatedness",
+    "outcome",
+    "rule_version",
+    "reported_via",
+    "reported_at",
+    "status",
+    "conclusion",
+    "review_note",
+    "reviewed_at",
+    "reviewed_by",
+)
+"""What an export tells of each event: ids, no names."""
+
+VIA = {Role.PATIENT: AdverseEventReporter.PATIENT, Role.THERAPIST: AdverseEventReporter.THERAPIST}
+"""Who reported it, by his role; else an assistant did."""
+
+
+class AdverseEventRefused(Invalid):
+    """This does not fit together; see errors for each place."""
+
+
+class AdverseEventReviewed(Conflict):
+    """This adverse event was reviewed: nothing of it is changed any more."""
+
+
+class AdverseEventIncomplete(Conflict):
+    """Something must be known before this adverse event is reviewed; see errors for all of it."""
+
+
+class SpanRefused(Invalid):
+    """These days cannot be exported at once."""
+
+
+async def create(
+    session: AsyncSession, actor: Actor, patient_id: UUID, form: AdverseEventCreate, *, at: datetime
+) -> AdverseEventReported:
+    """Put an event on the register; what is severe or serious is alerted (AE01).
+
+    Raises NotFound, AdverseEventRefused with the advice.
+    """
+    patient = await access.patient(session, actor, Action.REPORT_ADVERSE_EVENTS, patient_id, at=at)
+    judged = rules.judge(form.grade, form.seriousness)
+    country = await places.country_of(session, actor.clinic_id, patient_id)
+    advice = None if form.grade == rules.DEATH else _advice(judged.advice, country)
+    values = form.model_dump()
+    try:
+        if actor.role is Role.PATIENT and form.relatedness is not None:
+            raise AdverseEventRefused(Problem("/relatedness", "staff_only", "A clinician judges this."))
+        values |= await _checked(session, patient, values, at)
+    except Refusal as refusal:
+        refusal.extras = {**refusal.extras, "advice": None if advice is None else advice.model_dump(mode="json")}
+        raise
+    row = AdverseEvent(
+        clinic_id=actor.clinic_id,
+        patient_id=patient_id,
+        rule_version=judged.rule_version,
+        reported_via=VIA.get(actor.role, AdverseEventReporter.ASSISTANT),
+        reported_at=at,
+        reported_by=actor.account_id,
+        status=AdverseEventStatus.REPORTED,
+        created_at=at,
+        updated_at=at,
+        **_stored(values),
+    )
+    session.add(row)
+    await session.flush()
+    _note(session, actor, row, "reported", {}, _plain(values), at=at)
+    await _alert(session, row, judged.alert, at=at)
+    await _record(session, actor, "adverse_event.create", row, at=at)
+    read = AdverseEventRead.model_validate(row).model_dump()
+    return AdverseEventReported.model_validate({**read, "advice": advice})
+
+
+async def browse(
+    session: AsyncSession, actor: Actor, patient_id: UUID, page: Page, *, at: datetime
+) -> Paged[AdverseEvent]:
+    """List a patient's adverse events, the latest first. Raises NotFound."""
+    await access.patient(session, actor, Action.READ_ADVERSE_EVENTS, patient_id, at=at)
+    await audit.record(
+        session, actor, "adverse_event.list", subject=("adverse_event", None), patient_id=patient_id, at=at
+    )
+    query = select(AdverseEvent).where(AdverseEvent.clinic_id == actor.clinic_id, AdverseEvent.patient_id == patient_id)
+    return await fetch(session, query, page, keys=(AdverseEvent.occurred_on, AdverseEvent.id), descending=True)
+
+
+async def register(
+    session: AsyncSession,
+    actor: Actor,
+    page: Page,
+    *,
+    status: AdverseEventStatus | None,
+    least_grade: int | None,
+    at: datetime,
+) -> Paged[AdverseEvent]:
+    """List the events within a reviewer's reach, the latest first. Raises Forbidden."""
+    query = _within_reach(actor, at)
+    if status is not None:
+        query = query.where(AdverseEvent.status == status)
+    if least_grade is not None:
+        query = query.where(AdverseEvent.grade >= least_grade)
+    await audit.record(session, actor, "adverse_event.list", subject=("adverse_event", None), at=at)
+    return await fetch(session, query, page, keys=(AdverseEvent.occurred_on, AdverseEvent.id), descending=True)
+
+
+async def get(session: AsyncSession, actor: Actor, event_id: UUID, *, at: datetime) -> AdverseEventDetail:
+    """Give an event with all that was said about it. Raises NotFound."""
+    row = await access.subject(session, actor, Action.READ_ADVERSE_EVENTS, AdverseEvent, event_id, at=at)
+    query = select(AdverseEventChange).where(
+        AdverseEventChange.clinic_id == actor.clinic_id, AdverseEventChange.adverse_event_id == row.id
+    )
+    changes = await session.scalars(query.order_by(AdverseEventChange.at, AdverseEventChange.id))
+    await _record(session, actor, "adverse_event.read", row, at=at)
+    read = AdverseEventRead.model_validate(row).model_dump()
+    return AdverseEventDetail(**read, changes=[AdverseEventChangeRead.model_validate(one) for one in changes])
+
+
+async def update(
+    session: AsyncSession, actor: Actor, event_id: UUID, form: AdverseEventPatch, *, version: int, at: datetime
+) -> AdverseEvent:
+    """Say what is known better; what has become severe or serious by it is alerted.
+
+    Raises NotFound, Stale, AdverseEventReviewed, AdverseEventRefused.
+    """
+    row = await _unreviewed(session, actor, Action.COMPLETE_ADVERSE_EVENTS, event_id, version, at=at)
+    patient = await session.get_one(Patient, (row.clinic_id, row.patient_id))
+    given = form.model_dump(exclude_unset=True)
+    why = given.pop("note", None)
+    held = AdverseEventRead.model_validate(row).model_dump(include=set(AdverseEventCreate.model_fields))
+    if given.keys() & {"item_id", "session_id"} and "version_id" not in given:
+        held["version_id"] = None  # they tell it
+    before = rules.judge(row.grade, row.seriousness)
+    merged = held | given
+    merged |= await _checked(session, patient, merged, at)
+    now = AdverseEventRead.model_validate(row).model_dump(include=set(AdverseEventCreate.model_fields))
+    for name, value in _stored(merged).items():
+        setattr(row, name, value)
+    judged = rules.judge(row.grade, row.seriousness)
+    row.rule_version, row.updated_at = judged.rule_version, at
+    _note(session, actor, row, "changed", _plain(now), _plain(merged), at=at, words=why)
+    await session.flush()
+    if judged.alert > before.alert:
+        await _alert(session, row, judged.alert, at=at)
+    await _record(session, actor, "adverse_event.update", row, at=at)
+    return row
+
+
+async def review(
+    session: AsyncSession, actor: Actor, event_id: UUID, form: AdverseEventReview, *, version: int, at: datetime
+) -> AdverseEvent:
+    """Close an event of which all is known. Raises NotFound, Stale, AdverseEventReviewed, AdverseEventIncomplete."""
+    row = await _unreviewed(session, actor, Action.REVIEW_ADVERSE_EVENTS, event_id, version, at=at)
+    problems = rules.unknown(row.grade, row.seriousness, row.relatedness, row.outcome)
+    if problems:
+        raise AdverseEventIncomplete(*problems)
+    row.status, row.conclusion, row.review_note = AdverseEventStatus.REVIEWED, form.conclusion, form.note
+    row.reviewed_at, row.reviewed_by, row.updated_at = at, actor.therapist_id, at
+    _note(session, actor, row, "reviewed", {"status": "reported"}, {"status": "reviewed"}, at=at)
+    await session.flush()
+    await _record(session, actor, "adverse_event.review", row, at=at)
+    return row
+
+
+async def export(
+    session: AsyncSession, actor: Actor, *, first: date | None, last: date | None, at: datetime
+) -> list[dict[str, Any]]:
+    """Give the events of these days within a reviewer's reach, the first first; each look at one is on record.
+
+    By default the 400 days up to today. Raises Forbidden, SpanRefused.
+    """
+    reach = _within_reach(actor, at)
+    zone = (await session.scalars(select(Clinic.zone).where(Clinic.id == actor.clinic_id))).one()
+    end = local_date(at, zone) if last is None else last
+    start = end - SPAN if first is None else first
+    if not timedelta() <= end - start <= SPAN:
+        raise SpanRefused(Problem("#/query/from", "span_range", "From one day to a later one, 400 days at most."))
+    query = (
+        reach.add_columns(ProgramItem.exercise_code)
+        .outerjoin(
+            ProgramItem, (ProgramItem.clinic_id == AdverseEvent.clinic_id) & (ProgramItem.id == AdverseEvent.item_id)
+        )
+        .where(AdverseEvent.occurred_on.between(start, end))
+        .order_by(AdverseEvent.occurred_on, AdverseEvent.id)
+    )
+    rows = (await session.execute(query.limit(MOST + 1))).all()
+    if len(rows) > MOST:
+        raise SpanRefused(Problem("#/query/from", "too_many", "These are too many: choose fewer days."))
+    seen = [(row.id, row.patient_id) for row, _ in rows]
+    await audit.record_many(session, actor.clinic_id, actor, "adverse_event.export", "adverse_event", seen, at=at)
+    if not seen:
+        await audit.record(session, actor, "adverse_event.export", subject=("adverse_event", None), at=at)
+    return [_exported(row, code) for row, code in rows]
+
+
+def _exported(row: AdverseEvent, exercise_code: str | None) -> dict[str, Any]:
+    read = AdverseEventRead.model_validate(row).model_dump(mode="json")
+    criteria = read["seriousness"]
+    told = read | {"exercise_code": exercise_code, "seriousness": None if criteria is None else " ".join(criteria)}
+    if criteria == []:
+        told["seriousness"] = "none"
+    return {name: told[name] for name in EXPORTED}
+
+
+def _within_reach(actor: Actor, at: datetime) -> Select[Any]:
+    return select(AdverseEvent).where(
+        AdverseEvent.clinic_id == actor.clinic_id,
+        AdverseEvent.patient_id.in_(access.patients(actor, Action.REVIEW_ADVERSE_EVENTS, at)),
+    )
+
+
+async def _unreviewed(
+    session: AsyncSession, actor: Actor, action: Action, event_id: UUID, version: int, *, at: datetime
+) -> AdverseEvent:
+    """Lock an event for change. Raises NotFound, Stale, AdverseEventReviewed."""
+    row = await access.subject(session, actor, action, AdverseEvent, event_id, at=at, lock=True)
+    if row.version != version:
+        raise Stale(row.version)
+    if row.status is AdverseEventStatus.REVIEWED:
+        raise AdverseEventReviewed
+    return row
+
+
+# ------------------------------------------------------------------ what fits together
+async def _checked(session: AsyncSession, patient: Patient, values: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    """Give what follows from what the event is linked with: version and episode. Raises AdverseEventRefused."""
+    problems = rules.contradictions(values["grade"], values["seriousness"], values["outcome"])
+    today = local_date(at, patient.zone)
+    if values["occurred_on"] > today:
+        problems.append(Problem("/occurred_on", "in_the_future", "This day has not come yet."))
+    if values["ended_on"] is not None and not values["occurred_on"] <= values["ended_on"] <= today:
+        problems.append(Problem("/ended_on", "day_range", "It ends on or after its first day, and not in the future."))
+    linked, unfit = await _linked(session, patient, values)
+    problems += unfit
+    if problems:
+        raise AdverseEventRefused(*problems)
+    return linked
+
+
+async def _linked(
+    session: AsyncSession, patient: Patient, values: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[Problem]]:
+    """Look up what is named, all of it the patient's own and of one version; give version and episode, and what is wrong."""
+    versions = select(ProgramVersion.id).where(
+        ProgramVersion.clinic_id == patient.clinic_id, ProgramVersion.patient_id == patient.id
+    )
+    queries = {
+        "version_id": versions.where(ProgramVersion.id == values["version_id"]),
+        "item_id": select(ProgramItem.version_id).where(
+            ProgramItem.clinic_id == patient.clinic_id,
+            ProgramItem.id == values["item_id"],
+            ProgramItem.version_id.in_(versions),
+        ),
+        "session_id": select(ExerciseSession.version_id).where(
+            ExerciseSession.clinic_id == patient.clinic_id,
+            ExerciseSession.patient_id == patient.id,
+            ExerciseSession.id == values["session_id"],
+        ),
+    }
+    version_id, episode_id, problems = None, values["episode_id"], []
+    for name, query in queries.items():
+        if values[name] is None:
+            continue
+        found = await session.scalar(query)
+        if found is None or (version_id is not None and found != version_id):
+            problems.append(
+                Problem(f"/{name}", "link_unknown", "The patient has no such thing, or not in that version.")
+            )
+        version_id = version_id or found
+    episodes = select(Episode.id).where(Episode.clinic_id == patient.clinic_id, Episode.patient_id == patient.id)
+    if version_id is not None:
+        of_version = select(Program.episode_id).join(
+            ProgramVersion,
+            (ProgramVersion.clinic_id == Program.clinic_id) & (ProgramVersion.program_id == Program.id),
+        )
+        own = await session.scalar(
+            of_version.where(ProgramVersion.clinic_id == patient.clinic_id, ProgramVersion.id == version_id)
+        )
+        fits = episode_id in {None, own}
+        episode_id = own
+    else:
+        fits = episode_id is None or await session.scalar(episodes.where(Episode.id == episode_id)) is not None
+    if not fits:
+        problems.append(
+            Problem("/episode_id", "link_unknown", "The patient has no such episode, or it is another one.")
+        )
+    return {"version_id": version_id, "episode_id": episode_id}, problems
+
+
+# ------------------------------------------------------------------ what is left behind
+def _stored(values: Mapping[str, Any]) -> dict[str, Any]:
+    criteria = values["seriousness"]
+    return {**values, "seriousness": None if criteria is None else sorted({str(one) for one in criteria})}
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Give values as they stand in a history."""
+    form = AdverseEventCreate.model_validate(dict(values))
+    plain: dict[str, Any] = form.model_dump(mode="json")
+    return plain
+
+
+def _note(
+    session: AsyncSession,
+    actor: Actor,
+    row: AdverseEvent,
+    kind: str,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    *,
+    at: datetime,
+    words: str | None = None,
+) -> None:
+    """Keep what somebody said: each field that it changed, with what it was."""
+    session.add(
+        AdverseEventChange(
+            clinic_id=row.clinic_id,
+            adverse_event_id=row.id,
+            kind=kind,
+            at=at,
+            by=actor.account_id,
+            changes={name: [before.get(name), value] for name, value in after.items() if before.get(name) != value},
+            note=words,
+        )
+    )
+
+
+async def _alert(session: AsyncSession, row: AdverseEvent, level: levels.AlertLevel, *, at: datetime) -> None:
+    if level is levels.AlertLevel.NONE:
+        return
+    await alerts.raise_alert(
+        session,
+        clinic_id=row.clinic_id,
+        patient_id=row.patient_id,
+        episode_id=row.episode_id,
+        rule_id=rules.RULE,
+        rule_version=row.rule_version,
+        level=level,
+        task=None,
+        source=("adverse_event", row.id),
+        inputs={"grade": row.grade, "seriousness": row.seriousness},
+        at=at,
+    )
+
+
+def _advice(level: Level, country: str) -> Advice | None:
+    if level is Level.NONE:
+        return None
+    told = asdict(red_flags.advice(level, country=country))
+    return Advice.model_validate({**told, "actions": list(told["actions"])})
+
+
+async def _record(session: AsyncSession, actor: Actor, action: str, row: AdverseEvent, *, at: datetime) -> None:
+    await audit.record(session, actor, action, subject=("adverse_event", row.id), patient_id=row.patient_id, at=at)
