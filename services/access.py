@@ -20,6 +20,23 @@ from models.care_team import CareLink
 from models.clinics import Clinic
 from models.identity import Role
 from models.patients import Patient
+from services.actions import Action
+
+__all__ = [
+    "GRANTS",
+    "OPERATIONS",
+    "OVERSEEN",
+    "SUBJECT",
+    "Action",
+    "Actor",
+    "Relation",
+    "patient",
+    "patients",
+    "reaches",
+    "require",
+    "subject",
+    "treated",
+]
 
 
 @dataclass(frozen=True)
@@ -50,72 +67,6 @@ class Relation(StrEnum):
     """Patients with an active care link to the caller, at this moment."""
     CLINIC = "clinic"
     """Anything of the caller's clinic; for patients: name, contact and care team, never clinical text."""
-
-
-class Action(StrEnum):
-    """What can be asked for."""
-
-    READ_OWN_ACCOUNT = "read_own_account"
-    READ_CLINIC = "read_clinic"
-    CHANGE_CLINIC = "change_clinic"
-    READ_STAFF = "read_staff"
-    MANAGE_STAFF = "manage_staff"
-    READ_LICENSES = "read_licenses"
-    MANAGE_LICENSES = "manage_licenses"
-    INVITE = "invite"
-    READ_PATIENTS = "read_patients"
-    REGISTER_PATIENTS = "register_patients"
-    CHANGE_PATIENTS = "change_patients"
-    ATTEST_LOCATION = "attest_location"
-    READ_CARE_TEAM = "read_care_team"
-    MANAGE_CARE_TEAM = "manage_care_team"
-    READ_CONSENTS = "read_consents"
-    GIVE_CONSENT = "give_consent"
-    READ_RECORD = "read_record"
-    MANAGE_EPISODES = "manage_episodes"
-    READ_INSTRUMENTS = "read_instruments"
-    MANAGE_INSTRUMENTS = "manage_instruments"
-    ANSWER_INSTRUMENTS = "answer_instruments"
-    PLAN_INSTRUMENTS = "plan_instruments"
-    SCREEN_RED_FLAGS = "screen_red_flags"
-    CLOSE_RED_FLAGS = "close_red_flags"
-    WRITE_ASSESSMENTS = "write_assessments"
-    SET_GOALS = "set_goals"
-    SET_MILESTONES = "set_milestones"
-    LOG_FACTORS = "log_factors"
-    READ_EXERCISES = "read_exercises"
-    MANAGE_EXERCISES = "manage_exercises"
-    PROMOTE_EXERCISES = "promote_exercises"
-    READ_ARTICLES = "read_articles"
-    WRITE_ARTICLES = "write_articles"
-    APPROVE_ARTICLES = "approve_articles"
-    ASSIGN_ARTICLES = "assign_articles"
-    ACKNOWLEDGE_ARTICLES = "acknowledge_articles"
-    READ_TEMPLATES = "read_templates"
-    WRITE_TEMPLATES = "write_templates"
-    PRESCRIBE = "prescribe"
-    LOG_SESSIONS = "log_sessions"
-    READ_SUGGESTIONS = "read_suggestions"
-    PLAN_CHECK_INS = "plan_check_ins"
-    ANSWER_CHECK_INS = "answer_check_ins"
-    REPORT_FLARES = "report_flares"
-    STEER_FLARES = "steer_flares"
-    REPORT_ADVERSE_EVENTS = "report_adverse_events"
-    READ_ADVERSE_EVENTS = "read_adverse_events"
-    COMPLETE_ADVERSE_EVENTS = "complete_adverse_events"
-    REVIEW_ADVERSE_EVENTS = "review_adverse_events"
-    READ_ALERTS = "read_alerts"
-    HANDLE_ALERTS = "handle_alerts"
-    READ_TODAY = "read_today"
-    READ_WORKLIST = "read_worklist"
-    FOLLOW_EVENTS = "follow_events"
-    RECEIVE_NOTIFICATIONS = "receive_notifications"
-    KEEP_VIEWS = "keep_views"
-    WRITE_REPORTS = "write_reports"
-    READ_JOBS = "read_jobs"
-    RUN_JOBS = "run_jobs"
-    REPLAY_JOBS = "replay_jobs"
-    MOVE_CLOCK = "move_clock"
 
 
 SELF, LINKED, CLINIC = Relation.SELF, Relation.LINKED, Relation.CLINIC
