@@ -198,6 +198,7 @@ BREAKS: dict[str, Break] = {
     "an escalation of an unknown check": ("rules/escalation.yaml", "check: flare", "check: mood", "Input should be"),
     "an escalation on an unknown instrument": ("rules/escalation.yaml", "[rmdq24, psfs]", "[odi]", "unknown code odi"),
     "an escalation that comes twice": ("rules/escalation.yaml", "{id: ES02", "{id: ES01", "ES01 comes twice"),
+    "a harder exercise that is easier": ("exercises.yaml", "difficulty: 4", "difficulty: 2", "cannot be easier than"),
     "a grade of harm that is missing": ("rules/adverse_events.yaml", "grade: 5, code", "grade: 4, code", "not 1 to 5"),
     "harm by an unknown criterion": (
         "rules/adverse_events.yaml",
