@@ -72,7 +72,7 @@ async def list_adverse_events(
     return await adverse_events.register(session, actor, page, status=status, least_grade=least_grade, at=now)
 
 
-@router.get("/adverse-events/export", response_class=Response, responses=_EXPORT)
+@router.get("/adverse-event-files", response_class=Response, responses=_EXPORT)
 async def export_adverse_events(
     session: Session,
     actor: Caller,

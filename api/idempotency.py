@@ -32,7 +32,7 @@ VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING
 """
 _FIND = """
 SELECT body_sha256, status, headers, body, subject_patient_id FROM idempotency_keys
-WHERE clinic_id = $1 AND account_id = $2 AND route = $3 AND key = $4
+WHERE clinic_id = $1 AND account_id = $2 AND route = $3 AND key = $4 FOR UPDATE
 """
 _KEEP = """
 UPDATE idempotency_keys SET status = $5, headers = $6::text::jsonb, body = $7, subject_patient_id = $8
@@ -105,6 +105,8 @@ async def claim(
     row = await connection.fetchrow(_FIND, *names)
     if row is None or row["body_sha256"] != fingerprint:
         raise KeyReused
+    if row["status"] is None:  # a refusal that left its effects: no answer was kept
+        return mine
     subject = row["subject_patient_id"]
     if subject is not None:
         await access.patient(session, actor, access.OPERATIONS[operation], subject, at=at)

@@ -46,7 +46,7 @@ async def test_an_event_is_reported_completed_reviewed_and_exported(desk: Desk) 
     refused(await desk.ask("bob", "PATCH", place, known, version=3), 409, "adverse_event_reviewed")
 
     headers = desk.world.headers["bob"]
-    export = "/v1/adverse-events/export"
+    export = "/v1/adverse-event-files"
     table = await desk.client.get(export, headers=headers, params={"from": YESTERDAY})
     assert table.headers["content-type"].startswith("text/csv")
     (row,) = csv.DictReader(io.StringIO(table.text, newline=""))

@@ -39,8 +39,11 @@ async def test_a_suggestion_is_decided_once_and_an_outdated_one_is_out_of_the_wa
 
     await walk._suggested(here)
     place = f"/v1/suggestions/{here.known['suggestion_id']}"
-    late = await client.post(f"{place}/accept", headers=bob | {"If-Match": '"1"'}, json={})
+    sent = bob | {"If-Match": '"1"', "Idempotency-Key": "too-late"}
+    late = await client.post(f"{place}/accept", headers=sent, json={})
     assert (late.status_code, late.json()["code"]) == (409, "suggestion_superseded")
+    once_more = await client.post(f"{place}/accept", headers=sent, json={})
+    assert (once_more.status_code, once_more.json()["code"]) == (412, "stale"), "a refusal uses up no key"
     assert (await client.get(place, headers=bob)).json()["status"] == "superseded"
     listed = await client.get("/v1/suggestions", headers=bob, params={"status": ["accepted", "superseded"]})
     assert [each["status"] for each in listed.json()["items"]] == ["superseded", "accepted"]
