@@ -212,7 +212,7 @@ def _measured() -> slipcover.Slipcover | None:
     if FOLDER not in os.environ:
         return None
     patterns = os.environ["SLIPCOVER_EXCLUDE_LINES"].split("\n")
-    measured = slipcover.Slipcover(branch=True, exclude_lines=patterns)
+    measured = slipcover.Slipcover(immediate=True, branch=True, exclude_lines=patterns)
     matcher = slipcover.FileMatcher(sources=os.environ["SLIPCOVER_SOURCE"].split(","))
     slipcover.ImportManager(measured, matcher).__enter__()  # for good: the process is ours
     return measured
