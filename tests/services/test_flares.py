@@ -222,3 +222,13 @@ async def test_while_the_episode_is_on_hold_nothing_is_decided(stage: Scene) -> 
     assert await review(stage, berlin(11, 12)) == 0
     flare = await only(stage)
     assert (flare.reasons, flare.contacted_at, flare.version) == (["episode_on_hold"], None, 1)
+
+
+async def test_a_calm_evening_does_not_take_back_the_morning(stage: Scene) -> None:
+    await say(stage, berlin(3, 9), **FLARING)
+    await stage.care.screen(trigger="flare", at=berlin(3, 11))
+    for number in (4, 5):
+        await say(stage, berlin(number, 8), pain_now=8, function_limit=7, flare=True)
+        await say(stage, berlin(number, 20), **CALM)
+    assert await review(stage, berlin(5, 21)) == 0
+    assert ((await only(stage)).step, (await only(stage)).reasons) == (FlareStep.REDUCED, ["not_settled"])
