@@ -43,7 +43,8 @@ SELECT f.id, greatest(local_day($3, p.zone), f.step_on) AS today, e.status = 'on
        AND a.answered_at BETWEEN f.opened_at AND $3 AND a.question_set <> 'after_session'
      GROUP BY 1) d) AS days,
   (SELECT jsonb_agg(jsonb_build_array(t.done, t.pain) ORDER BY t.performed_at) FROM (
-     SELECT s.performed_at, s.items_done >= 1 AND s.items_done * 100 >= s.items_prescribed * $4 AS done,
+     SELECT s.performed_at, s.items_done >= 1 AND s.items_done * 100 >= s.items_prescribed * $4
+         AND NOT s.new_neurological_symptom AS done,
        greatest(s.pain_after, (SELECT max(i.pain_during) FROM session_items i
                                WHERE i.clinic_id = $1 AND i.session_id = s.id)) AS pain
      FROM exercise_sessions s JOIN programs g ON g.clinic_id = $1 AND g.id = s.program_id

@@ -63,14 +63,14 @@ async def day(stage: Scene, at: datetime) -> Today:
         return await today.get(session, stage.care.alice, at=at)
 
 
-async def train(stage: Scene, program: ProgramRead, at: datetime, reps: int) -> None:
+async def train(stage: Scene, program: ProgramRead, at: datetime, reps: int, **changes: Any) -> None:
     assert program.shown is not None
     (item,) = program.shown.phases[0].items
-    form = {
+    form: dict[str, Any] = {
         "performed_at": at,
         "device_zone": "Europe/Berlin",
         "items": [{"item_id": str(item.id), "sets": [{"reps": reps}] * 3, "pain_during": 2}],
-    }
+    } | changes
     async with stage.sessions.begin() as session:
         await stage.care.open(session)
         log = SessionLog.model_validate(form)
@@ -232,3 +232,16 @@ async def test_a_calm_evening_does_not_take_back_the_morning(stage: Scene) -> No
         await say(stage, berlin(number, 20), **CALM)
     assert await review(stage, berlin(5, 21)) == 0
     assert ((await only(stage)).step, (await only(stage)).reasons) == (FlareStep.REDUCED, ["not_settled"])
+
+
+async def test_a_session_with_a_new_neurological_symptom_does_not_end_it(stage: Scene) -> None:
+    program = await stage.care.running(at=berlin(2, 9), phases=[STRENGTH])
+    await say(stage, berlin(3, 9), **FLARING)
+    await stage.care.screen(trigger="flare", at=berlin(3, 11))
+    for number in (4, 5):
+        await say(stage, berlin(number, 9), **CALM)
+    assert await review(stage, berlin(5, 12)) == 1
+    await train(stage, program, berlin(5, 18), 9)
+    await train(stage, program, berlin(7, 9), 9, new_neurological_symptom=True)
+    assert await review(stage, berlin(7, 12)) == 0
+    assert ((await only(stage)).step, (await only(stage)).reasons) == (FlareStep.THREE_QUARTERS, ["sessions_missing"])
