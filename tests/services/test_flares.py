@@ -10,19 +10,21 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, update
 
+from clinical.red_flags import required_questions
 from core.crypto import new_id
 from core.database import Sessions, bind_clinic, make_engine, make_sessions
 from models.episodes import Episode, EpisodeStatus
 from models.flares import Flare, FlareEnd, FlareEvent, FlareStep
 from schemas import progress as shapes
 from schemas.check_ins import AdHocIn
+from schemas.episodes import EpisodeCreate
 from schemas.flares import FlareCreate
 from schemas.pages import Page
 from schemas.programs import ProgramRead
 from schemas.sessions import SessionLog
 from schemas.today import Today
 from schemas.worklist import Reason
-from services import check_ins, flares, jobs, progress, sessions, today, worklist
+from services import check_ins, episodes, flares, jobs, progress, sessions, today, worklist
 from tests.conftest import Database
 from tests.factories import TOKENS
 from tests.services.caring import STRENGTH
@@ -75,6 +77,17 @@ async def train(stage: Scene, program: ProgramRead, at: datetime, reps: int, **c
         await stage.care.open(session)
         log = SessionLog.model_validate(form)
         await sessions.log(session, stage.care.alice, new_id(at), log, at=at + timedelta(minutes=1))
+
+
+async def screen_a_knee(stage: Scene, trigger: str, at: datetime) -> None:
+    """Let alice answer what a knee must answer, under an episode of its own: complete, and nothing about her back."""
+    async with stage.sessions.begin() as session:
+        await stage.care.open(session)
+        form = EpisodeCreate(title="Knee pain", body_region="knee")
+        knee = await episodes.create(session, stage.care.bob, stage.care.world.alice.id, form, at=at)
+    answers = dict.fromkeys(required_questions("knee"), "no")
+    screen = await stage.care.screen(trigger=trigger, answers=answers, episode_id=str(knee.id), at=at)
+    assert screen.complete
 
 
 async def only(stage: Scene) -> Flare:
@@ -245,3 +258,25 @@ async def test_a_session_with_a_new_neurological_symptom_does_not_end_it(stage: 
     await train(stage, program, berlin(7, 9), 9, new_neurological_symptom=True)
     assert await review(stage, berlin(7, 12)) == 0
     assert ((await only(stage)).step, (await only(stage)).reasons) == (FlareStep.THREE_QUARTERS, ["sessions_missing"])
+
+
+async def test_a_screen_about_another_region_is_not_the_one_that_it_waits_for(stage: Scene) -> None:
+    await say(stage, berlin(3, 9), **FLARING)
+    await screen_a_knee(stage, "flare", berlin(3, 11))
+    assert (await only(stage)).screen_id is None
+    assert (await day(stage, berlin(3, 12))).screen_reasons == ["flare", "intake"]
+    back = dict.fromkeys(required_questions("low_back"), "no")
+    taken = await stage.care.screen(
+        trigger="flare", answers=back, episode_id=str(stage.care.episode_id), at=berlin(3, 13)
+    )
+    assert (await only(stage)).screen_id == taken.id
+    assert not (await day(stage, berlin(3, 14))).screen_due
+
+
+async def test_a_screen_about_another_region_taken_just_before_does_not_belong_to_it(stage: Scene) -> None:
+    await screen_a_knee(stage, "weekly", berlin(3, 8))
+    async with stage.sessions.begin() as session:
+        await stage.care.open(session)
+        form = FlareCreate(episode_id=stage.care.episode_id)
+        await flares.create(session, stage.care.alice, stage.care.world.alice.id, form, at=berlin(3, 9))
+    assert (await only(stage)).screen_id is None
