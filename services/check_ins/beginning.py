@@ -63,10 +63,12 @@ async def begin(
 
     Nor does one begin in an episode that is over. In one on hold nothing is asked.
     """
-    patient = await lock_patient(session, actor.clinic_id, patient_id)  # two that begin at once: the second one sees it
+    # the episode before the patient, as a hold and a discharge do: one that is under way is waited for, and seen
     query = select(Episode).where(Episode.clinic_id == actor.clinic_id, Episode.id == episode_id)
-    episode = (await session.scalars(query)).one()
+    held_still = query.with_for_update(read=True).execution_options(populate_existing=True)
+    episode = (await session.scalars(held_still)).one()
     status = episode.status
+    patient = await lock_patient(session, actor.clinic_id, patient_id)  # two that begin at once: the second one sees it
     if status is EpisodeStatus.DISCHARGED or await standing(session, actor.clinic_id, patient_id) is not None:
         return None
     today = local_date(at, patient.zone)

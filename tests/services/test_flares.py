@@ -17,7 +17,7 @@ from models.episodes import Episode, EpisodeStatus
 from models.flares import Flare, FlareEnd, FlareEvent, FlareStep
 from schemas import progress as shapes
 from schemas.check_ins import AdHocIn
-from schemas.episodes import EpisodeCreate
+from schemas.episodes import EpisodeCreate, EpisodeReason
 from schemas.flares import FlareCreate
 from schemas.pages import Page
 from schemas.programs import ProgramRead
@@ -25,10 +25,12 @@ from schemas.sessions import SessionLog
 from schemas.today import Today
 from schemas.worklist import Reason
 from services import check_ins, episodes, flares, jobs, progress, sessions, today, worklist
+from services.episode_gate import EpisodeClosed
 from tests.conftest import Database
 from tests.factories import TOKENS
 from tests.services.caring import STRENGTH
 from tests.services.check_ins.scene import DAILY, DAY, Scene, berlin, scene
+from tests.services.test_episodes import waiting_for_a_lock
 from tests.services.test_jobs import Post
 
 CALM, FLARING = {"pain_now": 3, "function_limit": 2}, {"pain_now": 6, "function_limit": 6, "flare": True}
@@ -280,3 +282,23 @@ async def test_a_screen_about_another_region_taken_just_before_does_not_belong_t
         form = FlareCreate(episode_id=stage.care.episode_id)
         await flares.create(session, stage.care.alice, stage.care.world.alice.id, form, at=berlin(3, 9))
     assert (await only(stage)).screen_id is None
+
+
+async def test_none_begins_in_an_episode_that_is_being_discharged(stage: Scene) -> None:
+    async def begin() -> None:
+        async with stage.sessions.begin() as session:
+            await stage.care.open(session)
+            await flares.create(session, stage.care.alice, stage.care.world.alice.id, FlareCreate(), at=berlin(3, 9))
+
+    async with stage.sessions.begin() as session:
+        await stage.care.open(session)
+        episode = await session.get_one(Episode, (stage.clinic_id, stage.care.episode_id))
+        reason = EpisodeReason(reason="All well")
+        await episodes.discharge(session, stage.care.bob, episode.id, reason, version=episode.version, at=berlin(3, 9))
+        begun = asyncio.create_task(begin())
+        await waiting_for_a_lock(session)
+    with pytest.raises(EpisodeClosed):
+        await begun
+    async with stage.sessions() as session:
+        await stage.care.open(session)
+        assert (await session.scalars(select(Flare.id))).all() == []
