@@ -41,7 +41,10 @@ class Day:
 
 @dataclass(frozen=True)
 class Trained:
-    """A session at the present step: whether it was done (as adherence counts), and its highest pain, 0-10."""
+    """A session at the present step: whether it was done (as adherence counts), and its highest pain, 0-10.
+
+    One in which a new neurological symptom came up is never a done one.
+    """
 
     completed: bool
     pain: int | None

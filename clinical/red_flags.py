@@ -75,6 +75,11 @@ def required_questions(body_region: str) -> tuple[str, ...]:
     return tuple(question.id for question in questions_for(body_region))
 
 
+def required_by_region() -> dict[str, tuple[str, ...]]:
+    """Return the ids of the questions that each region must answer; under "" those of a region that is not a known one."""
+    return {region: required_questions(region) for region in (*load().red_flags.regions, "")}
+
+
 def screen(answers: Mapping[str, str], facts: Mapping[str, int | None], *, body_region: str) -> Screening:
     """Return what `answers` (question id to "yes", "no" or "unsure") and `facts` add up to.
 

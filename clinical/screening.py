@@ -52,7 +52,8 @@ class Screening(Strict):
 class Screened:
     """What is known of a patient's screens, the newest of each; None for never.
 
-    complete_at: that left nothing out. unlocked_at: taken to unlock, complete and clear. urgent_at: that found something
+    complete_at: that left nothing out of what his problems must answer. unlocked_at: one that was taken to unlock, too, and
+    was clear. urgent_at: that found something
     for the same day or at once. unresolved: whether one of those waits for a human to close it.
     """
 

@@ -1,11 +1,12 @@
 """Red-flag screens: what was asked, what fired, what the patient was told, how a human closed it."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, text
+from sqlalchemy import ARRAY, ColumnElement, Text, and_, cast, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -91,6 +92,11 @@ class RedFlagScreen(Identified, Versioned, Base):
     def urgent(cls) -> ColumnElement[bool]:
         """Found something that must be looked at today or at once."""
         return cls.level.in_([RedFlagLevel.URGENT_SAME_DAY, RedFlagLevel.EMERGENCY_NOW])
+
+    @classmethod
+    def asked(cls, questions: Iterable[str]) -> ColumnElement[bool]:
+        """Answered all of these: `complete` tells that of the region only under which the screen was sent."""
+        return cls.answers.op("?&")(cast(list(questions), ARRAY(Text)))
 
     @classmethod
     def unresolved(cls) -> ColumnElement[bool]:

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 import asyncpg
+import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical import red_flags, screening
@@ -51,10 +52,16 @@ STOPPED = (
 SUSPENDED = "suspended_red_flag"
 """The status of a program that a red flag keeps stopped."""
 
+# $1 the clinic, $2 the patient, $3 the moment, $4 days that symptoms look back, $5 questions by region. A screen is
+# complete for the region under which it was sent: it counts when it asked what all his problems in treatment must answer.
 _DAY = """
 WITH me AS MATERIALIZED (
   SELECT p.id, p.zone, local_day($3, p.zone) AS today
   FROM patients p WHERE p.clinic_id = $1 AND p.id = $2
+), asked AS MATERIALIZED (
+  SELECT coalesce(array_agg(DISTINCT q.id), '{}') AS questions
+  FROM me JOIN episodes e ON e.clinic_id = $1 AND e.patient_id = me.id AND e.status <> 'discharged'
+  CROSS JOIN jsonb_array_elements_text(coalesce($5::jsonb -> e.body_region, $5::jsonb -> '')) AS q(id)
 ), day AS MATERIALIZED (
   SELECT me.zone, me.today,
     (SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.due_at), '[]') FROM (
@@ -83,11 +90,12 @@ WITH me AS MATERIALIZED (
       AS symptom_at,
     (SELECT to_jsonb(f) FROM flares f WHERE f.clinic_id = $1 AND f.patient_id = me.id AND f.closed_at IS NULL) AS flare
   FROM me CROSS JOIN LATERAL (
-    SELECT max(f.screened_at) FILTER (WHERE f.complete) AS complete_at,
+    SELECT max(f.screened_at) FILTER (WHERE f.complete AND f.answers ?& asked.questions) AS complete_at,
       max(f.screened_at) FILTER (
-        WHERE f.trigger = 'unlock' AND f.complete AND f.level NOT IN ('urgent_same_day', 'emergency_now')) AS unlocked_at,
+        WHERE f.trigger = 'unlock' AND f.complete AND f.answers ?& asked.questions
+          AND f.level NOT IN ('urgent_same_day', 'emergency_now')) AS unlocked_at,
       max(f.screened_at) FILTER (WHERE f.level IN ('urgent_same_day', 'emergency_now')) AS urgent_at
-    FROM red_flag_screens f WHERE f.clinic_id = $1 AND f.patient_id = me.id) screened
+    FROM asked LEFT JOIN red_flag_screens f ON f.clinic_id = $1 AND f.patient_id = me.id) screened
 ), program AS MATERIALIZED (
   SELECT g.id, g.title, g.status, g.halted_by, g.episode_id,
     row_number() OVER (ORDER BY (g.status = 'active') DESC, g.created_at DESC, g.id DESC) AS place
@@ -121,7 +129,8 @@ ORDER BY program.place
 async def get(session: AsyncSession, actor: Actor, *, at: datetime) -> Today:
     """Give the caller's day in his own zone. Raises NotFound when there is no such patient."""
     require(actor, Action.READ_TODAY)
-    rows = await fetch(session, _DAY, actor.clinic_id, actor.patient_id, at, load().screening.weekly_days)
+    asked = orjson.dumps(red_flags.required_by_region()).decode()
+    rows = await fetch(session, _DAY, actor.clinic_id, actor.patient_id, at, load().screening.weekly_days, asked)
     if not rows:
         raise NotFound
     await audit.record(

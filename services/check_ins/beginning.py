@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from clinical import flares as rules
 from clinical.library import load
 from clinical.recurrence import local_date
+from clinical.red_flags import required_questions
 from core.database import fetch, fetchrow
 from models.episodes import Episode, EpisodeStatus
 from models.flares import Flare, FlareOpener, FlareStep
@@ -62,9 +63,12 @@ async def begin(
 
     Nor does one begin in an episode that is over. In one on hold nothing is asked.
     """
+    # the episode before the patient, as a hold and a discharge do: one that is under way is waited for, and seen
+    query = select(Episode).where(Episode.clinic_id == actor.clinic_id, Episode.id == episode_id)
+    held_still = query.with_for_update(read=True).execution_options(populate_existing=True)
+    episode = (await session.scalars(held_still)).one()
+    status = episode.status
     patient = await lock_patient(session, actor.clinic_id, patient_id)  # two that begin at once: the second one sees it
-    episode = select(Episode).where(Episode.clinic_id == actor.clinic_id, Episode.id == episode_id)
-    status = (await session.scalars(episode)).one().status
     if status is EpisodeStatus.DISCHARGED or await standing(session, actor.clinic_id, patient_id) is not None:
         return None
     today = local_date(at, patient.zone)
@@ -83,7 +87,7 @@ async def begin(
         review_at=at + REVIEWED_EVERY,
     )
     records.set_step(flare, FlareStep.REDUCED, ["opened"], today, at=at)
-    flare.screen_id = await _fresh_screen(session, actor.clinic_id, patient_id, at)
+    flare.screen_id = await _fresh_screen(session, actor.clinic_id, patient_id, episode.body_region, at)
     session.add(flare)
     await session.flush()
     records.note(session, flare, records.OPENED, today, at=at, by=actor.account_id, check_in_id=check_in_id)
@@ -136,12 +140,15 @@ async def _before(
     return pains, [row["limitation"] for row in rows if row["limitation"] is not None]
 
 
-async def _fresh_screen(session: AsyncSession, clinic_id: UUID, patient_id: UUID, at: datetime) -> UUID | None:
-    """Give the complete screen that was taken just before."""
+async def _fresh_screen(
+    session: AsyncSession, clinic_id: UUID, patient_id: UUID, region: str, at: datetime
+) -> UUID | None:
+    """Give the complete screen that was taken just before, and asked what this region must answer."""
     query = select(RedFlagScreen.id).where(
         RedFlagScreen.clinic_id == clinic_id,
         RedFlagScreen.patient_id == patient_id,
         RedFlagScreen.complete,
+        RedFlagScreen.asked(required_questions(region)),
         RedFlagScreen.screened_at > at - timedelta(hours=load().flares.screen_hours),
         RedFlagScreen.screened_at <= at,
     )

@@ -50,6 +50,7 @@ async def create(session: AsyncSession, actor: Actor, patient_id: UUID, form: Fl
     via = FlareOpener.PATIENT if actor.role is Role.PATIENT else FlareOpener.THERAPIST
     flare = await beginning.begin(session, actor, patient_id, episode.id, via, triggers=form.triggers, at=at)
     if flare is None:
+        episode_gate.require_open(episode)  # it was read anew: a discharge may have been faster
         raise FlareStands
     if via is FlareOpener.PATIENT:
         findings = [

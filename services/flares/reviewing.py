@@ -28,21 +28,23 @@ from services.flares.ending import end
 AT_ONCE = 200
 """Flare-ups that are looked at together: a handful of statements for all of them."""
 
-# $1 the clinic, $2 flare-ups, $3 the moment, $4 percent of a session that must be done, $5 so many sessions.
+# $1 the clinic, $2 flare-ups, $3 the moment, $4 percent of a session that must be done, $5 so many sessions. A day is as bad
+# as the worst that was answered on it: a calm evening does not take back the morning.
 _SEEN = """
 SELECT f.id, greatest(local_day($3, p.zone), f.step_on) AS today, e.status = 'on_hold' AS resting,
   f.screen_id IS NOT NULL AND NOT EXISTS (
     SELECT FROM red_flag_screens s WHERE s.clinic_id = $1 AND s.patient_id = f.patient_id AND s.status <> 'closed'
       AND s.level IN ('urgent_same_day', 'emergency_now')) AS cleared,
   (SELECT jsonb_agg(jsonb_build_array(d.day, d.pain, d.limitation, d.flare) ORDER BY d.day) FROM (
-     SELECT DISTINCT ON (1) local_day(a.answered_at, p.zone) AS day, a.pain_now AS pain,
-       (a.answers ->> 'function_limit')::int AS limitation, (a.answers ->> 'flare')::boolean AS flare
+     SELECT local_day(a.answered_at, p.zone) AS day, max(a.pain_now) AS pain,
+       max((a.answers ->> 'function_limit')::int) AS limitation, bool_or((a.answers ->> 'flare')::boolean) AS flare
      FROM check_in_answers a JOIN check_ins c ON c.clinic_id = $1 AND c.id = a.check_in_id
      WHERE a.clinic_id = $1 AND a.patient_id = f.patient_id AND c.episode_id = f.episode_id
        AND a.answered_at BETWEEN f.opened_at AND $3 AND a.question_set <> 'after_session'
-     ORDER BY 1, a.answered_at DESC) d) AS days,
+     GROUP BY 1) d) AS days,
   (SELECT jsonb_agg(jsonb_build_array(t.done, t.pain) ORDER BY t.performed_at) FROM (
-     SELECT s.performed_at, s.items_done >= 1 AND s.items_done * 100 >= s.items_prescribed * $4 AS done,
+     SELECT s.performed_at, s.items_done >= 1 AND s.items_done * 100 >= s.items_prescribed * $4
+         AND NOT s.new_neurological_symptom AS done,
        greatest(s.pain_after, (SELECT max(i.pain_during) FROM session_items i
                                WHERE i.clinic_id = $1 AND i.session_id = s.id)) AS pain
      FROM exercise_sessions s JOIN programs g ON g.clinic_id = $1 AND g.id = s.program_id

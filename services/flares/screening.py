@@ -5,6 +5,8 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from clinical.red_flags import required_questions
+from models.episodes import Episode
 from models.flares import Flare
 from models.red_flag_screens import RedFlagScreen
 from services import audit
@@ -13,7 +15,10 @@ from services.access import Actor
 
 
 async def take_screen(session: AsyncSession, actor: Actor, screen: RedFlagScreen, *, at: datetime) -> None:
-    """Let a complete screen be the one that an open flare-up still waits for."""
+    """Let a complete screen be the one that an open flare-up still waits for.
+
+    It must have asked what the flare-up's region must answer: nothing about a knee says that a back is safe.
+    """
     if not screen.complete:
         return
     waiting = select(Flare).where(
@@ -24,6 +29,9 @@ async def take_screen(session: AsyncSession, actor: Actor, screen: RedFlagScreen
     )
     flare = await session.scalar(waiting.with_for_update().execution_options(populate_existing=True))
     if flare is None:
+        return
+    region = select(Episode.body_region).where(Episode.clinic_id == flare.clinic_id, Episode.id == flare.episode_id)
+    if not screen.answers.keys() >= set(required_questions((await session.scalars(region)).one())):
         return
     flare.screen_id = screen.id
     records.note(session, flare, records.SCREENED, await records.day_of(session, flare, at), at=at, by=actor.account_id)

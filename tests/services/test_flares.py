@@ -10,23 +10,27 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, update
 
+from clinical.red_flags import required_questions
 from core.crypto import new_id
 from core.database import Sessions, bind_clinic, make_engine, make_sessions
 from models.episodes import Episode, EpisodeStatus
 from models.flares import Flare, FlareEnd, FlareEvent, FlareStep
 from schemas import progress as shapes
 from schemas.check_ins import AdHocIn
+from schemas.episodes import EpisodeCreate, EpisodeReason
 from schemas.flares import FlareCreate
 from schemas.pages import Page
 from schemas.programs import ProgramRead
 from schemas.sessions import SessionLog
 from schemas.today import Today
 from schemas.worklist import Reason
-from services import check_ins, flares, jobs, progress, sessions, today, worklist
+from services import check_ins, episodes, flares, jobs, progress, sessions, today, worklist
+from services.episode_gate import EpisodeClosed
 from tests.conftest import Database
 from tests.factories import TOKENS
 from tests.services.caring import STRENGTH
 from tests.services.check_ins.scene import DAILY, DAY, Scene, berlin, scene
+from tests.services.test_episodes import waiting_for_a_lock
 from tests.services.test_jobs import Post
 
 CALM, FLARING = {"pain_now": 3, "function_limit": 2}, {"pain_now": 6, "function_limit": 6, "flare": True}
@@ -63,18 +67,29 @@ async def day(stage: Scene, at: datetime) -> Today:
         return await today.get(session, stage.care.alice, at=at)
 
 
-async def train(stage: Scene, program: ProgramRead, at: datetime, reps: int) -> None:
+async def train(stage: Scene, program: ProgramRead, at: datetime, reps: int, **changes: Any) -> None:
     assert program.shown is not None
     (item,) = program.shown.phases[0].items
-    form = {
+    form: dict[str, Any] = {
         "performed_at": at,
         "device_zone": "Europe/Berlin",
         "items": [{"item_id": str(item.id), "sets": [{"reps": reps}] * 3, "pain_during": 2}],
-    }
+    } | changes
     async with stage.sessions.begin() as session:
         await stage.care.open(session)
         log = SessionLog.model_validate(form)
         await sessions.log(session, stage.care.alice, new_id(at), log, at=at + timedelta(minutes=1))
+
+
+async def screen_a_knee(stage: Scene, trigger: str, at: datetime) -> None:
+    """Let alice answer what a knee must answer, under an episode of its own: complete, and nothing about her back."""
+    async with stage.sessions.begin() as session:
+        await stage.care.open(session)
+        form = EpisodeCreate(title="Knee pain", body_region="knee")
+        knee = await episodes.create(session, stage.care.bob, stage.care.world.alice.id, form, at=at)
+    answers = dict.fromkeys(required_questions("knee"), "no")
+    screen = await stage.care.screen(trigger=trigger, answers=answers, episode_id=str(knee.id), at=at)
+    assert screen.complete
 
 
 async def only(stage: Scene) -> Flare:
@@ -222,3 +237,68 @@ async def test_while_the_episode_is_on_hold_nothing_is_decided(stage: Scene) -> 
     assert await review(stage, berlin(11, 12)) == 0
     flare = await only(stage)
     assert (flare.reasons, flare.contacted_at, flare.version) == (["episode_on_hold"], None, 1)
+
+
+async def test_a_calm_evening_does_not_take_back_the_morning(stage: Scene) -> None:
+    await say(stage, berlin(3, 9), **FLARING)
+    await stage.care.screen(trigger="flare", at=berlin(3, 11))
+    for number in (4, 5):
+        await say(stage, berlin(number, 8), pain_now=8, function_limit=7, flare=True)
+        await say(stage, berlin(number, 20), **CALM)
+    assert await review(stage, berlin(5, 21)) == 0
+    assert ((await only(stage)).step, (await only(stage)).reasons) == (FlareStep.REDUCED, ["not_settled"])
+
+
+async def test_a_session_with_a_new_neurological_symptom_does_not_end_it(stage: Scene) -> None:
+    program = await stage.care.running(at=berlin(2, 9), phases=[STRENGTH])
+    await say(stage, berlin(3, 9), **FLARING)
+    await stage.care.screen(trigger="flare", at=berlin(3, 11))
+    for number in (4, 5):
+        await say(stage, berlin(number, 9), **CALM)
+    assert await review(stage, berlin(5, 12)) == 1
+    await train(stage, program, berlin(5, 18), 9)
+    await train(stage, program, berlin(7, 9), 9, new_neurological_symptom=True)
+    assert await review(stage, berlin(7, 12)) == 0
+    assert ((await only(stage)).step, (await only(stage)).reasons) == (FlareStep.THREE_QUARTERS, ["sessions_missing"])
+
+
+async def test_a_screen_about_another_region_is_not_the_one_that_it_waits_for(stage: Scene) -> None:
+    await say(stage, berlin(3, 9), **FLARING)
+    await screen_a_knee(stage, "flare", berlin(3, 11))
+    assert (await only(stage)).screen_id is None
+    assert (await day(stage, berlin(3, 12))).screen_reasons == ["flare", "intake"]
+    back = dict.fromkeys(required_questions("low_back"), "no")
+    taken = await stage.care.screen(
+        trigger="flare", answers=back, episode_id=str(stage.care.episode_id), at=berlin(3, 13)
+    )
+    assert (await only(stage)).screen_id == taken.id
+    assert not (await day(stage, berlin(3, 14))).screen_due
+
+
+async def test_a_screen_about_another_region_taken_just_before_does_not_belong_to_it(stage: Scene) -> None:
+    await screen_a_knee(stage, "weekly", berlin(3, 8))
+    async with stage.sessions.begin() as session:
+        await stage.care.open(session)
+        form = FlareCreate(episode_id=stage.care.episode_id)
+        await flares.create(session, stage.care.alice, stage.care.world.alice.id, form, at=berlin(3, 9))
+    assert (await only(stage)).screen_id is None
+
+
+async def test_none_begins_in_an_episode_that_is_being_discharged(stage: Scene) -> None:
+    async def begin() -> None:
+        async with stage.sessions.begin() as session:
+            await stage.care.open(session)
+            await flares.create(session, stage.care.alice, stage.care.world.alice.id, FlareCreate(), at=berlin(3, 9))
+
+    async with stage.sessions.begin() as session:
+        await stage.care.open(session)
+        episode = await session.get_one(Episode, (stage.clinic_id, stage.care.episode_id))
+        reason = EpisodeReason(reason="All well")
+        await episodes.discharge(session, stage.care.bob, episode.id, reason, version=episode.version, at=berlin(3, 9))
+        begun = asyncio.create_task(begin())
+        await waiting_for_a_lock(session)
+    with pytest.raises(EpisodeClosed):
+        await begun
+    async with stage.sessions() as session:
+        await stage.care.open(session)
+        assert (await session.scalars(select(Flare.id))).all() == []

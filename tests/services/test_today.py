@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import update
 
+from clinical.red_flags import required_questions
 from core.database import Sessions, bind_clinic
 from core.errors import Forbidden, NotFound
 from models.check_ins import CheckIn, CheckInStatus
@@ -296,6 +297,22 @@ async def test_new_symptoms_and_a_closed_red_flag_ask_for_a_screen_of_their_own(
     assert (await day(alices, at=noon + 4 * HOUR)).screen_reasons == ["unlock"]
     await alices.screen(at=noon + 5 * HOUR, trigger="unlock")
     assert (await day(alices, at=noon + 6 * HOUR)).screen_reasons == []
+
+
+async def test_a_screen_that_unlocks_must_have_asked_about_every_problem_in_treatment(alices: Care) -> None:
+    """What the release refuses, the day goes on asking for."""
+    await alices.running()
+    found = await alices.screen(at=NOW + HOUR, trigger="new_symptom", yes=["saddle"])
+    async with alices.sessions.begin() as session:
+        await alices.open(session)
+        form = RedFlagScreenClose.model_validate({"outcome": "seen_by_clinician", "note": "No deficit."})
+        await red_flag_screens.close(session, alices.bob, found.id, form, version=1, at=NOW + 2 * HOUR)
+        knee_pain = EpisodeCreate(title="Knee pain", body_region="knee")
+        knee = await episodes.create(session, alices.bob, alices.world.alice.id, knee_pain, at=NOW)
+    answers = dict.fromkeys(required_questions("knee"), "no")
+    screen = await alices.screen(at=NOW + 3 * HOUR, trigger="unlock", answers=answers, episode_id=str(knee.id))
+    assert screen.complete
+    assert (await day(alices, at=NOW + 4 * HOUR)).screen_reasons == ["unlock"]
 
 
 async def test_only_a_patient_has_a_day(alices: Care) -> None:
