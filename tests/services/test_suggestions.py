@@ -468,6 +468,41 @@ async def test_in_a_flare_up_nothing_goes_up_but_an_exercise_that_hurts_badly_is
     assert {each.outcome for each in await stored(here)} == {SuggestionOutcome.PROGRESS}
 
 
+DAILY: dict[str, Any] = {"sets": 3, "reps": 10, "sessions_per_day": 1, "weekdays": [1, 2, 3, 4, 5, 6, 7]}
+TAPS, SLIDES, ROWS, PRONE = (
+    DAILY | {"exercise_code": code} for code in ("co_toe_taps", "co_heel_slide", "th_band_row", "th_prone_ty")
+)
+SLOW: dict[str, Any] = {**PHASE, "items": [TAPS, SLIDES]}
+BACK: dict[str, Any] = {**PHASE, "items": [ROWS, PRONE]}
+
+
+async def listed(here: Care, day: int) -> list[str]:
+    """Give the exercises of the patient's day, those that are left out not among them."""
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        found = (await today.get(session, here.alice, at=night(day))).program
+    assert found is not None
+    return [item.exercise_code for each in found.sessions for item in each.items]
+
+
+async def test_in_a_flare_up_no_exercise_stands_in_that_is_stopped_or_there_already(here: Care) -> None:
+    program = await here.running(phases=[SLOW])
+    await flare(here, 2)
+    assert await listed(here, 3) == ["co_toe_taps", "co_brace"], "not what was just made easier"
+    await train(here, program, 3, pains={"co_heel_slide": 9})
+    await progress(here, 4)
+    (stop,) = await stored(here)
+    assert await listed(here, 4) == ["co_toe_taps"]
+    await accept(here, stop, 4)
+    assert await listed(here, 5) == ["co_toe_taps"], "a human has taken it out"
+
+
+async def test_in_a_flare_up_an_exercise_stands_in_for_one_only(here: Care) -> None:
+    await here.running(phases=[BACK])
+    await flare(here, 2)
+    assert await listed(here, 3) == ["th_scap_squeeze", "th_prone_ty"]
+
+
 # ------------------------------------------------------------------ by itself
 
 
