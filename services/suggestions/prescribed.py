@@ -29,7 +29,9 @@ SELECT p.id AS program_id, p.patient_id, p.episode_id, t.zone, t.conditions, loc
   (SELECT json_agg(json_build_array(h.position, h.weeks))::text FROM program_phases h
    WHERE h.clinic_id = $1 AND h.version_id = v.id) AS phases,
   (SELECT json_agg(json_build_array(f.opened_on, f.closed_on, f.close_reason IS NOT DISTINCT FROM 'mistake'))::text
-   FROM flares f WHERE f.clinic_id = $1 AND f.patient_id = p.patient_id AND f.episode_id = p.episode_id) AS flares
+   FROM flares f WHERE f.clinic_id = $1 AND f.patient_id = p.patient_id AND f.episode_id = p.episode_id) AS flares,
+  ARRAY(SELECT DISTINCT s.exercise_code FROM suggestions s
+   WHERE s.clinic_id = $1 AND s.program_id = p.id AND s.outcome = 'stop' AND s.status IN ('open', 'accepted')) AS stopped
 FROM programs p
 JOIN patients t ON t.clinic_id = p.clinic_id AND t.id = p.patient_id
 CROSS JOIN LATERAL (
@@ -165,14 +167,14 @@ class _Shelf:
     by_code: dict[str, _Known] = field(default_factory=dict)
     harder: dict[str, list[_Known]] = field(default_factory=dict)
 
-    def ladder(self, exercise_id: UUID, conditions: Collection[str], prescribed: Collection[str]) -> Ladder:
-        """Give an exercise's place; what is prescribed already, or may harm this patient, is not offered to him."""
+    def ladder(self, exercise_id: UUID, conditions: Collection[str], without: Collection[str]) -> Ladder:
+        """Give an exercise's place; what may harm this patient is not offered to him, nor what is named in `without`."""
 
         def offered(exercise: _Known | None) -> bool:
             return (
                 exercise is not None
                 and exercise.offered
-                and exercise.code not in prescribed
+                and exercise.code not in without
                 and not conflicts(exercise.contraindications, conditions)
             )
 
@@ -292,12 +294,12 @@ def _prescription(program: asyncpg.Record, rows: Sequence[asyncpg.Record], shelf
     for position, length in weeks:
         begins[position] = begin
         begin += timedelta(weeks=length or 0)
-    codes = {row["code"] for row in present}
+    without = {*(row["code"] for row in present), *program["stopped"]}  # what was stopped comes back by a human only
     names = {row["code"]: row["name"] for row in present}
     items = []
     for row in present:
         lineage, since = _run(row, earlier)
-        ladder = shelf.ladder(row["exercise_id"], program["conditions"], codes)
+        ladder = shelf.ladder(row["exercise_id"], program["conditions"], without)
         for next_to in (ladder.harder, ladder.easier):
             if next_to is not None:
                 names.setdefault(next_to.code, shelf.by_code[next_to.code].name)

@@ -29,6 +29,7 @@ from services.programs import LastExercise, ProgramNotInState
 from services.programs.authoring import ProgramRefused
 from services.programs.lifecycle import ProgramNotReady
 from services.suggestions import FlareOpen, HistoryRefused, SuggestionDecided, SuggestionSuperseded
+from services.suggestions.prescribed import prescriptions
 from tests.factories import NOW, TOKENS
 from tests.services.caring import Care, care, pointers
 from tests.services.histories import check_in, morning
@@ -36,6 +37,12 @@ from tests.services.histories import check_in, morning
 BRIDGE = {"exercise_code": "hp_bridge", "sets": 2, "reps": 15}
 TILT = {"exercise_code": "lb_pelvic_tilt", "sets": 2, "reps": 10, "sessions_per_day": 1}
 PHASE: dict[str, Any] = {"name": "Only", "kind": "strength", "items": [BRIDGE, TILT]}
+DAILY: dict[str, Any] = {"sets": 3, "reps": 10, "sessions_per_day": 1, "weekdays": [1, 2, 3, 4, 5, 6, 7]}
+TAPS, SLIDES, ROWS, PRONE = (
+    DAILY | {"exercise_code": code} for code in ("co_toe_taps", "co_heel_slide", "th_band_row", "th_prone_ty")
+)
+SLOW: dict[str, Any] = {**PHASE, "items": [TAPS, SLIDES]}
+BACK: dict[str, Any] = {**PHASE, "items": [ROWS, PRONE]}
 AUTO = {"mode": "auto", "bounds": {"max_sets": 3}}
 NOTE = SuggestionAcceptance(note="Agreed")
 NO = SuggestionRejection(reason="A long journey")
@@ -418,6 +425,23 @@ async def test_accepting_a_stop_takes_the_exercise_out_but_never_the_last(here: 
     assert [item.exercise_code for item in after.shown.phases[0].items] == ["lb_pelvic_tilt"]
 
 
+async def test_an_exercise_that_was_taken_out_is_not_offered_again_as_an_easier_one(here: Care) -> None:
+    program = await here.running(phases=[SLOW])
+    await train(here, program, 1, pains={"co_heel_slide": 9})
+    await progress(here, 2)
+    (stop,) = await stored(here)
+    await accept(here, stop, 2)
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        (found,) = await prescriptions(session, here.clinic_id, [program.id], at=night(3))
+        (taps,) = found.items
+        assert taps.ladder.easier is None
+        await session.execute(update(Suggestion).values(status=SuggestionStatus.REJECTED))
+        (found,) = await prescriptions(session, here.clinic_id, [program.id], at=night(3))
+        (taps,) = found.items
+        assert taps.ladder.easier is not None, "a human let it go on"
+
+
 # ------------------------------------------------------------------ in a flare-up
 
 
@@ -466,14 +490,6 @@ async def test_in_a_flare_up_nothing_goes_up_but_an_exercise_that_hurts_badly_is
     await train(here, program, 18)
     await progress(here, 20)
     assert {each.outcome for each in await stored(here)} == {SuggestionOutcome.PROGRESS}
-
-
-DAILY: dict[str, Any] = {"sets": 3, "reps": 10, "sessions_per_day": 1, "weekdays": [1, 2, 3, 4, 5, 6, 7]}
-TAPS, SLIDES, ROWS, PRONE = (
-    DAILY | {"exercise_code": code} for code in ("co_toe_taps", "co_heel_slide", "th_band_row", "th_prone_ty")
-)
-SLOW: dict[str, Any] = {**PHASE, "items": [TAPS, SLIDES]}
-BACK: dict[str, Any] = {**PHASE, "items": [ROWS, PRONE]}
 
 
 async def listed(here: Care, day: int) -> list[str]:
