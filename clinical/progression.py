@@ -73,7 +73,7 @@ def decide(
         for name, applies in (
             ("new_neurological_symptom", new_neurological_symptom),
             ("red_flag", red_flag_level >= Level.URGENT_SAME_DAY),
-            ("severe_pain", bool(sessions) and _at_least(sessions[-1].pain_during, limits.stop_pain)),
+            ("severe_pain", bool(sessions) and _severe(sessions[-1], limits)),
         )
         if applies
     ]
@@ -91,6 +91,15 @@ def decide(
         (Outcome.MAINTAIN, [nothing]),
     )
     return Decision(outcome, tuple(reasons), rules.version)
+
+
+def alarming(session: Performed, *, new_neurological_symptom: bool) -> bool:
+    """Tell whether a session by itself stops the exercise."""
+    return new_neurological_symptom or _severe(session, load().progression.thresholds)
+
+
+def _severe(session: Performed, limits: ProgressionThresholds) -> bool:
+    return _at_least(session.pain_during, limits.stop_pain)
 
 
 def _regress(sessions: Sequence[Performed], limits: ProgressionThresholds) -> list[str]:

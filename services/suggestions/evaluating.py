@@ -57,13 +57,13 @@ async def follow_up(session: AsyncSession, clinic_id: UUID, *, at: datetime, dry
     longest = func.min(EvaluationOwed.owed_at)
     query = select(EvaluationOwed.program_id).where(mine).group_by(EvaluationOwed.program_id).order_by(longest)
     programs = list(await session.scalars(query.limit(AT_ONCE)))
-    if not dry_run:
-        await session.execute(
-            delete(EvaluationOwed)
-            .where(mine, EvaluationOwed.program_id.in_(programs))
-            .execution_options(synchronize_session=False)
-        )
-    made = await evaluate(session, clinic_id, programs, at=at, dry_run=dry_run)
+    theirs = (mine, EvaluationOwed.program_id.in_(programs))
+    if dry_run:
+        fresh = await session.scalars(select(EvaluationOwed.session_id).where(*theirs))
+    else:
+        gone = delete(EvaluationOwed).where(*theirs).returning(EvaluationOwed.session_id)
+        fresh = await session.scalars(gone.execution_options(synchronize_session=False))
+    made = await evaluate(session, clinic_id, programs, at=at, dry_run=dry_run, fresh=frozenset(fresh))
     return made if len(programs) == AT_ONCE and not dry_run else replace(made, last=None)
 
 
@@ -76,9 +76,18 @@ async def running(session: AsyncSession, clinic_id: UUID, after: UUID | None) ->
 
 
 async def evaluate(
-    session: AsyncSession, clinic_id: UUID, program_ids: Collection[UUID], *, at: datetime, dry_run: bool = False
+    session: AsyncSession,
+    clinic_id: UUID,
+    program_ids: Collection[UUID],
+    *,
+    at: datetime,
+    dry_run: bool = False,
+    fresh: Collection[UUID] = (),
 ) -> Evaluated:
     """Look at these programs, those that are not active left out: as many statements for one as for hundreds.
+
+    fresh: sessions that came in since the last look. One of them that stops an exercise does so even when a better one was
+    done after it: a phone that was offline tells of both at once.
 
     Whoever is changing one of them goes first, and whoever comes after that waits: so nobody meets anybody head-on over a
     suggestion, and none is made for a version that is on its way out. Sessions are logged all the while.
@@ -90,7 +99,7 @@ async def evaluate(
         await session.execute(held.with_for_update(read=True, key_share=True))
     found = await prescriptions(session, clinic_id, program_ids, at=at)
     current = [(each, item) for each in found for item in each.items if item.phase == each.phase]
-    sessions = await done(session, clinic_id, current, at=at)
+    sessions = await done(session, clinic_id, current, at=at, fresh=fresh)
     stand = await _standing(session, clinic_id, program_ids)
     work = _Work(clinic_id, at)
     for each in found:
@@ -98,7 +107,7 @@ async def evaluate(
         work.move(each, [row for row in mine if row.status is SuggestionStatus.OPEN])
         for item in each.items:
             if item.phase == each.phase:
-                work.judge(each, item, sessions.get(item.id, []), mine)
+                work.judge(each, item, _to_the_alarm(sessions.get(item.id, []), fresh), mine)
     work.dropped += [  # the program rests, or is over
         row
         for rows in stand.values()
@@ -266,6 +275,12 @@ class _Work:
         await audit.record_many(
             session, self._clinic_id, None, "suggestion.supersede", "suggestion", subjects, at=self._at
         )
+
+
+def _to_the_alarm(sessions: Sequence[Done], fresh: Collection[UUID]) -> Sequence[Done]:
+    """Leave out what was done after the last fresh session that stops the exercise: it is no answer to that."""
+    places = [place for place, each in enumerate(sessions, 1) if each.alarming and each.session_id in fresh]
+    return sessions[: places[-1]] if places else sessions
 
 
 def bounds_of(progression: Any) -> Bounds:

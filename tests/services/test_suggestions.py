@@ -405,6 +405,25 @@ async def test_an_exercise_that_hurts_badly_rests_until_a_human_has_decided(here
     assert [row.outcome for row in await stored(here)] == []
 
 
+@pytest.mark.parametrize("better", [1, 3])
+async def test_a_better_session_that_comes_in_together_with_a_bad_one_hides_no_stop(here: Care, better: int) -> None:
+    program = await here.running(phases=[PHASE])
+    bad = await train(here, program, 1, pains={"hp_bridge": 9})
+    for day in range(2, 2 + better):
+        await train(here, program, day)
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        foreseen = await suggestions.follow_up(session, here.clinic_id, at=night(6), dry_run=True)
+        made = await suggestions.follow_up(session, here.clinic_id, at=night(6))
+    assert foreseen.suggestions == made.suggestions == 1
+    (stop,) = await stored(here)
+    assert (stop.outcome, stop.reasons, stop.session_id) == ("stop", ["severe_pain"], bad)
+    assert stop.inputs["sessions"][-1]["session_id"] == str(bad)
+    await reject(here, stop, 6)
+    await progress(here, 6)
+    assert await stored(here) == [], "what a human has seen is seen"
+
+
 async def test_accepting_a_stop_takes_the_exercise_out_but_never_the_last(here: Care) -> None:
     program = await here.running(phases=[PHASE])
     await train(here, program, 1, new_neurological_symptom=True)
