@@ -18,7 +18,7 @@ from models.flares import Flare
 from models.identity import Role
 from models.patients import Patient
 from models.programs import Program, ProgramStatus, ProgramVersion
-from models.suggestions import Suggestion, SuggestionOutcome, SuggestionStatus
+from models.suggestions import EvaluationOwed, Suggestion, SuggestionOutcome, SuggestionStatus
 from models.therapists import Therapist
 from schemas.suggestions import BatchResult, SuggestionAcceptance, SuggestionBatch, SuggestionRejection
 from services import access, audit, programs
@@ -120,10 +120,13 @@ async def reject(
     return row
 
 
-async def apply(session: AsyncSession, clinic_id: UUID, program_id: UUID, *, at: datetime) -> int:
+async def apply(
+    session: AsyncSession, clinic_id: UUID, program_id: UUID, items: Collection[UUID], *, at: datetime
+) -> int:
     """Apply what is open and inside the bounds of a program; give how many suggestions.
 
-    Only as long as the therapist who set the bounds may treat the patient; else they wait for a human.
+    items: those of which the last look has confirmed it; none while a session waits to be looked at. Only as long as the
+    therapist who set the bounds may treat the patient; else they wait for a human.
     """
     patient_id = await session.scalar(
         select(Program.patient_id).where(Program.clinic_id == clinic_id, Program.id == program_id)
@@ -138,6 +141,8 @@ async def apply(session: AsyncSession, clinic_id: UUID, program_id: UUID, *, at:
             Suggestion.program_id == program_id,
             Suggestion.status == SuggestionStatus.OPEN,
             Suggestion.within_bounds,
+            Suggestion.item_id.in_(items),
+            ~exists().where(EvaluationOwed.clinic_id == clinic_id, EvaluationOwed.program_id == program_id),
         )
     )
     rows = [row for row in await _lock(session, clinic_id, list(ids)) if row.status is SuggestionStatus.OPEN]

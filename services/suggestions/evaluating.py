@@ -2,11 +2,12 @@
 
 What stays as it is, is not suggested; nothing but a stop is while a flare-up is open, and what waits is taken back then:
 the dose is lighter already. An exercise that is stopped stays so until a human has decided. While it is not
-known yet how the last session was a day later, nothing that waits is taken back. What a therapist has rejected is not
+known yet how the last session was a day later, nothing that waits is taken back, but for more after a session that speaks
+against it already. What a therapist has rejected is not
 suggested again for the same session, nor (but for less, and to stop) within the days that lie between two steps.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical.library import load
-from clinical.progression import Outcome
+from clinical.progression import Outcome, hopeful
 from clinical.suggesting import Advised, Bounds, advise, held_since, told
 from core.crypto import new_id
 from models.programs import Program, ProgramStatus
@@ -37,12 +38,13 @@ WAITING = ("next_day_pain_unknown",)
 class Evaluated:
     """How many programs were looked at, how many suggestions are new, and which programs may go on by themselves.
 
-    last: the last of the programs, None when there are no more.
+    ready: by program, the items of which this look has found what is inside the bounds. last: the last of the programs,
+    None when there are no more.
     """
 
     programs: int
     suggestions: int
-    ready: Collection[UUID]
+    ready: Mapping[UUID, Collection[UUID]]
     last: UUID | None
 
 
@@ -116,7 +118,7 @@ async def evaluate(
     ]
     made = len(work.made) if dry_run else await work.write(session)
     last = max(program_ids, default=None)
-    return Evaluated(len(found), made, frozenset(work.ready), last)
+    return Evaluated(len(found), made, work.ready, last)
 
 
 async def _standing(
@@ -145,7 +147,7 @@ class _Work:
         self.made: list[dict[str, Any]] = []
         self.dropped: list[Suggestion] = []
         self.moved: list[tuple[Suggestion, UUID, UUID]] = []
-        self.ready: set[UUID] = set()
+        self.ready: dict[UUID, set[UUID]] = {}
         self._clinic_id, self._at = clinic_id, at
 
     def move(self, program: Prescription, standing: Sequence[Suggestion]) -> None:
@@ -189,19 +191,20 @@ class _Work:
         )
         within = bounds_of(program.progression).allow(advised) if program.progression.get("mode") == "auto" else False
         if stands is not None:
-            if stands.outcome is SuggestionOutcome.STOP or waiting:
+            refuted = waiting and stands.outcome is SuggestionOutcome.PROGRESS and not hopeful(sessions[-1].performed)
+            if stands.outcome is SuggestionOutcome.STOP or (waiting and not refuted):
                 return
             same = suggested and (stands.outcome, stands.to_dose) == (outcome, _after(advised))
             if same and stands.item_id == item.id:
                 if stands.within_bounds:
-                    self.ready.add(program.program_id)
+                    self.ready.setdefault(program.program_id, set()).add(item.id)
                 return
             if stands not in self.dropped:
                 self.dropped.append(stands)
         if not suggested or self._decided(outcome, item, last, mine):
             return
         if within:
-            self.ready.add(program.program_id)
+            self.ready.setdefault(program.program_id, set()).add(item.id)
         self.made.append(
             {
                 "clinic_id": self._clinic_id,

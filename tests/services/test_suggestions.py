@@ -107,6 +107,13 @@ async def progress(here: Care, day: int, **more: Any) -> suggestions.Evaluated:
         return await suggestions.evaluate(session, here.clinic_id, ids, at=night(day), **more)
 
 
+async def follow_up(here: Care, day: int) -> suggestions.Evaluated:
+    """Look at the programs of which sessions were logged, as the job does."""
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        return await suggestions.follow_up(session, here.clinic_id, at=night(day))
+
+
 async def stored(here: Care, *status: str) -> list[Suggestion]:
     async with here.sessions() as session:
         await here.open(session)
@@ -481,7 +488,7 @@ async def recover(here: Care, row: Flare, day: int) -> None:
 
 async def test_in_a_flare_up_nothing_goes_up_but_an_exercise_that_hurts_badly_is_stopped(here: Care) -> None:
     program = await green(here, progression=AUTO)
-    made = await progress(here, 9)
+    made = await follow_up(here, 9)
     row = (await stored(here))[0]
     flaring = await flare(here, 9)
     with pytest.raises(FlareOpen) as refused:
@@ -542,10 +549,10 @@ async def test_in_a_flare_up_an_exercise_stands_in_for_one_only(here: Care) -> N
 
 
 async def apply(here: Care, ready: Any, day: int) -> int:
-    (program_id,) = ready
+    ((program_id, items),) = ready.items()
     async with here.sessions.begin() as session:
         await here.open(session)
-        return await suggestions.apply(session, here.clinic_id, program_id, at=night(day))
+        return await suggestions.apply(session, here.clinic_id, program_id, items, at=night(day))
 
 
 async def test_inside_the_bounds_it_happens_by_itself_and_outside_it_waits(here: Care) -> None:
@@ -553,7 +560,7 @@ async def test_inside_the_bounds_it_happens_by_itself_and_outside_it_waits(here:
         await here.draft(phases=[PHASE], progression={"mode": "auto"})
     assert pointers(refused.value.problems) == {"/progression/bounds": "bounds_missing"}
     program = await green(here, progression=AUTO)
-    made = await progress(here, 9)
+    made = await follow_up(here, 9)
     assert (made.suggestions, set(made.ready)) == (2, {program.id})
     assert set((await progress(here, 9)).ready) == {program.id}, "as long as it has not happened"
     assert await apply(here, made.ready, 9) == 1
@@ -569,9 +576,33 @@ async def test_inside_the_bounds_it_happens_by_itself_and_outside_it_waits(here:
     assert "suggestion.apply" in await here.actions()
 
 
+async def test_what_a_later_session_speaks_against_is_taken_back_before_the_day_after(here: Care) -> None:
+    program = await green(here)
+    await follow_up(here, 9)
+    await train(here, program, 9, pains={"hp_bridge": 4}, asked=False)
+    await follow_up(here, 10)
+    (waiting,) = await stored(here)
+    assert waiting.exercise_code == "lb_pelvic_tilt"
+
+
+async def test_only_what_the_last_look_has_confirmed_happens_by_itself(here: Care) -> None:
+    bounds = {"max_sets": 3, "max_reps": 20}
+    program = await green(here, progression={"mode": "auto", "bounds": bounds})
+    made = await follow_up(here, 9)
+    bridge, tilt = await stored(here)
+    assert made.ready == {program.id: {bridge.item_id, tilt.item_id}}
+    await train(here, program, 9, without=("lb_pelvic_tilt",), asked=False)
+    assert await apply(here, made.ready, 10) == 0, "a session waits to be looked at"
+    looked = await follow_up(here, 10)
+    assert looked.ready == {program.id: {tilt.item_id}}, "nobody knows yet how the other was a day later"
+    assert await apply(here, looked.ready, 10) == 1
+    (done,) = await stored(here, "applied")
+    assert done.exercise_code == "lb_pelvic_tilt"
+
+
 async def test_nothing_happens_by_itself_while_its_therapist_may_not_treat(here: Care) -> None:
     program = await green(here, progression=AUTO)
-    made = await progress(here, 9)
+    made = await follow_up(here, 9)
     async with here.sessions.begin() as session:
         await here.open(session)
         await session.execute(update(Consent).values(status=ConsentStatus.WITHDRAWN, withdrawn_at=night(9)))
