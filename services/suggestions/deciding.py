@@ -81,6 +81,7 @@ async def accept_many(session: AsyncSession, actor: Actor, form: SuggestionBatch
     groups: dict[tuple[UUID, UUID], list[UUID]] = {}
     for row in found:
         groups.setdefault((row.patient_id, row.program_id), []).append(row.id)
+    await _lock_all(session, actor.clinic_id, groups)
     results = {one: BatchResult(id=one, status="refused", code="not_found", written_version_id=None) for one in wanted}
     for (patient_id, program_id), ids in sorted(groups.items()):
         try:
@@ -252,6 +253,15 @@ async def _locked(
     patient = await programs.lock_patient(session, clinic_id, patient_id)
     query = select(Program).where(Program.clinic_id == clinic_id, Program.id == program_id).with_for_update()
     return (await session.scalars(query.execution_options(populate_existing=True))).one(), patient
+
+
+async def _lock_all(session: AsyncSession, clinic_id: UUID, groups: Collection[tuple[UUID, UUID]]) -> None:
+    """Lock all patients, then all programs by their ids, as `evaluate` does: one by one they would meet it head-on."""
+    for patient_id in sorted({patient_id for patient_id, _ in groups}):
+        await programs.lock_patient(session, clinic_id, patient_id)
+    ids = [program_id for _, program_id in groups]
+    query = select(Program.id).where(Program.clinic_id == clinic_id, Program.id.in_(ids)).order_by(Program.id)
+    await session.execute(query.with_for_update())
 
 
 async def _lock(session: AsyncSession, clinic_id: UUID, ids: Collection[UUID]) -> list[Suggestion]:

@@ -1,15 +1,16 @@
 """From sessions to suggestions, and from suggestions to versions: nothing without a human but inside his bounds."""
 
 import asyncio
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 
 from core.crypto import new_id
-from core.database import Sessions, driver
+from core.database import CLINIC, Sessions, driver, make_sessions
 from core.errors import Forbidden, NotFound, Stale
 from integrations.delivery import Outcome
 from integrations.email import Letter
@@ -17,18 +18,20 @@ from models.consents import Consent, ConsentStatus
 from models.flares import Flare
 from models.programs import ProgramStatus, ProgramVersion
 from models.suggestions import EvaluationOwed, Suggestion, SuggestionOutcome, SuggestionStatus
+from schemas.episodes import EpisodeCreate
 from schemas.flares import FlareClose, FlareCreate
 from schemas.pages import Page
 from schemas.programs import ProgramPauseIn, ProgramRead, ProgramReason, ProgramVersionCreate
 from schemas.sessions import SessionLog
 from schemas.suggestions import SimulationIn, SuggestionAcceptance, SuggestionBatch, SuggestionRejection
 from schemas.worklist import Reason
-from services import flares, jobs, programs, suggestions, today, worklist
+from services import episodes, flares, jobs, programs, suggestions, today, worklist
 from services import sessions as sessions_module
+from services.isolation import ClinicsFailed
 from services.programs import LastExercise, ProgramNotInState
 from services.programs.authoring import ProgramRefused
 from services.programs.lifecycle import ProgramNotReady
-from services.suggestions import FlareOpen, HistoryRefused, SuggestionDecided, SuggestionSuperseded
+from services.suggestions import FlareOpen, HistoryRefused, SuggestionDecided, SuggestionSuperseded, evaluating
 from services.suggestions.prescribed import prescriptions
 from tests.factories import NOW, TOKENS
 from tests.services.caring import Care, care, pointers
@@ -447,6 +450,7 @@ async def test_accepting_a_stop_takes_the_exercise_out_but_never_the_last(here: 
         over = ProgramReason(reason="Another problem")
         await programs.complete(session, here.bob, program.id, over, version=after.version, at=night(3))
     assert await stored(here) == [], "nothing waits in a program that is over"
+    assert (await here.actions()).count("suggestion.supersede") == 1
     assert after.shown is not None
     assert [item.exercise_code for item in after.shown.phases[0].items] == ["lb_pelvic_tilt"]
 
@@ -638,6 +642,32 @@ async def test_the_jobs_look_after_each_session_and_once_a_night(here: Care) -> 
     after = await read(here, program, 9)
     assert after.shown is not None
     assert after.shown.number == 2
+
+
+async def test_a_program_that_cannot_be_applied_holds_up_no_look_and_no_other(
+    here: Care, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluating, "AT_ONCE", 1)
+    first = await green(here, progression=AUTO)
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        form = EpisodeCreate(title="Hip pain", body_region="hip")
+        hip = await episodes.create(session, here.bob, here.world.alice.id, form, at=NOW)
+    second = await replace(here, episode_id=hip.id).running(phases=[PHASE], progression=AUTO)
+    for day in (5, 7):
+        await train(here, second, day, asked=False)
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        await session.execute(delete(EvaluationOwed))
+        last = {"program_id": min(first.id, second.id), "number": 2**31 - 1, "reason": "The last that there can be"}
+        mine = {"clinic_id": here.clinic_id, "patient_id": here.world.alice.id, "author_id": here.bob.therapist_id}
+        session.add(ProgramVersion(**mine, **last, starts_on=START, pain_ceiling=4, progression=AUTO, created_at=NOW))
+    sweeper = make_sessions(here.sessions.kw["bind"])
+    sweeper.configure(info={CLINIC: here.clinic_id})  # of all clinics this one alone
+    reach = jobs.Reach(sweeper, here.sessions, Drawer(), "https://app.example", key=TOKENS.key)
+    with pytest.raises(ClinicsFailed) as failed:
+        await jobs.JOBS["programs.progress"](reach, night(9), dry_run=False)
+    assert failed.value.counts == {"programs": 2, "suggestions": 4, "applied": 1, "clinics_failed": 1}
 
 
 # ------------------------------------------------------------------ what would be
