@@ -5,7 +5,7 @@ never a settled one. Nothing that is not known raises a dose. Numbers are produc
 on which the therapist is told is rule ES06's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -207,12 +207,12 @@ def share(step: FlareStep) -> int:
     return load().flares.shares[step]
 
 
-def dose_at(step: FlareStep, prescribed: Dose, kind: str | None) -> Dose:
+def dose_at(step: FlareStep, prescribed: Dose, kind: str | None, *, without: Collection[str] = ()) -> Dose:
     """Return what is due of a prescribed exercise at a step.
 
     kind: the exercise's type; one that is not known is eased like strength. What is eased at the first step becomes the
     next easier exercise where one may stand in for it, else its load goes down; volume never exceeds the share, but for
-    the one repetition or second that is left.
+    the one repetition or second that is left. without: exercises that stand in for none, whatever the library says.
     """
     rules = load().flares
     percent = share(step)
@@ -226,7 +226,7 @@ def dose_at(step: FlareStep, prescribed: Dose, kind: str | None) -> Dose:
     if step is not FlareStep.REDUCED:
         return _scaled(prescribed, percent)
     easier = easier_than(prescribed.exercise_code)
-    if easier is not None:
+    if easier is not None and easier not in without:
         return _scaled(replace(prescribed, exercise_code=easier, load_kg=None), percent)
     return _scaled(replace(prescribed, load_kg=_lighter(prescribed.load_kg)), percent)
 

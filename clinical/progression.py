@@ -73,7 +73,7 @@ def decide(
         for name, applies in (
             ("new_neurological_symptom", new_neurological_symptom),
             ("red_flag", red_flag_level >= Level.URGENT_SAME_DAY),
-            ("severe_pain", bool(sessions) and _at_least(sessions[-1].pain_during, limits.stop_pain)),
+            ("severe_pain", bool(sessions) and _severe(sessions[-1], limits)),
         )
         if applies
     ]
@@ -91,6 +91,28 @@ def decide(
         (Outcome.MAINTAIN, [nothing]),
     )
     return Decision(outcome, tuple(reasons), rules.version)
+
+
+def alarming(session: Performed, *, new_neurological_symptom: bool) -> bool:
+    """Tell whether a session by itself stops the exercise."""
+    return new_neurological_symptom or _severe(session, load().progression.thresholds)
+
+
+def hopeful(session: Performed) -> bool:
+    """Tell whether a session may still let the dose go up, once it is known how the day after was."""
+    return _green(session, load().progression.thresholds)
+
+
+def _green(session: Performed, limits: ProgressionThresholds) -> bool:
+    return (
+        _at_most(session.pain_during, limits.green_max)
+        and _at_least(session.completed_percent, ALL_DONE)
+        and _at_most(session.effort, limits.effort_progress_max)
+    )
+
+
+def _severe(session: Performed, limits: ProgressionThresholds) -> bool:
+    return _at_least(session.pain_during, limits.stop_pain)
 
 
 def _regress(sessions: Sequence[Performed], limits: ProgressionThresholds) -> list[str]:
@@ -133,13 +155,7 @@ def _progress(sessions: Sequence[Performed], limits: ProgressionThresholds, days
     ready = (
         len(recent) == limits.sessions_needed
         and days_since_change >= limits.min_days_between_progressions
-        and all(
-            _at_most(one.pain_during, limits.green_max)
-            and _at_most(one.rise_24h, limits.rise_24h_ok)
-            and _at_least(one.completed_percent, ALL_DONE)
-            and _at_most(one.effort, limits.effort_progress_max)
-            for one in recent
-        )
+        and all(_green(one, limits) and _at_most(one.rise_24h, limits.rise_24h_ok) for one in recent)
     )
     return ["green_sessions"] if ready else []
 

@@ -165,9 +165,9 @@ def _why(reason: str) -> str:
     limits = load().progression.thresholds
     last = NUMBERS.get(limits.sessions_needed, f"{limits.sessions_needed} sessions")
     return {
-        "new_neurological_symptom": "new weakness, numbness or tingling was reported with the last session",
+        "new_neurological_symptom": "new weakness, numbness or tingling was reported with a session",
         "red_flag": "a red flag is open",
-        "severe_pain": f"pain reached {limits.stop_pain} or more in the last session",
+        "severe_pain": f"pain reached {limits.stop_pain} or more in a session",
         "pain_above_amber": f"pain went above {limits.amber_max} in the last session",
         "pain_rose_twice": f"pain was {limits.rise_24h_bad} or more higher the day after, twice in a row",
         "too_much_twice": f"less than {limits.poor_completion} % was done, for pain or too hard, twice in a row",

@@ -220,9 +220,13 @@ async def _progress(
     *,
     dry_run: bool,
 ) -> Counts:
-    """Look at the programs of these clinics, batch by batch; then apply, program by program, what may go on by itself."""
+    """Look at the programs of these clinics, batch by batch; then apply, program by program, what may go on by itself.
+
+    All of a clinic's are looked at before anything is applied, and one that cannot be applied holds up no other.
+    """
     isolation, counts = Isolation(off=reach.clinic_id is not None), {"programs": 0, "suggestions": 0, "applied": 0}
     for clinic_id in clinics:
+        ready: dict[UUID, Collection[UUID]] = {}
         with isolation.of(clinic_id):
             more, last = True, None
             while more:
@@ -231,9 +235,11 @@ async def _progress(
                 last, more = done.last, done.last is not None
                 counts["programs"] += done.programs
                 counts["suggestions"] += done.suggestions
-                for program_id in sorted(() if dry_run else done.ready):
-                    async with reach.work(clinic_id) as session:
-                        counts["applied"] += await suggestions.apply(session, clinic_id, program_id, at=at)
+                ready |= {} if dry_run else done.ready
+        for program_id, items in sorted(ready.items()):
+            with isolation.of(clinic_id):
+                async with reach.work(clinic_id) as session:
+                    counts["applied"] += await suggestions.apply(session, clinic_id, program_id, items, at=at)
     return isolation.end(counts)
 
 

@@ -1,6 +1,6 @@
 """A patient's day in one call: what to answer, what to do, and what to do in an emergency."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, fields
 from datetime import date, datetime
 from typing import Any
@@ -120,7 +120,9 @@ SELECT day.*, program.id AS program_id, program.title, program.status, program.h
     WHERE s.clinic_id = $1 AND s.patient_id = $2 AND s.local_date = day.today AND s.program_id = program.id
       AND NOT EXISTS (SELECT FROM exercise_sessions n WHERE n.clinic_id = $1 AND n.supersedes_id = s.id)) AS done,
   (SELECT coalesce(jsonb_agg(DISTINCT u.exercise_code), '[]') FROM suggestions u
-    WHERE u.clinic_id = $1 AND u.program_id = program.id AND u.status = 'open' AND u.outcome = 'stop') AS stopped
+    WHERE u.clinic_id = $1 AND u.program_id = program.id AND u.status = 'open' AND u.outcome = 'stop') AS stopped,
+  (SELECT coalesce(jsonb_agg(DISTINCT u.exercise_code), '[]') FROM suggestions u
+    WHERE u.clinic_id = $1 AND u.program_id = program.id AND u.status = 'accepted' AND u.outcome = 'stop') AS taken_out
 FROM day LEFT JOIN program ON true LEFT JOIN version ON version.program_id = program.id
 ORDER BY program.place
 """
@@ -195,17 +197,20 @@ def _sessions(row: asyncpg.Record, today: date) -> tuple[str | None, list[TodayS
     held = {key: one for key, one in items.items() if one["exercise_code"] in stopped}
     left_out = sorted({key for slot in slots for key in slot.items} & held.keys())
     name = next((one["name"] for one in phases.values() if one["position"] == position), None)
+    # None of these stands in for another in a flare-up: what hurt somebody, or is due today as it is.
+    without = {*stopped, *row["taken_out"], *(items[key]["exercise_code"] for slot in slots for key in slot.items)}
     return (
         name,
         [
             TodaySession(
                 slot=slot.slot,
                 done=slot.slot in done,
-                items=[
-                    _item(items[key], row["pain_ceiling"], step, kinds.get(key))
-                    for key in slot.items
-                    if key not in held
-                ],
+                items=_items(
+                    [(items[key], kinds.get(key)) for key in slot.items if key not in held],
+                    row["pain_ceiling"],
+                    step,
+                    without,
+                ),
             )
             for slot in slots
             if not held.keys() >= set(slot.items)
@@ -222,12 +227,24 @@ def _sessions(row: asyncpg.Record, today: date) -> tuple[str | None, list[TodayS
     )
 
 
-def _item(item: Mapping[str, Any], pain_ceiling: int, step: FlareStep, kind: str | None) -> TodayItem:
+def _items(
+    found: Iterable[tuple[Mapping[str, Any], str | None]], pain_ceiling: int, step: FlareStep, without: Collection[str]
+) -> list[TodayItem]:
+    """Show what is due in a session, each item given with its exercise's type; nothing stands in twice."""
+    shown: list[TodayItem] = []
+    for item, kind in found:
+        shown.append(_item(item, pain_ceiling, step, kind, {*without, *(each.exercise_code for each in shown)}))
+    return shown
+
+
+def _item(
+    item: Mapping[str, Any], pain_ceiling: int, step: FlareStep, kind: str | None, without: Collection[str]
+) -> TodayItem:
     own = item["pain_ceiling"]
     shown = {**item, "item_id": item["id"], "pain_ceiling": pain_ceiling if own is None else own, "usual": None}
     if step is not FlareStep.FULL:
         usual = Dose.of(item["exercise_code"], item)
-        due = dose_at(step, usual, kind)
+        due = dose_at(step, usual, kind, without=without)
         if due != usual:
             shown |= {name: getattr(due, name) for name in _DOSE}
             shown["usual"] = {name: item[name] for name in _DOSE}

@@ -11,7 +11,7 @@ from core.errors import Conflict, NotFound, Stale
 from models.patients import Patient
 from models.programs import Program, ProgramPause, ProgramVersion
 from models.suggestions import Suggestion, SuggestionOutcome, SuggestionStatus
-from services import access
+from services import access, audit
 from services.access import Action, Actor
 
 
@@ -65,7 +65,7 @@ async def drop_suggestions(session: AsyncSession, program: Program, *, at: datet
     the program has ended.
     """
     waiting = [SuggestionOutcome.PROGRESS, SuggestionOutcome.REGRESS, SuggestionOutcome.HOLD]
-    await session.execute(
+    found = await session.execute(
         update(Suggestion)
         .where(
             Suggestion.clinic_id == program.clinic_id,
@@ -74,8 +74,13 @@ async def drop_suggestions(session: AsyncSession, program: Program, *, at: datet
             Suggestion.outcome.in_(SuggestionOutcome if ended else waiting),
         )
         .values(status=SuggestionStatus.SUPERSEDED, decided_at=at, version=Suggestion.version + 1)
+        .returning(Suggestion.id, Suggestion.patient_id)
         .execution_options(synchronize_session=False)
     )
+    subjects = [(row[0], row[1]) for row in found]
+    await audit.record_many(
+        session, program.clinic_id, None, "suggestion.supersede", "suggestion", subjects, at=at
+    )  # whoever changed the program is on record for that
 
 
 async def open_pause(session: AsyncSession, program: Program, reason: str, on: date, *, at: datetime) -> None:

@@ -18,7 +18,7 @@ from models.flares import Flare
 from models.identity import Role
 from models.patients import Patient
 from models.programs import Program, ProgramStatus, ProgramVersion
-from models.suggestions import Suggestion, SuggestionOutcome, SuggestionStatus
+from models.suggestions import EvaluationOwed, Suggestion, SuggestionOutcome, SuggestionStatus
 from models.therapists import Therapist
 from schemas.suggestions import BatchResult, SuggestionAcceptance, SuggestionBatch, SuggestionRejection
 from services import access, audit, programs
@@ -81,6 +81,7 @@ async def accept_many(session: AsyncSession, actor: Actor, form: SuggestionBatch
     groups: dict[tuple[UUID, UUID], list[UUID]] = {}
     for row in found:
         groups.setdefault((row.patient_id, row.program_id), []).append(row.id)
+    await _lock_all(session, actor.clinic_id, groups)
     results = {one: BatchResult(id=one, status="refused", code="not_found", written_version_id=None) for one in wanted}
     for (patient_id, program_id), ids in sorted(groups.items()):
         try:
@@ -120,10 +121,13 @@ async def reject(
     return row
 
 
-async def apply(session: AsyncSession, clinic_id: UUID, program_id: UUID, *, at: datetime) -> int:
+async def apply(
+    session: AsyncSession, clinic_id: UUID, program_id: UUID, items: Collection[UUID], *, at: datetime
+) -> int:
     """Apply what is open and inside the bounds of a program; give how many suggestions.
 
-    Only as long as the therapist who set the bounds may treat the patient; else they wait for a human.
+    items: those of which the last look has confirmed it; none while a session waits to be looked at. Only as long as the
+    therapist who set the bounds may treat the patient; else they wait for a human.
     """
     patient_id = await session.scalar(
         select(Program.patient_id).where(Program.clinic_id == clinic_id, Program.id == program_id)
@@ -138,6 +142,8 @@ async def apply(session: AsyncSession, clinic_id: UUID, program_id: UUID, *, at:
             Suggestion.program_id == program_id,
             Suggestion.status == SuggestionStatus.OPEN,
             Suggestion.within_bounds,
+            Suggestion.item_id.in_(items),
+            ~exists().where(EvaluationOwed.clinic_id == clinic_id, EvaluationOwed.program_id == program_id),
         )
     )
     rows = [row for row in await _lock(session, clinic_id, list(ids)) if row.status is SuggestionStatus.OPEN]
@@ -247,6 +253,15 @@ async def _locked(
     patient = await programs.lock_patient(session, clinic_id, patient_id)
     query = select(Program).where(Program.clinic_id == clinic_id, Program.id == program_id).with_for_update()
     return (await session.scalars(query.execution_options(populate_existing=True))).one(), patient
+
+
+async def _lock_all(session: AsyncSession, clinic_id: UUID, groups: Collection[tuple[UUID, UUID]]) -> None:
+    """Lock all patients, then all programs by their ids, as `evaluate` does: one by one they would meet it head-on."""
+    for patient_id in sorted({patient_id for patient_id, _ in groups}):
+        await programs.lock_patient(session, clinic_id, patient_id)
+    ids = [program_id for _, program_id in groups]
+    query = select(Program.id).where(Program.clinic_id == clinic_id, Program.id.in_(ids)).order_by(Program.id)
+    await session.execute(query.with_for_update())
 
 
 async def _lock(session: AsyncSession, clinic_id: UUID, ids: Collection[UUID]) -> list[Suggestion]:

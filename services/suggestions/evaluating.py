@@ -2,11 +2,12 @@
 
 What stays as it is, is not suggested; nothing but a stop is while a flare-up is open, and what waits is taken back then:
 the dose is lighter already. An exercise that is stopped stays so until a human has decided. While it is not
-known yet how the last session was a day later, nothing that waits is taken back. What a therapist has rejected is not
+known yet how the last session was a day later, nothing that waits is taken back, but for more after a session that speaks
+against it already. What a therapist has rejected is not
 suggested again for the same session, nor (but for less, and to stop) within the days that lie between two steps.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical.library import load
-from clinical.progression import Outcome
+from clinical.progression import Outcome, hopeful
 from clinical.suggesting import Advised, Bounds, advise, held_since, told
 from core.crypto import new_id
 from models.programs import Program, ProgramStatus
@@ -37,12 +38,13 @@ WAITING = ("next_day_pain_unknown",)
 class Evaluated:
     """How many programs were looked at, how many suggestions are new, and which programs may go on by themselves.
 
-    last: the last of the programs, None when there are no more.
+    ready: by program, the items of which this look has found what is inside the bounds. last: the last of the programs,
+    None when there are no more.
     """
 
     programs: int
     suggestions: int
-    ready: Collection[UUID]
+    ready: Mapping[UUID, Collection[UUID]]
     last: UUID | None
 
 
@@ -57,13 +59,13 @@ async def follow_up(session: AsyncSession, clinic_id: UUID, *, at: datetime, dry
     longest = func.min(EvaluationOwed.owed_at)
     query = select(EvaluationOwed.program_id).where(mine).group_by(EvaluationOwed.program_id).order_by(longest)
     programs = list(await session.scalars(query.limit(AT_ONCE)))
-    if not dry_run:
-        await session.execute(
-            delete(EvaluationOwed)
-            .where(mine, EvaluationOwed.program_id.in_(programs))
-            .execution_options(synchronize_session=False)
-        )
-    made = await evaluate(session, clinic_id, programs, at=at, dry_run=dry_run)
+    theirs = (mine, EvaluationOwed.program_id.in_(programs))
+    if dry_run:
+        fresh = await session.scalars(select(EvaluationOwed.session_id).where(*theirs))
+    else:
+        gone = delete(EvaluationOwed).where(*theirs).returning(EvaluationOwed.session_id)
+        fresh = await session.scalars(gone.execution_options(synchronize_session=False))
+    made = await evaluate(session, clinic_id, programs, at=at, dry_run=dry_run, fresh=frozenset(fresh))
     return made if len(programs) == AT_ONCE and not dry_run else replace(made, last=None)
 
 
@@ -76,9 +78,18 @@ async def running(session: AsyncSession, clinic_id: UUID, after: UUID | None) ->
 
 
 async def evaluate(
-    session: AsyncSession, clinic_id: UUID, program_ids: Collection[UUID], *, at: datetime, dry_run: bool = False
+    session: AsyncSession,
+    clinic_id: UUID,
+    program_ids: Collection[UUID],
+    *,
+    at: datetime,
+    dry_run: bool = False,
+    fresh: Collection[UUID] = (),
 ) -> Evaluated:
     """Look at these programs, those that are not active left out: as many statements for one as for hundreds.
+
+    fresh: sessions that came in since the last look. One of them that stops an exercise does so even when a better one was
+    done after it: a phone that was offline tells of both at once.
 
     Whoever is changing one of them goes first, and whoever comes after that waits: so nobody meets anybody head-on over a
     suggestion, and none is made for a version that is on its way out. Sessions are logged all the while.
@@ -90,7 +101,7 @@ async def evaluate(
         await session.execute(held.with_for_update(read=True, key_share=True))
     found = await prescriptions(session, clinic_id, program_ids, at=at)
     current = [(each, item) for each in found for item in each.items if item.phase == each.phase]
-    sessions = await done(session, clinic_id, current, at=at)
+    sessions = await done(session, clinic_id, current, at=at, fresh=fresh)
     stand = await _standing(session, clinic_id, program_ids)
     work = _Work(clinic_id, at)
     for each in found:
@@ -98,7 +109,7 @@ async def evaluate(
         work.move(each, [row for row in mine if row.status is SuggestionStatus.OPEN])
         for item in each.items:
             if item.phase == each.phase:
-                work.judge(each, item, sessions.get(item.id, []), mine)
+                work.judge(each, item, _to_the_alarm(sessions.get(item.id, []), fresh), mine)
     work.dropped += [  # the program rests, or is over
         row
         for rows in stand.values()
@@ -107,7 +118,7 @@ async def evaluate(
     ]
     made = len(work.made) if dry_run else await work.write(session)
     last = max(program_ids, default=None)
-    return Evaluated(len(found), made, frozenset(work.ready), last)
+    return Evaluated(len(found), made, work.ready, last)
 
 
 async def _standing(
@@ -136,7 +147,7 @@ class _Work:
         self.made: list[dict[str, Any]] = []
         self.dropped: list[Suggestion] = []
         self.moved: list[tuple[Suggestion, UUID, UUID]] = []
-        self.ready: set[UUID] = set()
+        self.ready: dict[UUID, set[UUID]] = {}
         self._clinic_id, self._at = clinic_id, at
 
     def move(self, program: Prescription, standing: Sequence[Suggestion]) -> None:
@@ -180,19 +191,20 @@ class _Work:
         )
         within = bounds_of(program.progression).allow(advised) if program.progression.get("mode") == "auto" else False
         if stands is not None:
-            if stands.outcome is SuggestionOutcome.STOP or waiting:
+            refuted = waiting and stands.outcome is SuggestionOutcome.PROGRESS and not hopeful(sessions[-1].performed)
+            if stands.outcome is SuggestionOutcome.STOP or (waiting and not refuted):
                 return
             same = suggested and (stands.outcome, stands.to_dose) == (outcome, _after(advised))
             if same and stands.item_id == item.id:
                 if stands.within_bounds:
-                    self.ready.add(program.program_id)
+                    self.ready.setdefault(program.program_id, set()).add(item.id)
                 return
             if stands not in self.dropped:
                 self.dropped.append(stands)
         if not suggested or self._decided(outcome, item, last, mine):
             return
         if within:
-            self.ready.add(program.program_id)
+            self.ready.setdefault(program.program_id, set()).add(item.id)
         self.made.append(
             {
                 "clinic_id": self._clinic_id,
@@ -266,6 +278,12 @@ class _Work:
         await audit.record_many(
             session, self._clinic_id, None, "suggestion.supersede", "suggestion", subjects, at=self._at
         )
+
+
+def _to_the_alarm(sessions: Sequence[Done], fresh: Collection[UUID]) -> Sequence[Done]:
+    """Leave out what was done after the last fresh session that stops the exercise: it is no answer to that."""
+    places = [place for place, each in enumerate(sessions, 1) if each.alarming and each.session_id in fresh]
+    return sessions[: places[-1]] if places else sessions
 
 
 def bounds_of(progression: Any) -> Bounds:

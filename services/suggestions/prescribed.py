@@ -18,7 +18,7 @@ from clinical.dosing import Dose, Ladder
 from clinical.forms import Contraindication, DefaultDosage
 from clinical.library import load
 from clinical.prescription import PhaseSpan, conflicts, phase_on, starting_dosage
-from clinical.progression import Performed
+from clinical.progression import Performed, alarming
 from clinical.suggesting import Spell, needed
 from core.database import fetch
 
@@ -29,7 +29,9 @@ SELECT p.id AS program_id, p.patient_id, p.episode_id, t.zone, t.conditions, loc
   (SELECT json_agg(json_build_array(h.position, h.weeks))::text FROM program_phases h
    WHERE h.clinic_id = $1 AND h.version_id = v.id) AS phases,
   (SELECT json_agg(json_build_array(f.opened_on, f.closed_on, f.close_reason IS NOT DISTINCT FROM 'mistake'))::text
-   FROM flares f WHERE f.clinic_id = $1 AND f.patient_id = p.patient_id AND f.episode_id = p.episode_id) AS flares
+   FROM flares f WHERE f.clinic_id = $1 AND f.patient_id = p.patient_id AND f.episode_id = p.episode_id) AS flares,
+  ARRAY(SELECT DISTINCT s.exercise_code FROM suggestions s
+   WHERE s.clinic_id = $1 AND s.program_id = p.id AND s.outcome = 'stop' AND s.status IN ('open', 'accepted')) AS stopped
 FROM programs p
 JOIN patients t ON t.clinic_id = p.clinic_id AND t.id = p.patient_id
 CROSS JOIN LATERAL (
@@ -73,7 +75,8 @@ FROM exercise_sessions s
 _NEWEST = "ORDER BY s.performed_at DESC, s.id DESC"
 
 # For each item the last sessions that did it, newest first: a short way down two indexes, however long the history is.
-# Those of days that have `passed` tell nothing of the usual dose; the last of them is looked at for danger signs only.
+# Those of days that have `passed` tell nothing of the usual dose; the last of them is looked at for danger signs only,
+# and so is each that came in since the last look, wherever it stands among them.
 # The day after: what was answered to the question about it, else pain at about that time.
 _DONE = f"""
 SELECT k.item, d.*,
@@ -88,11 +91,13 @@ SELECT k.item, d.*,
      ORDER BY a.answered_at LIMIT 1)) AS pain_next_day
 FROM jsonb_to_recordset($2::text::jsonb) AS k (item uuid, patient uuid, lineage uuid[], passed datemultirange)
 CROSS JOIN LATERAL (
-  (SELECT {_COLUMNS}, true AS counts {_STANDING} AND NOT s.local_date <@ k.passed {_NEWEST} LIMIT $4)
+  (SELECT {_COLUMNS}, true AS counts, false AS besides {_STANDING} AND NOT s.local_date <@ k.passed {_NEWEST} LIMIT $4)
   UNION ALL
-  (SELECT {_COLUMNS}, false {_STANDING} AND s.local_date <@ k.passed AND NOT isempty(k.passed) {_NEWEST} LIMIT 1)
+  (SELECT {_COLUMNS}, false, false {_STANDING} AND s.local_date <@ k.passed AND NOT isempty(k.passed) {_NEWEST} LIMIT 1)
+  UNION ALL
+  (SELECT {_COLUMNS}, false, true {_STANDING} AND s.id = ANY ($10::uuid[]))
 ) d
-ORDER BY k.item, d.performed_at, d.session_id
+ORDER BY k.item, d.performed_at, d.session_id, d.besides
 """  # noqa: S608 - built of constants
 
 
@@ -108,6 +113,11 @@ class Done:
     on: date
     performed: Performed
     new_neurological_symptom: bool
+
+    @property
+    def alarming(self) -> bool:
+        """Whether it stops the exercise by itself."""
+        return alarming(self.performed, new_neurological_symptom=self.new_neurological_symptom)
 
 
 @dataclass(frozen=True)
@@ -165,14 +175,14 @@ class _Shelf:
     by_code: dict[str, _Known] = field(default_factory=dict)
     harder: dict[str, list[_Known]] = field(default_factory=dict)
 
-    def ladder(self, exercise_id: UUID, conditions: Collection[str], prescribed: Collection[str]) -> Ladder:
-        """Give an exercise's place; what is prescribed already, or may harm this patient, is not offered to him."""
+    def ladder(self, exercise_id: UUID, conditions: Collection[str], without: Collection[str]) -> Ladder:
+        """Give an exercise's place; what may harm this patient is not offered to him, nor what is named in `without`."""
 
         def offered(exercise: _Known | None) -> bool:
             return (
                 exercise is not None
                 and exercise.offered
-                and exercise.code not in prescribed
+                and exercise.code not in without
                 and not conflicts(exercise.contraindications, conditions)
             )
 
@@ -208,11 +218,13 @@ async def done(
     *,
     at: datetime,
     most: int | None = None,
+    fresh: Collection[UUID] = (),
 ) -> dict[UUID, list[Done]]:
     """Give the last sessions of each item (with its program), the oldest first.
 
     As many that count, and no older, than a decision needs, and the last one of all; `most`, however old and whether they
-    count or not, for a simulation.
+    count or not, for a simulation. Of the `fresh` ones, that nobody has looked at yet, those that stop an exercise are
+    among them however many came after.
     """
     rules = load().progression
     asked = [
@@ -233,13 +245,17 @@ async def done(
         needed() if most is None else most,
         *(timedelta(hours=hours) for hours in (*rules.next_day.asked_hours, *rules.next_day.pain_now_hours)),
         at,
+        list(fresh),
     )
     found: dict[UUID, list[Done]] = {}
     for row in rows:
-        found.setdefault(row["item"], []).append(
-            Done(row["session_id"], row["local_date"], _performed(row), row["new_neurological_symptom"])
-        )
-    return found
+        each = Done(row["session_id"], row["local_date"], _performed(row), row["new_neurological_symptom"])
+        held = found.setdefault(row["item"], [])
+        if held and held[-1].session_id == each.session_id:  # one that is fresh, and among the last as well
+            continue
+        if each.alarming or not row["besides"]:
+            held.append(each)
+    return {item: sessions for item, sessions in found.items() if sessions}
 
 
 def _passed(spells: Sequence[Spell]) -> str:
@@ -292,12 +308,12 @@ def _prescription(program: asyncpg.Record, rows: Sequence[asyncpg.Record], shelf
     for position, length in weeks:
         begins[position] = begin
         begin += timedelta(weeks=length or 0)
-    codes = {row["code"] for row in present}
+    without = {*(row["code"] for row in present), *program["stopped"]}  # what was stopped comes back by a human only
     names = {row["code"]: row["name"] for row in present}
     items = []
     for row in present:
         lineage, since = _run(row, earlier)
-        ladder = shelf.ladder(row["exercise_id"], program["conditions"], codes)
+        ladder = shelf.ladder(row["exercise_id"], program["conditions"], without)
         for next_to in (ladder.harder, ladder.easier):
             if next_to is not None:
                 names.setdefault(next_to.code, shelf.by_code[next_to.code].name)

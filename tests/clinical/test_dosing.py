@@ -163,7 +163,7 @@ def test_every_suggestion_says_what_and_why() -> None:
         "2 → 3 sets of Bird dog: the last two sessions were easy and done in full"
     )
     assert say(GREEN, HARD).explanation == "8 → 5 repetitions of Bird dog: pain went above 5 in the last session"
-    assert say(replace(GREEN, pain_during=9)).explanation == "Stop Bird dog: pain reached 8 or more in the last session"
+    assert say(replace(GREEN, pain_during=9)).explanation == "Stop Bird dog: pain reached 8 or more in a session"
     assert say(GREEN, new_neurological_symptom=True).decision.outcome is Outcome.STOP
     assert say().explanation == "Keep Bird dog as it is: no session at this dose yet"
     least = replace(BIRD_DOG, reps=1, hold_seconds=1, sets=1)

@@ -1,15 +1,16 @@
 """From sessions to suggestions, and from suggestions to versions: nothing without a human but inside his bounds."""
 
 import asyncio
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 
 from core.crypto import new_id
-from core.database import Sessions, driver
+from core.database import CLINIC, Sessions, driver, make_sessions
 from core.errors import Forbidden, NotFound, Stale
 from integrations.delivery import Outcome
 from integrations.email import Letter
@@ -17,18 +18,21 @@ from models.consents import Consent, ConsentStatus
 from models.flares import Flare
 from models.programs import ProgramStatus, ProgramVersion
 from models.suggestions import EvaluationOwed, Suggestion, SuggestionOutcome, SuggestionStatus
+from schemas.episodes import EpisodeCreate
 from schemas.flares import FlareClose, FlareCreate
 from schemas.pages import Page
 from schemas.programs import ProgramPauseIn, ProgramRead, ProgramReason, ProgramVersionCreate
 from schemas.sessions import SessionLog
 from schemas.suggestions import SimulationIn, SuggestionAcceptance, SuggestionBatch, SuggestionRejection
 from schemas.worklist import Reason
-from services import flares, jobs, programs, suggestions, today, worklist
+from services import episodes, flares, jobs, programs, suggestions, today, worklist
 from services import sessions as sessions_module
+from services.isolation import ClinicsFailed
 from services.programs import LastExercise, ProgramNotInState
 from services.programs.authoring import ProgramRefused
 from services.programs.lifecycle import ProgramNotReady
-from services.suggestions import FlareOpen, HistoryRefused, SuggestionDecided, SuggestionSuperseded
+from services.suggestions import FlareOpen, HistoryRefused, SuggestionDecided, SuggestionSuperseded, evaluating
+from services.suggestions.prescribed import prescriptions
 from tests.factories import NOW, TOKENS
 from tests.services.caring import Care, care, pointers
 from tests.services.histories import check_in, morning
@@ -36,6 +40,12 @@ from tests.services.histories import check_in, morning
 BRIDGE = {"exercise_code": "hp_bridge", "sets": 2, "reps": 15}
 TILT = {"exercise_code": "lb_pelvic_tilt", "sets": 2, "reps": 10, "sessions_per_day": 1}
 PHASE: dict[str, Any] = {"name": "Only", "kind": "strength", "items": [BRIDGE, TILT]}
+DAILY: dict[str, Any] = {"sets": 3, "reps": 10, "sessions_per_day": 1, "weekdays": [1, 2, 3, 4, 5, 6, 7]}
+TAPS, SLIDES, ROWS, PRONE = (
+    DAILY | {"exercise_code": code} for code in ("co_toe_taps", "co_heel_slide", "th_band_row", "th_prone_ty")
+)
+SLOW: dict[str, Any] = {**PHASE, "items": [TAPS, SLIDES]}
+BACK: dict[str, Any] = {**PHASE, "items": [ROWS, PRONE]}
 AUTO = {"mode": "auto", "bounds": {"max_sets": 3}}
 NOTE = SuggestionAcceptance(note="Agreed")
 NO = SuggestionRejection(reason="A long journey")
@@ -98,6 +108,13 @@ async def progress(here: Care, day: int, **more: Any) -> suggestions.Evaluated:
         await here.open(session)
         ids = await suggestions.running(session, here.clinic_id, None)
         return await suggestions.evaluate(session, here.clinic_id, ids, at=night(day), **more)
+
+
+async def follow_up(here: Care, day: int) -> suggestions.Evaluated:
+    """Look at the programs of which sessions were logged, as the job does."""
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        return await suggestions.follow_up(session, here.clinic_id, at=night(day))
 
 
 async def stored(here: Care, *status: str) -> list[Suggestion]:
@@ -398,6 +415,25 @@ async def test_an_exercise_that_hurts_badly_rests_until_a_human_has_decided(here
     assert [row.outcome for row in await stored(here)] == []
 
 
+@pytest.mark.parametrize("better", [1, 3])
+async def test_a_better_session_that_comes_in_together_with_a_bad_one_hides_no_stop(here: Care, better: int) -> None:
+    program = await here.running(phases=[PHASE])
+    bad = await train(here, program, 1, pains={"hp_bridge": 9})
+    for day in range(2, 2 + better):
+        await train(here, program, day)
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        foreseen = await suggestions.follow_up(session, here.clinic_id, at=night(6), dry_run=True)
+        made = await suggestions.follow_up(session, here.clinic_id, at=night(6))
+    assert foreseen.suggestions == made.suggestions == 1
+    (stop,) = await stored(here)
+    assert (stop.outcome, stop.reasons, stop.session_id) == ("stop", ["severe_pain"], bad)
+    assert stop.inputs["sessions"][-1]["session_id"] == str(bad)
+    await reject(here, stop, 6)
+    await progress(here, 6)
+    assert await stored(here) == [], "what a human has seen is seen"
+
+
 async def test_accepting_a_stop_takes_the_exercise_out_but_never_the_last(here: Care) -> None:
     program = await here.running(phases=[PHASE])
     await train(here, program, 1, new_neurological_symptom=True)
@@ -414,8 +450,26 @@ async def test_accepting_a_stop_takes_the_exercise_out_but_never_the_last(here: 
         over = ProgramReason(reason="Another problem")
         await programs.complete(session, here.bob, program.id, over, version=after.version, at=night(3))
     assert await stored(here) == [], "nothing waits in a program that is over"
+    assert (await here.actions()).count("suggestion.supersede") == 1
     assert after.shown is not None
     assert [item.exercise_code for item in after.shown.phases[0].items] == ["lb_pelvic_tilt"]
+
+
+async def test_an_exercise_that_was_taken_out_is_not_offered_again_as_an_easier_one(here: Care) -> None:
+    program = await here.running(phases=[SLOW])
+    await train(here, program, 1, pains={"co_heel_slide": 9})
+    await progress(here, 2)
+    (stop,) = await stored(here)
+    await accept(here, stop, 2)
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        (found,) = await prescriptions(session, here.clinic_id, [program.id], at=night(3))
+        (taps,) = found.items
+        assert taps.ladder.easier is None
+        await session.execute(update(Suggestion).values(status=SuggestionStatus.REJECTED))
+        (found,) = await prescriptions(session, here.clinic_id, [program.id], at=night(3))
+        (taps,) = found.items
+        assert taps.ladder.easier is not None, "a human let it go on"
 
 
 # ------------------------------------------------------------------ in a flare-up
@@ -438,7 +492,7 @@ async def recover(here: Care, row: Flare, day: int) -> None:
 
 async def test_in_a_flare_up_nothing_goes_up_but_an_exercise_that_hurts_badly_is_stopped(here: Care) -> None:
     program = await green(here, progression=AUTO)
-    made = await progress(here, 9)
+    made = await follow_up(here, 9)
     row = (await stored(here))[0]
     flaring = await flare(here, 9)
     with pytest.raises(FlareOpen) as refused:
@@ -468,14 +522,41 @@ async def test_in_a_flare_up_nothing_goes_up_but_an_exercise_that_hurts_badly_is
     assert {each.outcome for each in await stored(here)} == {SuggestionOutcome.PROGRESS}
 
 
+async def listed(here: Care, day: int) -> list[str]:
+    """Give the exercises of the patient's day, those that are left out not among them."""
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        found = (await today.get(session, here.alice, at=night(day))).program
+    assert found is not None
+    return [item.exercise_code for each in found.sessions for item in each.items]
+
+
+async def test_in_a_flare_up_no_exercise_stands_in_that_is_stopped_or_there_already(here: Care) -> None:
+    program = await here.running(phases=[SLOW])
+    await flare(here, 2)
+    assert await listed(here, 3) == ["co_toe_taps", "co_brace"], "not what was just made easier"
+    await train(here, program, 3, pains={"co_heel_slide": 9})
+    await progress(here, 4)
+    (stop,) = await stored(here)
+    assert await listed(here, 4) == ["co_toe_taps"]
+    await accept(here, stop, 4)
+    assert await listed(here, 5) == ["co_toe_taps"], "a human has taken it out"
+
+
+async def test_in_a_flare_up_an_exercise_stands_in_for_one_only(here: Care) -> None:
+    await here.running(phases=[BACK])
+    await flare(here, 2)
+    assert await listed(here, 3) == ["th_scap_squeeze", "th_prone_ty"]
+
+
 # ------------------------------------------------------------------ by itself
 
 
 async def apply(here: Care, ready: Any, day: int) -> int:
-    (program_id,) = ready
+    ((program_id, items),) = ready.items()
     async with here.sessions.begin() as session:
         await here.open(session)
-        return await suggestions.apply(session, here.clinic_id, program_id, at=night(day))
+        return await suggestions.apply(session, here.clinic_id, program_id, items, at=night(day))
 
 
 async def test_inside_the_bounds_it_happens_by_itself_and_outside_it_waits(here: Care) -> None:
@@ -483,7 +564,7 @@ async def test_inside_the_bounds_it_happens_by_itself_and_outside_it_waits(here:
         await here.draft(phases=[PHASE], progression={"mode": "auto"})
     assert pointers(refused.value.problems) == {"/progression/bounds": "bounds_missing"}
     program = await green(here, progression=AUTO)
-    made = await progress(here, 9)
+    made = await follow_up(here, 9)
     assert (made.suggestions, set(made.ready)) == (2, {program.id})
     assert set((await progress(here, 9)).ready) == {program.id}, "as long as it has not happened"
     assert await apply(here, made.ready, 9) == 1
@@ -499,9 +580,33 @@ async def test_inside_the_bounds_it_happens_by_itself_and_outside_it_waits(here:
     assert "suggestion.apply" in await here.actions()
 
 
+async def test_what_a_later_session_speaks_against_is_taken_back_before_the_day_after(here: Care) -> None:
+    program = await green(here)
+    await follow_up(here, 9)
+    await train(here, program, 9, pains={"hp_bridge": 4}, asked=False)
+    await follow_up(here, 10)
+    (waiting,) = await stored(here)
+    assert waiting.exercise_code == "lb_pelvic_tilt"
+
+
+async def test_only_what_the_last_look_has_confirmed_happens_by_itself(here: Care) -> None:
+    bounds = {"max_sets": 3, "max_reps": 20}
+    program = await green(here, progression={"mode": "auto", "bounds": bounds})
+    made = await follow_up(here, 9)
+    bridge, tilt = await stored(here)
+    assert made.ready == {program.id: {bridge.item_id, tilt.item_id}}
+    await train(here, program, 9, without=("lb_pelvic_tilt",), asked=False)
+    assert await apply(here, made.ready, 10) == 0, "a session waits to be looked at"
+    looked = await follow_up(here, 10)
+    assert looked.ready == {program.id: {tilt.item_id}}, "nobody knows yet how the other was a day later"
+    assert await apply(here, looked.ready, 10) == 1
+    (done,) = await stored(here, "applied")
+    assert done.exercise_code == "lb_pelvic_tilt"
+
+
 async def test_nothing_happens_by_itself_while_its_therapist_may_not_treat(here: Care) -> None:
     program = await green(here, progression=AUTO)
-    made = await progress(here, 9)
+    made = await follow_up(here, 9)
     async with here.sessions.begin() as session:
         await here.open(session)
         await session.execute(update(Consent).values(status=ConsentStatus.WITHDRAWN, withdrawn_at=night(9)))
@@ -537,6 +642,32 @@ async def test_the_jobs_look_after_each_session_and_once_a_night(here: Care) -> 
     after = await read(here, program, 9)
     assert after.shown is not None
     assert after.shown.number == 2
+
+
+async def test_a_program_that_cannot_be_applied_holds_up_no_look_and_no_other(
+    here: Care, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluating, "AT_ONCE", 1)
+    first = await green(here, progression=AUTO)
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        form = EpisodeCreate(title="Hip pain", body_region="hip")
+        hip = await episodes.create(session, here.bob, here.world.alice.id, form, at=NOW)
+    second = await replace(here, episode_id=hip.id).running(phases=[PHASE], progression=AUTO)
+    for day in (5, 7):
+        await train(here, second, day, asked=False)
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        await session.execute(delete(EvaluationOwed))
+        last = {"program_id": min(first.id, second.id), "number": 2**31 - 1, "reason": "The last that there can be"}
+        mine = {"clinic_id": here.clinic_id, "patient_id": here.world.alice.id, "author_id": here.bob.therapist_id}
+        session.add(ProgramVersion(**mine, **last, starts_on=START, pain_ceiling=4, progression=AUTO, created_at=NOW))
+    sweeper = make_sessions(here.sessions.kw["bind"])
+    sweeper.configure(info={CLINIC: here.clinic_id})  # of all clinics this one alone
+    reach = jobs.Reach(sweeper, here.sessions, Drawer(), "https://app.example", key=TOKENS.key)
+    with pytest.raises(ClinicsFailed) as failed:
+        await jobs.JOBS["programs.progress"](reach, night(9), dry_run=False)
+    assert failed.value.counts == {"programs": 2, "suggestions": 4, "applied": 1, "clinics_failed": 1}
 
 
 # ------------------------------------------------------------------ what would be
