@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -64,7 +65,7 @@ async def test_an_event_is_reported_completed_reviewed_and_exported(desk: Desk) 
 async def test_a_report_that_cannot_be_read_or_kept_still_says_what_to_do(desk: Desk) -> None:
     path = f"{desk.patient}/adverse-events"
     event = {"kind": "fall", "description": "x" * 2_001, "occurred_on": YESTERDAY}
-    told = {
+    told: dict[str | None, list[dict[str, Any]]] = {
         "emergency_now": [{"grade": 4}, {"grade": 9}, {"grade": "4", "seriousness": {}}],
         "urgent_same_day": [{"grade": 3}, {"grade": True, "seriousness": ["hospitl"]}, {"seriousness": "hospital"}],
         None: [{}, {"grade": 2, "seriousness": []}, {"grade": "bad"}],
