@@ -1,6 +1,6 @@
 """Turns every kind of refusal, and every accident, into problem+json (RFC 9457). Only this module knows statuses."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -29,7 +29,7 @@ from core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from services import red_flag_screens
+from services import adverse_events, red_flag_screens
 
 log = structlog.get_logger(__name__)
 
@@ -110,6 +110,10 @@ DETAIL: Mapping[int, str] = {
     503: "Wait as long as Retry-After says, then send the same request again.",
 }
 
+_ADVICE: Mapping[str, Callable[[Any], dict[str, Any] | None]] = {
+    "create_red_flag_screen": red_flag_screens.advice_on,
+    "create_adverse_event": adverse_events.advice_on,
+}
 _GONE = ("08", "53", "57P", "58", "25P03", "25P04")  # connection lost, resources, shutdown, system, timeouts
 _RACES = {"40001", "40P01", "57014"}  # serialization failure, deadlock, statement timeout
 _CLASHES = {"23505", "23P01", "23503"}  # unique, exclusion, foreign key
@@ -146,10 +150,9 @@ def problem(
 
 
 def _advice(request: Request) -> dict[str, Any]:
-    """Say what to do where a red-flag screen is refused: whatever the reason, the answers may hold a warning sign."""
-    if getattr(request.scope.get("route"), "unique_id", None) != "create_red_flag_screen":
-        return {}
-    advice = red_flag_screens.advice_on(request.scope.get("state", {}).get("body"))
+    """Say what to do where a screen or a report of harm is refused: whatever the reason, it may hold a warning sign."""
+    advice_on = _ADVICE.get(getattr(request.scope.get("route"), "unique_id", ""))
+    advice = None if advice_on is None else advice_on(request.scope.get("state", {}).get("body"))
     return {} if advice is None else {"advice": advice}
 
 

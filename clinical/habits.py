@@ -102,8 +102,8 @@ def earned(ladder: Sequence[int], days: Sequence[date]) -> list[tuple[int, date]
 
 
 def _window(measure: DailyMeasure, days: Days, on: date) -> dict[date, Decimal]:
-    first = on - timedelta(days=measure.window_days - 1)
-    return {day: value for day, value in days.items() if first <= day <= on}
+    window = (on - timedelta(days=back) for back in reversed(range(measure.window_days)))
+    return {day: days[day] for day in window if day in days}
 
 
 def _median(measure: DailyMeasure, answers: Sequence[Decimal]) -> Decimal | None:

@@ -18,8 +18,12 @@ MEANT = {
     "ALTER TABLE notifications DROP CONSTRAINT ck_notifications_status": "ban-drop-constraint",
     "ALTER TABLE notifications DROP CONSTRAINT ck_notifications_channel": "ban-drop-constraint",
     "ALTER TABLE alert_events DROP CONSTRAINT ck_alert_events_kind": "ban-drop-constraint",
+    "ALTER TABLE goals ALTER COLUMN baseline TYPE NUMERIC(8, 2)": "changing-column-type",
+    "ALTER TABLE goals ALTER COLUMN target TYPE NUMERIC(8, 2)": "changing-column-type",
+    "ALTER TABLE milestones ALTER COLUMN target TYPE NUMERIC(8, 2)": "changing-column-type",
 }
-"""Lines that a rule would have otherwise, on purpose: the wall clock's readings, and lists of words that grow."""
+"""Lines that a rule would have otherwise, on purpose: the wall clock's readings, lists of words that grow, and numbers that
+get more digits in front, for which no row is written anew."""
 
 
 def main() -> int:

@@ -41,8 +41,8 @@ class Goal(Identified, Versioned, Base):
     statement: Mapped[str]
     measure: Mapped[str | None]
     activity_id: Mapped[str | None]
-    baseline: Mapped[Decimal | None] = mapped_column(Numeric(7, 2))
-    target: Mapped[Decimal | None] = mapped_column(Numeric(7, 2))
+    baseline: Mapped[Decimal | None] = mapped_column(Numeric(8, 2))
+    target: Mapped[Decimal | None] = mapped_column(Numeric(8, 2))
     due_on: Mapped[date | None]
     status: Mapped[GoalStatus] = mapped_column(words("status", GoalStatus), server_default=GoalStatus.ACTIVE.value)
     closed_at: Mapped[datetime | None]
@@ -68,7 +68,7 @@ class Milestone(Identified, Versioned, Base):
     patient_id: Mapped[UUID]
     goal_id: Mapped[UUID]
     statement: Mapped[str]
-    target: Mapped[Decimal | None] = mapped_column(Numeric(7, 2))
+    target: Mapped[Decimal | None] = mapped_column(Numeric(8, 2))
     due_on: Mapped[date | None]
     reached_on: Mapped[date | None]
     dropped_at: Mapped[datetime | None]

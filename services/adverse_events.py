@@ -107,7 +107,9 @@ async def create(
     patient = await access.patient(session, actor, Action.REPORT_ADVERSE_EVENTS, patient_id, at=at)
     judged = rules.judge(form.grade, form.seriousness)
     country = await places.country_of(session, actor.clinic_id, patient_id)
-    advice = None if form.grade == rules.DEATH else _advice(judged.advice, country)
+    # Of a death staff read nothing; a patient who picks the last grade for the worst lives, and needs help.
+    died = form.grade == rules.DEATH and actor.role is not Role.PATIENT
+    advice = None if died else _advice(judged.advice, country)
     values = form.model_dump()
     try:
         if actor.role is Role.PATIENT and form.relatedness is not None:
@@ -135,6 +137,25 @@ async def create(
     await _record(session, actor, "adverse_event.create", row, at=at)
     read = AdverseEventRead.model_validate(row).model_dump()
     return AdverseEventReported.model_validate({**read, "advice": advice})
+
+
+def advice_on(body: Any) -> dict[str, Any] | None:
+    """Say what to do from a report that cannot be read as a whole: a criterion that nobody knows counts as serious.
+
+    None where it asks for nothing. Where the patient is is not known here: the number is the one that works most widely.
+    """
+    said = body if isinstance(body, dict) else {}
+    given, criteria = said.get("grade"), said.get("seriousness")
+    grade = max((each for each in range(1, rules.DEATH + 1) if _reaches(given, each)), default=None)
+    advice = _advice(rules.judge(grade, criteria if isinstance(criteria, list | str) else None).advice, "")
+    return None if advice is None else advice.model_dump(mode="json")
+
+
+def _reaches(given: Any, grade: int) -> bool:
+    """Tell whether a grade as somebody wrote it is at least that bad."""
+    if isinstance(given, str):
+        return given.strip() == str(grade)
+    return isinstance(given, int | float) and given >= grade
 
 
 async def browse(
@@ -195,6 +216,7 @@ async def update(
     if given.keys() & {"item_id", "session_id"} and "version_id" not in given:
         held["version_id"] = None  # they tell it
     before = rules.judge(row.grade, row.seriousness)
+    grade, criteria = row.grade or 0, set(row.seriousness or ())
     merged = held | given
     merged |= await _checked(session, patient, merged, at)
     now = AdverseEventRead.model_validate(row).model_dump(include=set(AdverseEventCreate.model_fields))
@@ -204,7 +226,9 @@ async def update(
     row.rule_version, row.updated_at = judged.rule_version, at
     _note(session, actor, row, "changed", _plain(now), _plain(merged), at=at, words=why)
     await session.flush()
-    if judged.alert > before.alert:
+    # Within one level, too: life in danger after what was important, or a death, is news to whoever dealt with it.
+    worse = (row.grade or 0) > grade or not criteria >= set(row.seriousness or ())
+    if judged.alert > before.alert or worse:
         await _alert(session, row, judged.alert, at=at)
     await _record(session, actor, "adverse_event.update", row, at=at)
     return row
@@ -236,7 +260,7 @@ async def export(
     reach = _within_reach(actor, at)
     zone = (await session.scalars(select(Clinic.zone).where(Clinic.id == actor.clinic_id))).one()
     end = local_date(at, zone) if last is None else last
-    start = end - SPAN if first is None else first
+    start = date.fromordinal(max(end.toordinal() - SPAN.days, 1)) if first is None else first
     if not timedelta() <= end - start <= SPAN:
         raise SpanRefused(Problem("#/query/from", "span_range", "From one day to a later one, 400 days at most."))
     query = (
@@ -289,7 +313,8 @@ async def _unreviewed(
 async def _checked(session: AsyncSession, patient: Patient, values: Mapping[str, Any], at: datetime) -> dict[str, Any]:
     """Give what follows from what the event is linked with: version and episode. Raises AdverseEventRefused."""
     problems = rules.contradictions(values["grade"], values["seriousness"], values["outcome"])
-    today = local_date(at, patient.zone)
+    # Who travels east has a later day than the zone on record.
+    today = local_date(at, patient.zone) + timedelta(days=1)
     if values["occurred_on"] > today:
         problems.append(Problem("/occurred_on", "in_the_future", "This day has not come yet."))
     if values["ended_on"] is not None and not values["occurred_on"] <= values["ended_on"] <= today:

@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from clinical.library import load
 from core.database import as_identity, fetch, fetchrow
 from models.identity import Account, AccountStatus, Membership, Role
 from models.notifications import NotificationChannel
@@ -53,10 +54,15 @@ _SINCE: Mapping[str, tuple[str, ...]] = {
     ),
     "programs.follow-up": ("SELECT clinic_id, owed_at AS since FROM evaluations_owed WHERE owed_at <= $1",),
     "flares.review": ("SELECT clinic_id, review_at AS since FROM flares WHERE closed_at IS NULL AND review_at <= $1",),
-    "instruments.remind": (  # with a day to spare: the day may not have begun where the patient is
-        "SELECT clinic_id, (next_on + 1)::timestamp AT TIME ZONE 'UTC' AS since FROM instrument_plans"
-        " WHERE status = 'active' AND asked_of = 'patient' AND reminded_on IS DISTINCT FROM next_on"
-        " AND next_on + 1 <= ($1 AT TIME ZONE 'UTC')::date",
+    # With a day to spare: the day may not have begun where the patient is. An account just opened or an episode that
+    # was just taken up again has not waited longer than that. $3 the slots: whether they may be asked is not known here.
+    "instruments.remind": (
+        "SELECT i.clinic_id, greatest((i.next_on + 1)::timestamp AT TIME ZONE 'UTC', p.updated_at, e.updated_at) AS since"
+        " FROM instrument_plans i"
+        " JOIN patients p ON p.clinic_id = i.clinic_id AND p.id = i.patient_id AND p.account_id IS NOT NULL"
+        " JOIN episodes e ON e.clinic_id = i.clinic_id AND e.id = i.episode_id AND e.status NOT IN ('on_hold', 'discharged')"
+        " WHERE i.status = 'active' AND i.asked_of = 'patient' AND i.reminded_on IS DISTINCT FROM i.next_on"
+        " AND i.next_on + 1 <= ($1 AT TIME ZONE 'UTC')::date AND i.instrument_code <> ALL ($3::text[])",
     ),
     "licenses.expire": (
         "SELECT l.clinic_id, (l.expires_on + 1)::timestamp AT TIME ZONE 'UTC' AS since"
@@ -112,7 +118,7 @@ class Backlog:
 
 async def measure(session: AsyncSession, *, at: datetime, clinic_id: UUID | None = None) -> dict[str, Backlog]:
     """Give the backlog of every job of the timetable at `at`, of one clinic or, as the sweeper, of all."""
-    rows = {row["job"]: row for row in await fetch(session, _MEASURE, at, clinic_id)}
+    rows = {row["job"]: row for row in await fetch(session, _MEASURE, at, clinic_id, list(load().slots))}
     return {
         entry.job: Backlog(entry.job, entry.cron, rows[entry.job]["waiting"], rows[entry.job]["oldest"])
         if entry.job in rows

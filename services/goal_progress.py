@@ -17,8 +17,8 @@ from models.outcomes import Outcome
 from models.patients import Patient
 from services import daily_measures, outcomes
 
-LONGEST = timedelta(days=400)
-"""So far back daily answers are read; scores are read from the first of the episode on."""
+BEFORE = timedelta(days=28)
+"""Daily answers are read from so long before the first goal was set; scores from the first of the episode on."""
 
 Readings = Mapping[tuple[str, str | None], Sequence[Reading]]
 """By measure and activity, the oldest first."""
@@ -38,10 +38,12 @@ async def readings_of(
             found[code, activity] = [Reading(row.administered_on, value) for row, value in values if value is not None]
     daily = sorted(code for code, _ in wanted if code not in scored)
     if daily:
-        begin = min(local_date(goal.created_at, patient.zone) for goal in goals) - timedelta(days=28)
-        first = max(begin, until - LONGEST)
+        # All of it, however old: what a goal began with, and the day on which it was reached, do not fade.
+        held = [goal for goal in goals if goal.measure in daily]
+        first = min(local_date(goal.created_at, patient.zone) for goal in held) - BEFORE
+        last = max(_last(goal, patient.zone, until) for goal in held)
         answers = await daily_measures.of_patient(
-            session, patient.clinic_id, patient.id, daily, first, until, episode_id=episode_id
+            session, patient.clinic_id, patient.id, daily, first, last, episode_id=episode_id
         )
         for code, given in answers.items():
             measure = habits.measure_of(code)
@@ -60,13 +62,17 @@ def of_goal(goal: Goal, readings: Readings, zone: str, until: date, *, target: D
     wanted = goal.target if target is None else target
     if goal.measure is None or wanted is None:
         return NOTHING
-    last = until if goal.closed_at is None else min(until, local_date(goal.closed_at, zone))
+    last = _last(goal, zone, until)
     known = [reading for reading in readings.get((goal.measure, goal.activity_id), ()) if reading.on <= last]
     baseline = goal.baseline
     if baseline is None and known and goal.measure in load().measures:
         baseline = known[0].value
     lower = lower_is_better(goal.measure)
     return achievement(known, baseline, wanted, set_on=local_date(goal.created_at, zone), lower_is_better=lower)
+
+
+def _last(goal: Goal, zone: str, until: date) -> date:
+    return until if goal.closed_at is None else min(until, local_date(goal.closed_at, zone))
 
 
 def lower_is_better(measure: str) -> bool:

@@ -6,6 +6,7 @@ text that they were given to.
 
 from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import distinct_on
@@ -54,7 +55,7 @@ async def fill(
         [[option.value for option in item.options] for item in form.items],
         [option.value for option in form.options],
     )
-    if form.valid_until is not None and form.valid_until < await _today(session, actor, at):
+    if form.valid_until is not None and form.valid_until < await _today(session, actor.clinic_id, at):
         problems.append(Problem("/valid_until", "in_the_past", "The license has ended."))
     if problems:
         raise InstrumentTextRefused(*problems)
@@ -78,32 +79,38 @@ async def give_up(
     """Use an instrument no more; what was answered stays. Raises NotFound, InstrumentNotFilled."""
     access.require(actor, Action.MANAGE_INSTRUMENTS)
     slot = _slot(code)
-    newest = (await newest_of(session, actor)).get(code)
+    newest = (await newest_of(session, actor.clinic_id)).get(code)
     if newest is None or newest.content is None:
         raise InstrumentNotFilled
     return await _add(session, actor, slot, "instrument.give_up", at=at, content=None, note=form.note)
 
 
-async def newest_of(session: AsyncSession, actor: Actor) -> dict[str, InstrumentImport]:
+async def newest_of(session: AsyncSession, clinic_id: UUID) -> dict[str, InstrumentImport]:
     """Give, by code, what the clinic did last with each slot."""
     rows = await session.scalars(
         select(InstrumentImport)
-        .where(InstrumentImport.clinic_id == actor.clinic_id)
+        .where(InstrumentImport.clinic_id == clinic_id)
         .ext(distinct_on(InstrumentImport.code))
         .order_by(InstrumentImport.code, InstrumentImport.number.desc())
     )
     return {row.code: row for row in rows}
 
 
-async def in_force(session: AsyncSession, actor: Actor, *, at: datetime) -> dict[str, InstrumentImport]:
+async def in_force(session: AsyncSession, clinic_id: UUID, *, at: datetime) -> dict[str, InstrumentImport]:
     """Give, by code, the texts that may be used on the clinic's day."""
-    found = await newest_of(session, actor)
-    today = await _today(session, actor, at) if found else date.min
+    found = await newest_of(session, clinic_id)
+    today = await _today(session, clinic_id, at) if found else date.min
     return {
         code: row
         for code, row in found.items()
         if row.content is not None and (row.valid_until is None or row.valid_until >= today)
     }
+
+
+async def unusable(session: AsyncSession, clinic_id: UUID, *, at: datetime) -> list[str]:
+    """Give the codes of the slots that cannot be answered: no text, given up, or its license has ended."""
+    texts = await in_force(session, clinic_id, at=at)
+    return [code for code in load().slots if code not in texts]
 
 
 def _slot(code: str) -> Slot:
@@ -113,8 +120,8 @@ def _slot(code: str) -> Slot:
     return found
 
 
-async def _today(session: AsyncSession, actor: Actor, at: datetime) -> date:
-    zone = (await session.scalars(select(Clinic.zone).where(Clinic.id == actor.clinic_id))).one()
+async def _today(session: AsyncSession, clinic_id: UUID, at: datetime) -> date:
+    zone = (await session.scalars(select(Clinic.zone).where(Clinic.id == clinic_id))).one()
     return local_date(at, zone)
 
 

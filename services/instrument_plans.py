@@ -16,40 +16,41 @@ from clinical.library import load
 from clinical.recurrence import local_date
 from core.database import fetch
 from core.errors import Conflict, Invalid, Problem, Stale
-from models.episodes import Episode
+from models.episodes import Episode, EpisodeStatus
 from models.instrument_plans import InstrumentAsker, InstrumentOccasion, InstrumentPlan, InstrumentPlanStatus
 from models.outcomes import Outcome
 from models.patients import Patient
 from schemas.instrument_plans import InstrumentPlanChange, InstrumentPlanCreate
 from schemas.pages import Page, Paged
 from schemas.pages import fetch as fetch_page
-from services import access, audit, episode_gate, instruments
+from services import access, audit, episode_gate, instrument_imports, instruments
 from services.access import Action, Actor
 
 AT_ONCE = 500
 """Plans of which patients are reminded in one transaction."""
 
-# $1 the clinic, $2 the moment, $3 so many. One reminder for each time that it is due; each is looked at once, and nobody is
-# reminded in an episode that rests or is over, nor without an account.
+# $1 the clinic, $2 the moment, $3 so many, $4 the instruments that cannot be answered. One reminder for each time that it is
+# due. Nobody is reminded in an episode that rests or is over, without an account, nor of what he could not answer: once he
+# can, he is.
 _REMIND = """
 WITH due AS (
   UPDATE instrument_plans n SET reminded_on = n.next_on
   FROM (
     SELECT i.id FROM instrument_plans i
-    JOIN patients p ON p.clinic_id = $1 AND p.id = i.patient_id
+    JOIN patients p ON p.clinic_id = $1 AND p.id = i.patient_id AND p.account_id IS NOT NULL
+    JOIN episodes e ON e.clinic_id = $1 AND e.id = i.episode_id AND e.status NOT IN ('on_hold', 'discharged')
     WHERE i.clinic_id = $1 AND i.status = 'active' AND i.asked_of = 'patient' AND i.next_on <= local_day($2, p.zone)
-      AND i.reminded_on IS DISTINCT FROM i.next_on
+      AND i.reminded_on IS DISTINCT FROM i.next_on AND i.instrument_code <> ALL ($4::text[])
     ORDER BY i.next_on, i.id LIMIT $3 FOR UPDATE OF i SKIP LOCKED
   ) w
   WHERE n.clinic_id = $1 AND n.id = w.id
-  RETURNING n.id, n.patient_id, n.episode_id, n.next_on
+  RETURNING n.id, n.patient_id, n.next_on
 ), told AS (
   INSERT INTO notifications (clinic_id, account_id, patient_id, channel, category, template, parameters, dedupe_key, due_at)
   SELECT $1, p.account_id, d.patient_id, 'push', 'check_in', 'check_in_reminder', '{}'::jsonb,
          'instrument:' || d.id || ':' || d.next_on, $2
   FROM due d
-  JOIN patients p ON p.clinic_id = $1 AND p.id = d.patient_id AND p.account_id IS NOT NULL
-  JOIN episodes e ON e.clinic_id = $1 AND e.id = d.episode_id AND e.status NOT IN ('on_hold', 'discharged')
+  JOIN patients p ON p.clinic_id = $1 AND p.id = d.patient_id
   ON CONFLICT (clinic_id, dedupe_key) DO NOTHING RETURNING 1
 )
 SELECT (SELECT count(*) FROM due) AS taken, (SELECT count(*) FROM told) AS told
@@ -167,13 +168,15 @@ async def clinics_to_remind(session: AsyncSession, *, at: datetime) -> list[UUID
 
 async def remind(session: AsyncSession, clinic_id: UUID, *, at: datetime, dry_run: bool = False) -> int:
     """Owe a reminder for the next instruments that are due, once each time; give how many. Safe to repeat."""
+    unusable = await instrument_imports.unusable(session, clinic_id, at=at)
     if dry_run:
-        query = select(func.count()).select_from(InstrumentPlan)
-        count: int = (await session.scalars(query.where(InstrumentPlan.clinic_id == clinic_id, *_unreminded(at)))).one()
+        query = select(func.count()).select_from(InstrumentPlan).where(InstrumentPlan.clinic_id == clinic_id)
+        query = query.where(*_unreminded(at), InstrumentPlan.instrument_code.not_in(unusable))
+        count: int = (await session.scalars(query)).one()
         return count
     told = 0
     while True:
-        (row,) = await fetch(session, _REMIND, clinic_id, at, AT_ONCE)
+        (row,) = await fetch(session, _REMIND, clinic_id, at, AT_ONCE, unusable)
         told += int(row["told"])
         if row["taken"] < AT_ONCE:
             return told
@@ -185,6 +188,21 @@ def _unreminded(at: datetime) -> tuple[ColumnElement[bool], ...]:
         InstrumentPlan.asked_of == InstrumentAsker.PATIENT,
         InstrumentPlan.next_on <= at.date() + timedelta(days=1),  # where the sun rises first
         InstrumentPlan.reminded_on.is_distinct_from(InstrumentPlan.next_on),
+        # Columns by name: the sweeper may not read all of them.
+        select(Patient.id)
+        .where(
+            Patient.clinic_id == InstrumentPlan.clinic_id,
+            Patient.id == InstrumentPlan.patient_id,
+            Patient.account_id.is_not(None),
+        )
+        .exists(),
+        select(Episode.id)
+        .where(
+            Episode.clinic_id == InstrumentPlan.clinic_id,
+            Episode.id == InstrumentPlan.episode_id,
+            Episode.status.not_in([EpisodeStatus.ON_HOLD, EpisodeStatus.DISCHARGED]),
+        )
+        .exists(),
     )
 
 

@@ -36,7 +36,7 @@ async def usable(session: AsyncSession, actor: Actor, code: str, *, at: datetime
         raise UnknownInstrument(Problem("/instrument", "unknown_instrument", "There is no instrument of this code."))
     if code not in load().slots:
         return found
-    text = (await instrument_imports.in_force(session, actor, at=at)).get(code)
+    text = (await instrument_imports.in_force(session, actor.clinic_id, at=at)).get(code)
     if text is None:
         raise InstrumentNotLicensed
     return found.model_copy(update={"version": _version(found, text)})
@@ -45,7 +45,7 @@ async def usable(session: AsyncSession, actor: Actor, code: str, *, at: datetime
 async def browse(session: AsyncSession, actor: Actor, *, at: datetime) -> list[InstrumentSummary]:
     """All instruments, by code."""
     require(actor, Action.READ_INSTRUMENTS)
-    texts = await instrument_imports.in_force(session, actor, at=at)
+    texts = await instrument_imports.in_force(session, actor.clinic_id, at=at)
     return [
         InstrumentSummary.model_validate(_summary(one, texts.get(code)))
         for code, one in sorted(load().measures.items())
@@ -58,7 +58,7 @@ async def get(session: AsyncSession, actor: Actor, code: str, *, at: datetime) -
     found = load().measures.get(code)
     if found is None:
         raise NotFound
-    text = (await instrument_imports.in_force(session, actor, at=at)).get(code)
+    text = (await instrument_imports.in_force(session, actor.clinic_id, at=at)).get(code)
     shown = {
         **_summary(found, text),
         "recall": found.recall,

@@ -29,7 +29,7 @@ from schemas.today import (
     TodayProgram,
     TodaySession,
 )
-from services import audit, programs
+from services import audit, instrument_imports, programs
 from services.access import Action, Actor, require
 
 PAUSED = "Your therapist has paused your exercises. Ask your clinic when they go on."
@@ -142,6 +142,12 @@ async def get(session: AsyncSession, actor: Actor, *, at: datetime) -> Today:
     country = row["attested"] or row["country"]
     in_use = [_program(each, country) for each in rows if each["program_id"] is not None]
     reasons = _screens_due(row, at, suspended=any(each["status"] == SUSPENDED for each in rows))
+    asked = row["instruments"]
+    if any(
+        one["instrument"] in load().slots for one in asked
+    ):  # without a license in force the answer would be refused
+        unusable = await instrument_imports.unusable(session, actor.clinic_id, at=at)
+        asked = [one for one in asked if one["instrument"] not in unusable]
     return Today(
         on=row["today"],
         zone=row["zone"],
@@ -149,7 +155,7 @@ async def get(session: AsyncSession, actor: Actor, *, at: datetime) -> Today:
         program=next(iter(in_use), None),
         programs=in_use,
         articles=[TodayArticle.model_validate(one) for one in row["articles"]],
-        instruments=[DueInstrument.model_validate({**one, "due_on": one["next_on"]}) for one in row["instruments"]],
+        instruments=[DueInstrument.model_validate({**one, "due_on": one["next_on"]}) for one in asked],
         screen_due=bool(reasons),
         screen_reasons=[reason.value for reason in reasons],
         flare=None if row["flare"] is None else _flare(row["flare"], row["today"]),

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.database import fetchrow
 
 OPENED, REMINDER = "check_in_open", "check_in_reminder"
-"""Templates of the two kinds of messages; a patient's week counts those of the second."""
+"""Templates of the two kinds of messages; a patient's week counts those of the second that are of check-ins."""
 
 _QUIET = "(p.muted_until > d.local_date OR p.holidays @> d.local_date) IS NOT TRUE"
 
@@ -69,6 +69,7 @@ _REMIND = """
     CASE WHEN p.reminders_per_week IS NOT NULL THEN (
       SELECT count(*) FROM notifications n
       WHERE n.clinic_id = d.clinic_id AND n.patient_id = d.patient_id AND n.template = '{template}'
+        AND n.dedupe_key NOT LIKE 'instrument:%'
         AND n.due_at >= wall_instant(date_trunc('week', wall_time($1, z.changes, z.offsets)), z.walls, z.offsets)
     ) ELSE 0 END AS had
   FROM due d

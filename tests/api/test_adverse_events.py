@@ -4,11 +4,15 @@ import csv
 import io
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
 
+from api.app import create_app
 from core.database import Sessions
+from core.settings import Settings
+from tests.api.conftest import client_of
 from tests.api.desk import Desk, refused
 from tests.factories import make_world
 
@@ -56,3 +60,23 @@ async def test_an_event_is_reported_completed_reviewed_and_exported(desk: Desk) 
     assert (line["description"], line["grade"], line["item_id"]) == (WORDS, 3, None)
     assert (await desk.client.get(export, headers=headers | {"Accept": "image/png"})).status_code == 406
     refused(await desk.ask("alice", "GET", export, None), 403, "forbidden")
+
+
+async def test_a_report_that_cannot_be_read_or_kept_still_says_what_to_do(desk: Desk) -> None:
+    path = f"{desk.patient}/adverse-events"
+    event = {"kind": "fall", "description": "x" * 2_001, "occurred_on": YESTERDAY}
+    told: dict[str | None, list[dict[str, Any]]] = {
+        "emergency_now": [{"grade": 4}, {"grade": 9}, {"grade": "4", "seriousness": {}}],
+        "urgent_same_day": [{"grade": 3}, {"grade": True, "seriousness": ["hospitl"]}, {"seriousness": "hospital"}],
+        None: [{}, {"grade": 2, "seriousness": []}, {"grade": "bad"}],
+    }
+    for level, forms in told.items():
+        for form in forms:
+            answer = await desk.ask("alice", "POST", path, event | form)
+            said = answer.json().get("advice")
+            assert (answer.status_code, said and said["level"]) == (422, level), form
+    away = create_app(Settings(environment="test", rate_per_second=0, _env_file=None))  # its database never came
+    async with client_of(away) as unserved:
+        headers = desk.world.headers["alice"]
+        answer = await unserved.post(path, json=event | {"description": "Fell", "grade": 4}, headers=headers)
+    assert (answer.status_code, answer.json()["advice"]["level"]) == (503, "emergency_now")

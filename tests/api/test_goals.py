@@ -49,6 +49,11 @@ async def test_goals_are_set_listed_and_seen_by_the_patient(desk: Desk, path: st
     assert await desk.audited("goal.list") == 2
 
 
+async def test_a_goal_of_the_most_steps_of_a_day_is_kept(desk: Desk, path: str) -> None:
+    made = await desk.post("bob", path, WORDS | {"measure": "steps", "baseline": 99_999, "target": 100_000})
+    assert (made["baseline"], made["target"]) == (99_999, 100_000)
+
+
 @pytest.mark.parametrize(
     ("form", "pointer", "code"),
     [

@@ -93,6 +93,20 @@ async def test_a_daily_goal_follows_the_median_of_a_week_and_stands_in_the_repor
     assert (said.measure, said.unit, said.baseline, said.target) == ("Sleep", "h", 5.25, 7)
 
 
+async def test_how_far_a_goal_came_does_not_fade_over_the_years(world: Care) -> None:
+    for number, hours in enumerate([5, 5, 5, 5, 8, 8, 8, 8, 8, 8, 8]):
+        await check_in(world, on(number), pain_now=4, sleep_hours=hours)
+    await set_goal(world, "Sleep better", on(3), measure="sleep_hours", target=7)
+    closed = await set_goal(world, "Sleep well", on(3), measure="sleep_hours", target=8)
+    async with world.sessions.begin() as session:
+        await world.open(session)
+        change = GoalChange.model_validate({"status": "achieved"})
+        await goals.update(session, world.bob, closed.id, change, version=1, at=morning(on(10)))
+    soon = [goal.achievement for goal in await goals_on(world, on(10))]
+    assert [far.percent for far in soon] == [100, 100]
+    assert [goal.achievement for goal in await goals_on(world, on(500))] == soon
+
+
 # ------------------------------------------------------------------ small victories
 async def test_a_streak_forgives_rest_and_victories_have_their_day(world: Care) -> None:
     program = await world.running()  # twice a day from Monday to Friday

@@ -1,6 +1,6 @@
 """An adverse event from the patient's words to the review, and who gets to see it."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -110,6 +110,29 @@ async def test_what_is_serious_rings_whoever_dealt_with_the_last_one(here: Care)
     assert len(await alerts_of(here)) == 2, "never muted"
 
 
+async def test_what_gets_worse_within_one_level_is_told_again(here: Care) -> None:
+    made = await report(here, grade=2, seriousness=["medically_important"])
+    urgent = ("adverse-events-2026-1", AlertLevel.URGENT_SAME_DAY)
+    await change(here, made, 1, seriousness=["medically_important"], outcome="recovering")
+    assert await alerts_of(here) == [(*urgent, 0)], "no worse"
+    await change(here, made, 2, grade=4)
+    await change(here, made, 3, seriousness=["life_threatening"])
+    await change(here, made, 4, grade=5, seriousness=["death"], outcome="fatal")
+    assert await alerts_of(here) == [(*urgent, 3)]
+    await change(here, made, 5, grade=None, seriousness=[], outcome=None)
+    assert await alerts_of(here) == [(*urgent, 3)], "a mistake that is put right"
+
+
+async def test_a_patient_who_picks_the_last_grade_for_the_worst_is_told_to_get_help(here: Care) -> None:
+    assert (await report(here, grade=5)).advice.level == "emergency_now"
+    assert (await report(here, by="bob", grade=5)).advice is None, "nobody is left to read it"
+
+
+async def test_a_traveller_reports_on_a_day_that_his_zone_on_record_has_not_reached(here: Care) -> None:
+    tomorrow = str(TODAY + timedelta(days=1))
+    assert (await report(here, occurred_on=tomorrow, ended_on=tomorrow)).status == "reported"
+
+
 async def test_what_does_not_fit_is_refused_with_the_advice_and_leaves_nothing(here: Care) -> None:
     program = await here.running()
     assert program.shown is not None
@@ -169,5 +192,6 @@ async def test_a_reviewer_reaches_his_patients_and_the_clinical_lead_everybody(h
         with pytest.raises(SpanRefused):
             await adverse_events.export(session, stranger, first=TODAY, last=TODAY - timedelta(days=1), at=NOW)
         kept = await session.scalar(text("SELECT count(*) FROM audit_events WHERE action = 'adverse_event.export'"))
+        assert await adverse_events.export(session, stranger, first=None, last=date.min, at=NOW) == []
     assert (tuple(told), told["id"], told["seriousness"]) == (adverse_events.EXPORTED, str(made.id), None)
     assert (nothing, kept) == ([], 2), "each look is on record, also one at nothing"

@@ -18,7 +18,7 @@ from schemas.instrument_imports import PLACEHOLDER, InstrumentFill, InstrumentGi
 from schemas.instrument_plans import InstrumentPlanCreate
 from schemas.outcomes import InstrumentRead, OutcomeCreate, OutcomeScored
 from schemas.pages import Page
-from services import instrument_imports, instrument_plans, instruments, outcomes, progress
+from services import instrument_imports, instrument_plans, instruments, outcomes, progress, today
 from services.instrument_imports import InstrumentNotFilled, InstrumentTextRefused
 from services.instruments import InstrumentNotLicensed
 from tests.factories import NOW
@@ -143,3 +143,23 @@ async def test_a_stored_score_is_that_of_its_answers_and_nothing_changes_it(here
         await here.open(session)
         with pytest.raises(DBAPIError, match="permission denied"):
             await session.execute(text("UPDATE outcomes SET score = 0"))
+
+
+async def test_what_has_no_license_any_more_is_neither_asked_nor_reminded_of(here: Care) -> None:
+    async def asked(at: Any) -> tuple[list[str], int]:
+        async with here.sessions.begin() as session:
+            await here.open(session)
+            due = [one.instrument for one in (await today.get(session, here.alice, at=at)).instruments]
+            return due, await instrument_plans.remind(session, here.clinic_id, at=at)
+
+    await fill(here, valid_until=str((NOW + DAY).date()))
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        await instrument_plans.create(
+            session, here.bob, here.episode_id, InstrumentPlanCreate(instrument="odi"), at=NOW
+        )
+    assert await asked(NOW + 2 * DAY) == ([], 0)
+    await fill(here, at=NOW + 2 * DAY, terms_version="of 2027")
+    assert await asked(NOW + 2 * DAY) == (["odi"], 1)
+    await give_up(here)
+    assert await asked(NOW + 3 * DAY) == ([], 0)

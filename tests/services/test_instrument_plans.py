@@ -11,11 +11,12 @@ from core.errors import Forbidden, Stale
 from models.episodes import Episode, EpisodeStatus
 from models.instrument_plans import InstrumentPlan
 from models.notifications import Notification
+from models.patients import Patient
 from schemas.instrument_plans import InstrumentPlanChange, InstrumentPlanCreate
 from schemas.outcomes import OutcomeCreate
 from schemas.pages import Page
 from schemas.today import DueInstrument
-from services import instrument_plans, outcomes, today
+from services import backlogs, instrument_plans, outcomes, today
 from services.instrument_plans import InstrumentPlanEnded, InstrumentPlanRefused, InstrumentPlanStands
 from services.instruments import UnknownInstrument
 from tests.factories import NOW
@@ -103,6 +104,34 @@ async def test_an_instrument_is_due_until_it_is_answered_and_again_after_its_wee
         assert {(each.template, str(each.parameters)) for each in owed} == {("check_in_reminder", "{}")}
         assert len(owed) == 2
     assert {"instrument_plan.create", "instrument_plan.list"} <= set(await here.actions())
+
+
+async def waiting(here: Care, at: datetime) -> int:
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        return (await backlogs.measure(session, at=at, clinic_id=here.clinic_id))["instruments.remind"].waiting
+
+
+async def test_a_reminder_waits_until_somebody_can_be_told_and_nothing_is_late_meanwhile(here: Care) -> None:
+    await plan(here)
+    later = NOW + 3 * DAY
+    alice = here.alice.account_id
+    nobody: list[tuple[Any, Any]] = [
+        (update(Patient).values(account_id=None), update(Patient).values(account_id=alice)),
+        (update(Episode).values(status="on_hold"), update(Episode).values(status="active")),
+    ]
+    for away, back in nobody:
+        assert await waiting(here, later) == 1
+        await run(here, away.where(away.table.c.id.in_([here.world.alice.id, here.episode_id])))
+        assert (await remind(here, later), await waiting(here, later)) == (0, 0)
+        await run(here, back.where(back.table.c.id.in_([here.world.alice.id, here.episode_id])))
+    assert (await remind(here, later), await waiting(here, later)) == (1, 0)
+
+
+async def run(here: Care, statement: Any) -> None:
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        await session.execute(statement)
 
 
 async def test_a_plan_is_changed_and_ended_and_asks_what_the_instrument_is_made_for(here: Care) -> None:

@@ -8,7 +8,8 @@ import pytest
 from clinical import recurrence
 from models.check_ins import CheckIn, CheckInStatus
 from schemas.check_ins import PlanOut
-from services import check_ins
+from schemas.instrument_plans import InstrumentPlanCreate
+from services import check_ins, instrument_plans
 from services.check_ins import Closed, Dispatched
 from services.check_ins.plans import PlanRefused
 from tests.services.check_ins.scene import Scene, berlin
@@ -110,6 +111,17 @@ async def test_the_check_in_after_a_session_is_reminded_of_too(stage: Scene) -> 
         await check_ins.after_session(session, stage.clinic_id, plan.patient_id, plan.id, ended_at=ended, at=ended)
     await stage.live(berlin(2, 9), berlin(3, 20))
     assert await told(stage) == [("reminder", "03 11:00")]
+
+
+async def test_a_reminder_of_an_instrument_takes_none_of_the_week_away(stage: Scene) -> None:
+    await stage.plan(at=berlin(2, 7), remind_after_hours=2, reminders_per_week=1)
+    async with stage.sessions.begin() as session:
+        await stage.care.open(session)
+        asked = InstrumentPlanCreate(instrument="rmdq24")
+        await instrument_plans.create(session, stage.care.bob, stage.care.episode_id, asked, at=berlin(2, 7))
+        assert await instrument_plans.remind(session, stage.clinic_id, at=berlin(2, 7)) == 1
+    await stage.live(berlin(2, 8), berlin(2, 12))
+    assert await told(stage) == [("reminder", "02 07:00"), ("reminder", "02 10:00")]
 
 
 async def test_no_more_reminders_in_a_local_week_than_agreed(stage: Scene) -> None:
