@@ -142,12 +142,12 @@ async def get(session: AsyncSession, actor: Actor, *, at: datetime) -> Today:
     country = row["attested"] or row["country"]
     in_use = [_program(each, country) for each in rows if each["program_id"] is not None]
     reasons = _screens_due(row, at, suspended=any(each["status"] == SUSPENDED for each in rows))
-    asked = row["instruments"]
+    plans = row["instruments"]
     if any(
-        one["instrument"] in load().slots for one in asked
-    ):  # without a license in force the answer would be refused
+        one["instrument"] in load().slots for one in plans
+    ):  # the answer would be refused without a license in force
         unusable = await instrument_imports.unusable(session, actor.clinic_id, at=at)
-        asked = [one for one in asked if one["instrument"] not in unusable]
+        plans = [one for one in plans if one["instrument"] not in unusable]
     return Today(
         on=row["today"],
         zone=row["zone"],
@@ -155,7 +155,7 @@ async def get(session: AsyncSession, actor: Actor, *, at: datetime) -> Today:
         program=next(iter(in_use), None),
         programs=in_use,
         articles=[TodayArticle.model_validate(one) for one in row["articles"]],
-        instruments=[DueInstrument.model_validate({**one, "due_on": one["next_on"]}) for one in asked],
+        instruments=[DueInstrument.model_validate({**one, "due_on": one["next_on"]}) for one in plans],
         screen_due=bool(reasons),
         screen_reasons=[reason.value for reason in reasons],
         flare=None if row["flare"] is None else _flare(row["flare"], row["today"]),

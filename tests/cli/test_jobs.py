@@ -4,7 +4,7 @@ import asyncio
 import json
 import subprocess
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from core.database import make_engine, make_sessions
+from models.notifications import NotificationPreference
 from services import notifications
 from services.timetable import TIMETABLE
 from tests import nursery
@@ -41,6 +42,12 @@ def owe(database: Database, *, late: timedelta) -> UUID:
         ward = await care(make_sessions(engine), now=datetime.now(UTC))
         async with ward.sessions.begin() as session:
             await ward.open(session)
+            never = time(0)
+            session.add(
+                NotificationPreference(
+                    clinic_id=ward.clinic_id, account_id=ward.alice.account_id, quiet_from=never, quiet_until=never
+                )
+            )  # the tests run at any hour
             await notifications.owe(
                 session,
                 clinic_id=ward.clinic_id,
