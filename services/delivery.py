@@ -1,7 +1,7 @@
 """Sending what is owed: lease, send, record; no transaction is open while a message is on its way."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
@@ -121,7 +121,7 @@ class Reach(Protocol):
 async def deliver(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
     """Send all that is due.
 
-    In each clinic one message at a time, leased at the moment it is taken: however slow a provider is, nobody else takes a
+    In each clinic one message is taken at a time, leased at that moment: however slow a provider is, nobody else takes a
     message that is on its way; several clinics are served side by side. What is urgent goes first in all clinics, and has
     its turn again after every so many others. A provider that does not answer is left out for the rest of the run, so that
     it does not hold up the other ways; nor does a clinic in which something goes wrong hold up the next. Raises
@@ -146,6 +146,7 @@ class _Delivery:
         self._failed: set[UUID] = set()
         self._unanswered: Counter[str] = Counter()
         self._since_urgent = 0
+        self._turns: defaultdict[UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def round(self, *, urgent: bool) -> None:
         """Send what is due in all clinics, the one that waits longest first; only what is urgent, or everything."""
@@ -173,11 +174,14 @@ class _Delivery:
             turn = not urgent and self._since_urgent >= URGENT_AGAIN
             more = not turn and not self._over()
             moment = self._at + timedelta(seconds=self._passed())
-            taken, unfit = await self._step(clinic_id, done, moment, urgent=urgent, more=more)
+            async with self._turns[clinic_id]:  # what is urgent may be sent beside this, and takes its turn
+                taken, unfit = await self._step(clinic_id, done, moment, urgent=urgent, more=more)
+                if unfit is not None:
+                    await self._set_aside(clinic_id, moment, unfit, urgent=urgent)
             done = None
             if unfit is not None:
-                await self._set_aside(clinic_id, moment, unfit, urgent=urgent)
-            elif turn:
+                continue
+            if turn:
                 await self.round(urgent=True)
             elif taken is None:
                 return
