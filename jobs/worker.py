@@ -178,13 +178,30 @@ async def opened(settings: Settings, connections: int, ending: Callable[[], bool
 
 
 async def serve(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT; then stop within ten seconds."""
-    assert settings.worker_database_url is not None, "PHYSIO_WORKER_DATABASE_URL"
-    worker_url = settings.worker_database_url.get_secret_value()
+    """Work until SIGTERM or SIGINT, while starting too; then stop within ten seconds."""
     stopping = asyncio.Event()
+    working = asyncio.create_task(_work(settings, stopping))
+
+    def stop() -> None:
+        """Let the jobs know before the worker waits for them: sending ends with the letter under way."""
+        if not stopping.is_set():
+            stopping.set()
+            working.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    with suppress(asyncio.CancelledError):
+        await working
+
+
+async def _work(settings: Settings, stopping: asyncio.Event) -> None:
+    assert settings.worker_database_url is not None, "PHYSIO_WORKER_DATABASE_URL"
     async with opened(settings, CONCURRENCY, stopping.is_set) as reach:
-        app = make_app(worker_url, reach, sandbox=settings.sandbox)
-        async with app.open_async():
+        app = make_app(settings.worker_database_url.get_secret_value(), reach, sandbox=settings.sandbox)
+        # Not `async with app.open_async()`: cut off, it would leave its pool, whose tasks swallow the cancellation that ends
+        # the loop, and the process would wait for them for ever.
+        try:
+            await app.open_async()
             async with reach.sweeper() as session:
                 warning = await time_zones.differing(await session.connection())
             if warning is not None:
@@ -192,26 +209,16 @@ async def serve(settings: Settings) -> None:
             if settings.environment == "production" and settings.smtp_url is None:
                 log.warning("no mail leaves the house", about="PHYSIO_SMTP_URL is not set: mail goes to a folder")
             await _catch_up(app)
-            working = asyncio.create_task(
-                app.run_worker_async(
-                    concurrency=CONCURRENCY,
-                    listen_notify=False,
-                    fetch_job_polling_interval=POLL_SECONDS,
-                    shutdown_graceful_timeout=GRACE_SECONDS,
-                    delete_jobs=DeleteJobCondition.SUCCESSFUL,
-                    install_signal_handlers=False,
-                )
+            await app.run_worker_async(
+                concurrency=CONCURRENCY,
+                listen_notify=False,
+                fetch_job_polling_interval=POLL_SECONDS,
+                shutdown_graceful_timeout=GRACE_SECONDS,
+                delete_jobs=DeleteJobCondition.SUCCESSFUL,
+                install_signal_handlers=False,
             )
-
-            def stop() -> None:
-                """Let the jobs know before the worker waits for them: sending ends with the letter under way."""
-                stopping.set()
-                working.cancel()
-
-            for number in (signal.SIGINT, signal.SIGTERM):
-                asyncio.get_running_loop().add_signal_handler(number, stop)
-            with suppress(asyncio.CancelledError):
-                await working
+        finally:
+            await app.close_async()
 
 
 def main(settings: Settings) -> None:

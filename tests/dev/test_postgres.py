@@ -455,7 +455,7 @@ def test_root_steps_down_to_the_owner_of_the_data_or_to_an_unprivileged_account(
     entries = [pwd.struct_passwd((name, "x", uid, uid, "", "/", "/bin/sh")) for name, uid in ACCOUNTS.items()]
     monkeypatch.setattr(pwd, "getpwall", lambda: entries)
     assert Runner.choose(home / "nothing").name == "postgres"
-    monkeypatch.setattr(Path, "stat", lambda _: SimpleNamespace(st_uid=1000))
+    monkeypatch.setattr(Path, "stat", lambda *_, **__: SimpleNamespace(st_uid=1000))
     assert Runner.choose(home).name == "alice"
     monkeypatch.undo()
     monkeypatch.setattr(os, "geteuid", lambda: 0)

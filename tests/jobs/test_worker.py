@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -67,6 +68,19 @@ async def test_the_worker_catches_up_at_once_sends_mail_and_stops_within_ten_sec
     assert await owner.fetchval("SELECT count(*) FROM procrastinate.procrastinate_jobs WHERE status = 'doing'") == 0
     await owner.close()
     await engine.dispose()
+
+
+async def test_a_worker_that_is_told_to_stop_while_it_starts_stops(fresh_database: Database, tmp_path: Path) -> None:
+    """Its database takes the call and says nothing, as behind a firewall; it must not be waited for."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.setblocking(False)
+        url = f"postgresql+asyncpg://physio_worker:nothing@127.0.0.1:{silent.getsockname()[1]}/physio"
+        worker = await _start(fresh_database, tmp_path, PHYSIO_WORKER_DATABASE_URL=url)
+        call, _ = await asyncio.wait_for(asyncio.get_running_loop().sock_accept(silent), 40)
+        with call:
+            worker.send_signal(signal.SIGINT)
+            _, errors = await asyncio.wait_for(worker.communicate(), 15)
+    assert worker.returncode == 0, errors.decode()
 
 
 async def test_what_several_dead_workers_left_is_given_back_once(fresh_database: Database) -> None:
