@@ -39,6 +39,19 @@ async def test_an_article_goes_from_the_draft_to_the_patient_who_reads_it(
     assert approved.json()["approved_by_id"] == str(ward.world.bob.id)
     assert (await client.get(place, headers=alice)).json()["check_question"]["answer"] is None
 
+    german = await client.post("/v1/articles", headers=bob, json=EXAMPLE | {"language": "de", "title": "Aufstehen"})
+    await client.post(f"{german.headers['Location']}/approve", headers=bob | {"If-Match": german.headers["ETag"]})
+    spoken = {"Accept-Language": "pl, de-AT;q=0.9, en;q=0.8"}
+    for reader, languages in ((alice, ["de"]), (bob, ["en", "en", "de"])):  # staff miss no translation
+        heard = await client.get("/v1/articles", headers=reader | spoken, params={"topic": "ergonomics"})
+        shown = [one["language"] for one in heard.json()["items"]]
+        assert sorted(shown) == sorted(languages)
+        assert heard.headers["content-language"] == ", ".join(sorted(set(shown)))
+        assert heard.headers["vary"] == "Accept-Language"
+    page = await client.get("/v1/articles", headers=alice | spoken, params={"limit": 1})
+    status = page.status_code, page.json()["next_cursor"]
+    assert status == (200, None)
+
     once = bob | {"Idempotency-Key": "once"}
     given = await client.post(assigning, headers=once, json={"code": EXAMPLE["code"]})
     again = await client.post(assigning, headers=once, json={"code": EXAMPLE["code"]})
