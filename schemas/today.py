@@ -4,10 +4,10 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from models.instrument_plans import InstrumentOccasion
 from models.red_flag_screens import ScreenTrigger
 from schemas.advice import Advice
 from schemas.base import Out, UtcDatetime
+from schemas.instrument_plans import DueInstrument
 
 
 class DueCheckIn(Out):
@@ -21,19 +21,6 @@ class DueCheckIn(Out):
     due_at: UtcDatetime
     closes_at: UtcDatetime
     late_until: UtcDatetime
-
-
-class DueInstrument(Out):
-    """An instrument that the patient is to answer: its questions are at `/v1/instruments/{instrument}`.
-
-    The answers belong to `/v1/episodes/{episode_id}/outcomes`. It has been due since `due_on`.
-    """
-
-    plan_id: UUID
-    episode_id: UUID
-    instrument: str
-    occasion: InstrumentOccasion
-    due_on: date
 
 
 class UsualDose(Out):
