@@ -7,6 +7,7 @@ from uuid import UUID
 from models.red_flag_screens import ScreenTrigger
 from schemas.advice import Advice
 from schemas.base import Out, UtcDatetime
+from schemas.flares import FlareNext
 from schemas.instrument_plans import DueInstrument
 
 
@@ -112,7 +113,8 @@ class TodayArticle(Out):
 class TodayFlare(Out):
     """An open flare-up: `share_percent` of the usual volume is due, `why` says so in words for the patient.
 
-    `day` counts from 1. `screen_due`: the questions about warning signs come first, and until then the dose stays.
+    `day` counts from 1. `next_step` is what comes next when all goes well, and the first day on which it can. `screen_due`:
+    the questions about warning signs come first, and until then the dose stays.
     """
 
     flare_id: UUID
@@ -123,6 +125,7 @@ class TodayFlare(Out):
     step: str
     share_percent: int
     why: list[str]
+    next_step: FlareNext | None
     screen_due: bool
 
 

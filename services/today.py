@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical import red_flags, screening
-from clinical.flares import Dose, dose_at, share
+from clinical.flares import Dose, coming, dose_at, share
 from clinical.levels import FlareStep, Level
 from clinical.library import load
 from clinical.prescription import PlannedItem, slots_on
@@ -275,11 +275,12 @@ def _step(row: asyncpg.Record) -> FlareStep:
 
 def _flare(flare: Mapping[str, Any], today: date) -> TodayFlare:
     texts, step = load().flares.texts, FlareStep(flare["step"])
+    held_until = None if flare["held_until"] is None else date.fromisoformat(flare["held_until"])
     why = {
         texts.screen: flare["screen_id"] is None,
         texts.reduced: step is FlareStep.REDUCED,
         texts.three_quarters: step is FlareStep.THREE_QUARTERS,
-        texts.held: flare["held_until"] is not None and date.fromisoformat(flare["held_until"]) >= today,
+        texts.held: held_until is not None and held_until >= today,
         texts.contact: flare["contacted_at"] is not None,
     }
     return TodayFlare.model_validate(
@@ -288,6 +289,7 @@ def _flare(flare: Mapping[str, Any], today: date) -> TodayFlare:
             "flare_id": flare["id"],
             "day": max((today - date.fromisoformat(flare["opened_on"])).days, 0) + 1,
             "share_percent": share(step),
+            "next_step": coming(step, date.fromisoformat(flare["step_on"]), held_until),
             "why": [text for text, holds in why.items() if holds],
             "screen_due": flare["screen_id"] is None,
         }

@@ -122,6 +122,9 @@ async def test_a_flare_up_from_its_first_answer_to_the_usual_dose(stage: Scene) 
     seen = await day(stage, berlin(3, 9))
     assert seen.flare is not None
     assert (seen.screen_due, seen.flare.screen_due, seen.flare.share_percent, seen.flare.day) == (True, True, 50, 1)
+    assert seen.flare.next_step is not None
+    assert (seen.flare.next_step.step, seen.flare.next_step.not_before) == ("three_quarters", date(2026, 3, 5))
+    assert "two days in a row" in seen.flare.next_step.text
     assert seen.program is not None
     (item,) = seen.program.sessions[0].items
     assert item.usual is not None
