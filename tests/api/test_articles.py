@@ -48,9 +48,17 @@ async def test_an_article_goes_from_the_draft_to_the_patient_who_reads_it(
         assert sorted(shown) == sorted(languages)
         assert heard.headers["content-language"] == ", ".join(sorted(set(shown)))
         assert heard.headers["vary"] == "Accept-Language"
-    page = await client.get("/v1/articles", headers=alice | spoken, params={"limit": 1})
-    status = page.status_code, page.json()["next_cursor"]
-    assert status == (200, None)
+    shipped = f"/v1/articles/{listed.json()['items'][0]['id']}"
+    await client.post(
+        f"{shipped}/approve", headers=bob | {"If-Match": (await client.get(shipped, headers=bob)).headers["ETag"]}
+    )
+    first = await client.get("/v1/articles", headers=alice | spoken, params={"limit": 1})
+    onward = {"limit": 1, "cursor": first.json()["next_cursor"]}
+    assert (await client.get("/v1/articles", headers=alice | spoken, params=onward)).json()["next_cursor"] is None
+    strange = await client.get("/v1/articles", headers=alice, params=onward)
+    assert (strange.status_code, strange.json()["code"]) == (422, "unknown_cursor"), (
+        "without the languages it is another list"
+    )
 
     once = bob | {"Idempotency-Key": "once"}
     given = await client.post(assigning, headers=once, json={"code": EXAMPLE["code"]})
