@@ -1,5 +1,6 @@
 """Articles for patients over HTTP: the clinic's shelf, and what a patient is given to read."""
 
+from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
@@ -7,9 +8,11 @@ from fastapi import Depends, Query, Response
 
 from api.dependencies import Caller, Now, Session
 from api.etags import IfMatch, created, etag
+from api.negotiation import AcceptLanguage, told_in
 from api.pages import Page
 from api.routes import Router
 from models.articles import Article, ArticleStatus
+from models.identity import Role
 from schemas.articles import (
     ArticleApprovals,
     ArticleAssignmentCreate,
@@ -34,22 +37,38 @@ router = Router("/v1", tags=["education"])
 
 
 async def _wanted(
+    actor: Caller,
+    accepted: AcceptLanguage,
     topic: Code | None = None,
     language: Annotated[
-        Language | None, Query(description="Each article once, in this language or the nearest there is")
+        Language | None,
+        Query(
+            description="Each article once, in this language or the nearest there is; else a patient's `Accept-Language`"
+            " decides, and staff see all languages"
+        ),
     ] = None,
     q: Annotated[Annotated[str, Line(80)] | None, Query(description="Words of title and text")] = None,
     status: Annotated[ArticleStatus | None, Query(description="Patients are shown approved ones only")] = None,
 ) -> ArticleFilter:
-    return ArticleFilter(topic=topic, language=language, q=q, status=status)
+    # Whoever looks after the articles must not miss a translation because his browser speaks another language.
+    heard = accepted if actor.role is Role.PATIENT else ()
+    languages = heard if language is None else (language,)
+    return ArticleFilter(topic=topic, languages=languages, q=q, status=status)
 
 
 @router.get("/articles", response_model=Listing[ArticleSummary])
 async def list_articles(
-    session: Session, actor: Caller, page: Page, wanted: Annotated[ArticleFilter, Depends(_wanted)]
+    session: Session,
+    actor: Caller,
+    page: Page,
+    wanted: Annotated[ArticleFilter, Depends(_wanted)],
+    response: Response,
 ) -> Paged[Article]:
     """Browse the articles by title, without their text."""
-    return await articles.browse(session, actor, wanted, page)
+    page = replace(page, scope=f"{page.scope} {wanted.languages}")  # which articles there are hangs on the header, too
+    paged = await articles.browse(session, actor, wanted, page)
+    told_in(response, (one.language for one in paged.items))
+    return paged
 
 
 @router.post("/articles", status_code=201)

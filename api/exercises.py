@@ -9,6 +9,7 @@ from fastapi import Depends, Query, Response
 from api.bodies import Upload
 from api.dependencies import Caller, Now, Session
 from api.etags import IfMatch, created, etag
+from api.negotiation import AcceptLanguage, told_in
 from api.pages import Page
 from api.routes import Router
 from models.exercises import ExerciseScope
@@ -51,10 +52,14 @@ _IMPORT = {
 
 router = Router("/v1", tags=["exercises"])
 
-Shown = Annotated[Language | None, Query(description="Texts in this language or the nearest there is")]
+Shown = Annotated[
+    Language | None,
+    Query(description="Texts in this language or the nearest there is; else `Accept-Language` decides"),
+]
 
 
 async def _wanted(
+    accepted: AcceptLanguage,
     scope: ExerciseScope | None = None,
     region: Code | None = None,
     type: ExerciseType | None = None,  # noqa: A002 - the word of the API
@@ -78,7 +83,7 @@ async def _wanted(
         difficulty=difficulty,
         equipment=equipment,
         search=search,
-        language=language,
+        languages=accepted if language is None else (language,),
         offered=offered,
         retired=retired,
     )
@@ -86,10 +91,16 @@ async def _wanted(
 
 @router.get("/exercises", response_model=Listing[ExerciseRead])
 async def list_exercises(
-    session: Session, actor: Caller, page: Page, wanted: Annotated[ExerciseFilter, Depends(_wanted)]
+    session: Session,
+    actor: Caller,
+    page: Page,
+    wanted: Annotated[ExerciseFilter, Depends(_wanted)],
+    response: Response,
 ) -> Paged[ExerciseRead]:
     """Browse the exercises that you may use."""
-    return await exercises.browse(session, actor, wanted, page)
+    paged = await exercises.browse(session, actor, wanted, page)
+    told_in(response, (one.shown_in for one in paged.items))
+    return paged
 
 
 @router.post("/exercises", status_code=201)
@@ -130,10 +141,17 @@ async def import_exercises(
 
 @router.get("/exercises/{exercise_id}")
 async def get_exercise(
-    session: Session, actor: Caller, exercise_id: UUID, response: Response, language: Shown = None
+    session: Session,
+    actor: Caller,
+    exercise_id: UUID,
+    accepted: AcceptLanguage,
+    response: Response,
+    language: Shown = None,
 ) -> ExerciseRead:
     """Look at one exercise."""
-    exercise = await exercises.get(session, actor, exercise_id, language=language)
+    languages = accepted if language is None else (language,)
+    exercise = await exercises.get(session, actor, exercise_id, languages=languages)
+    told_in(response, [exercise.shown_in])
     etag(response, exercise.version, exercise)
     return exercise
 

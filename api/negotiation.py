@@ -1,6 +1,7 @@
-"""Which representation a client wants, by its Accept header (RFC 9110, section 12.5.1)."""
+"""Which representation a client wants, by Accept and Accept-Language (RFC 9110, sections 12.5.1 and 12.5.4)."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Annotated
 
 from fastapi import Depends, Header
@@ -65,6 +66,52 @@ def _liking(media_type: str, wanted: Sequence[tuple[str, float]]) -> float:
         if weights:
             return max(weights)
     return NOTHING
+
+
+MOST_LANGUAGES = 10
+"""So many of the languages that a client reads are looked at, the best first."""
+_TAG = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8}){0,3}")
+
+
+async def _languages(
+    accept_language: Annotated[
+        str | None,
+        Header(description="What you read, with q-values; heard where no `language` is asked for", examples=["de-AT"]),
+    ] = None,
+) -> tuple[str, ...]:
+    return languages(accept_language or "")
+
+
+AcceptLanguage = Annotated[tuple[str, ...], Depends(_languages)]
+"""The languages that the client reads, the best first; none where it does not say."""
+
+
+def languages(accepted: str) -> tuple[str, ...]:
+    """Give the languages of an Accept-Language header, the best first, as we write them: `de-AT`.
+
+    Those of weight 0 are none, nor is what cannot be read: there is always a text to show. What stands behind `*` is worse
+    than any other language, and so it is not asked for.
+    """
+    ranges = [_range(part) for part in accepted[:READ].split(",") if part.strip()]
+    liked = sorted((each for each in ranges if each[1] > NOTHING), key=lambda each: -each[1])
+    names = [name for name, _ in liked]
+    before = names[: names.index("*")] if "*" in names else names
+    return tuple(dict.fromkeys(_written(name) for name in before if _TAG.fullmatch(name)))[:MOST_LANGUAGES]
+
+
+def _written(tag: str) -> str:
+    """Write a tag as RFC 5646 recommends: `zh-Hans-CN`."""
+    first, *others = tag.split("-")
+    cases = {2: str.upper, 4: str.title}
+    return "-".join([first, *(cases.get(len(each), str.lower)(each) for each in others)])
+
+
+def told_in(response: Response, shown: Iterable[str]) -> None:
+    """Say in which languages an answer is, and that it hangs on what the client reads."""
+    response.headers["Vary"] = "Accept-Language"
+    spoken = ", ".join(sorted(set(shown)))
+    if spoken:
+        response.headers["Content-Language"] = spoken
 
 
 class Drawn(Response):

@@ -86,7 +86,9 @@ class Route(APIRoute):
                 response = await inner(request)
             tag = response.headers.get("etag") if safe and response.status_code == 200 else None  # noqa: PLR2004
             if tag is not None and etags.matches(request.headers.get("if-none-match", ""), tag):
-                return Response(status_code=304, headers={"ETag": tag})
+                kept_names = ("etag", "vary", "content-language")
+                told = {name: response.headers[name] for name in kept_names if name in response.headers}
+                return Response(status_code=304, headers=told)
             return response
 
         return handle

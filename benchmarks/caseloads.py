@@ -133,7 +133,19 @@ SELECT e.clinic_id, e.patient_id, e.id, 'ES0' || r, '1', CASE r WHEN 5 THEN 'hig
        CASE WHEN n > 0 THEN at + interval '2 hours' END, CASE WHEN n > 0 THEN 'patient_contacted' END
 FROM generate_series({days} / 14, 0, -1) n
 CROSS JOIN LATERAL (SELECT now() - make_interval(days => 14 * n, hours => 5) AS at) a
-CROSS JOIN episodes e CROSS JOIN generate_series(5, 6) r WHERE random() < 0.2
+CROSS JOIN episodes e CROSS JOIN generate_series(5, 6) r WHERE random() < 0.2;
+INSERT INTO instrument_plans (clinic_id, patient_id, episode_id, instrument_code, asked_of, starts_on, intake, every_weeks,
+  next_on, occasion)
+SELECT clinic_id, patient_id, id, code, 'patient', started_on, true, 4, current_date + 21 - (random() * 32)::int, 'interval'
+FROM episodes, unnest(ARRAY['rmdq24', 'nprs']) code;
+INSERT INTO adverse_events (clinic_id, patient_id, episode_id, kind, description, occurred_on, grade, seriousness,
+  relatedness, outcome, rule_version, reported_via, reported_at, reported_by, status, conclusion, reviewed_at, reviewed_by)
+SELECT clinic_id, patient_id, id, 'soreness', '-', at::date, 1, '{{}}', 'possible', 'recovered', '1', 'patient', at,
+       patient_id, CASE n WHEN 0 THEN 'reported' ELSE 'reviewed' END, CASE WHEN n > 0 THEN 'no_action_needed' END,
+       CASE WHEN n > 0 THEN at END, CASE WHEN n > 0 THEN patient_id END
+FROM generate_series({days} / 28, 0, -1) n
+CROSS JOIN LATERAL (SELECT now() - make_interval(days => 28 * n, hours => 6) AS at) a
+CROSS JOIN episodes WHERE random() < 0.2
 """
 
 # Everything but the primary key, which others refer to.

@@ -98,14 +98,19 @@ def best_language(wanted: str, available: Collection[str]) -> str:
 
     Languages are written `de` or `de-AT`; `available` holds at least one.
     """
-    return min(available, key=lambda language: (language_rank(wanted, language), language))
+    return min(available, key=lambda language: (language_rank([wanted], language), language))
 
 
-def language_rank(wanted: str, language: str) -> int:
-    """Return how far `language` is from what is wanted: 0 is the very one."""
-    base = wanted.partition("-")[0]
-    order = (language == wanted, language == base, language.partition("-")[0] == base, language == ENGLISH, True)
-    return order.index(True)
+def language_rank(wanted: Sequence[str], language: str) -> int:
+    """Return how far `language` is from what is wanted, the best first: 0 is the very one.
+
+    Whatever comes near to a language counts before the next one that is wanted.
+    """
+    order: list[bool] = []
+    for one in wanted:
+        base = one.partition("-")[0]
+        order += [language == one, language == base, language.partition("-")[0] == base]
+    return [*order, language == ENGLISH, True].index(True)
 
 
 def _counts(trigger: EducationTrigger, answered: Answered) -> bool:

@@ -61,6 +61,8 @@ class FlareTexts(Strict):
 
     reduced: str
     three_quarters: str
+    next_three_quarters: str
+    next_full: str
     screen: str
     held: str
     contact: str

@@ -7,7 +7,7 @@ on which the therapist is told is rule ES06's.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from math import ceil
 from statistics import median
@@ -107,6 +107,29 @@ def next_step(standing: Standing, days: Sequence[Day], sessions: Sequence[Traine
         reassess=going and not standing.reassessing and _needs_assessment(standing, days, today),
         rule_version=load().flares.version,
     )
+
+
+@dataclass(frozen=True)
+class Coming:
+    """The step that comes next when all goes well: in words for the patient, and the first day on which it can come."""
+
+    step: FlareStep
+    not_before: date
+    text: str
+
+
+def coming(step: FlareStep, since: date, held_until: date | None) -> Coming | None:
+    """Return what follows a step that began on `since`; None when the flare-up is over."""
+    rules = load().flares
+    match step:
+        case FlareStep.REDUCED:
+            following, text = FlareStep.THREE_QUARTERS, rules.texts.next_three_quarters
+            first = since + timedelta(days=rules.reduced.least_days)
+        case FlareStep.THREE_QUARTERS:
+            following, text, first = FlareStep.FULL, rules.texts.next_full, since
+        case FlareStep.FULL:
+            return None
+    return Coming(following, first if held_until is None else max(first, held_until + timedelta(days=1)), text)
 
 
 def baseline(values: Sequence[int]) -> int | None:

@@ -140,12 +140,13 @@ class ArticlesApproved(Out):
 class ArticleFilter(In):
     """Which articles: every filter given must fit.
 
-    `language` gives each article once: in that language where there is one, else in the nearest, English before others.
+    `languages`, the best first, give each article once: in the first that there is, else the nearest, English before
+    others.
     `q` looks for words in title and text.
     """
 
     topic: Code | None = None
-    language: Language | None = None
+    languages: tuple[Language, ...] = ()
     q: Annotated[str, Line(80)] | None = None
     status: ArticleStatus | None = None
 

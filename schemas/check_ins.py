@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql.ranges import MultiRange, Range
 from models.check_ins import CheckInStatus, PlanFrequency, PlanStatus
 from schemas.advice import Advice
 from schemas.base import ClockTime, In, Instant, Line, Out, Record, Text, UtcDatetime, ZoneName, unchanged
+from schemas.instrument_plans import DueInstrument
 
 QuestionSetCode = Literal["daily", "weekly", "after_session"]
 Weekday = Annotated[int, Field(ge=1, le=7, description="ISO weekday, 1 is Monday")]
@@ -257,10 +258,14 @@ class QuestionOut(Out):
 
 
 class CheckInDetail(CheckInOut):
-    """A check-in with its questions, and its answers once they are there."""
+    """A check-in with its questions, and its answers once they are there.
+
+    As long as it can be answered, `instruments` are those that the patient is to answer, too, as in `GET /v1/me/today`.
+    """
 
     questions: list[QuestionOut]
     answers: AnswersOut | None
+    instruments: list[DueInstrument]
 
 
 class AnswersIn(In):

@@ -285,7 +285,7 @@ class ExerciseFilter(In):
     position: Annotated[str, Line(100)] | None = None
     equipment: Equipment | None = None
     search: Annotated[str, Line(80)] | None = None
-    language: Language | None = None
+    languages: tuple[Language, ...] = ()
     offered: bool = False
     retired: bool = False
 

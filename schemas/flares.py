@@ -46,6 +46,14 @@ class FlareClose(In):
     triggers: Triggers | None = None
 
 
+class FlareNext(Out):
+    """The step that comes next when all goes well: `text` in words for the patient, not before the day `not_before`."""
+
+    step: FlareStep
+    not_before: date
+    text: str
+
+
 class FlareRead(Record):
     """A flare-up. Days are the patient's own; `share_percent` of the usual volume is due at its step.
 
@@ -79,6 +87,13 @@ class FlareRead(Record):
     def share_percent(self) -> int:
         """Percent of the usual volume."""
         return flares.share(levels.FlareStep(self.step.value))
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def next_step(self) -> FlareNext | None:
+        """What comes next, null when it is over."""
+        coming = flares.coming(levels.FlareStep(self.step.value), self.step_on, self.held_until)
+        return None if coming is None else FlareNext.model_validate(coming)
 
 
 class FlareEventRead(Out):

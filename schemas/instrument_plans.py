@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field
 
 from models.instrument_plans import InstrumentAsker, InstrumentOccasion, InstrumentPlanStatus
-from schemas.base import In, Line, Record, unchanged
+from schemas.base import In, Line, Out, Record, unchanged
 
 Weeks = Annotated[int, Field(ge=1, le=26)]
 
@@ -58,3 +58,16 @@ class InstrumentPlanRead(Record):
     status: InstrumentPlanStatus
     next_on: date | None
     occasion: InstrumentOccasion | None
+
+
+class DueInstrument(Out):
+    """An instrument that the patient is to answer: its questions are at `/v1/instruments/{instrument}`.
+
+    The answers belong to `/v1/episodes/{episode_id}/outcomes`. It has been due since `due_on`.
+    """
+
+    plan_id: UUID
+    episode_id: UUID
+    instrument: str
+    occasion: InstrumentOccasion
+    due_on: date

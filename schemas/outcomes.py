@@ -27,11 +27,15 @@ class OutcomeCreate(In):
 
     `answers` maps the instrument's item ids to whole numbers or true/false; the PSFS takes `activities`, a list of
     {id, name, rating}. `supersedes_id` names an earlier response that this one corrects.
+
+    `instrument_version` is the `version` of the instrument that the patient has read: of another one nothing is kept.
+    Where the clinic filled in the text itself (`text` is `filled`) it must be said.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [PSFS_EXAMPLE, RMDQ_EXAMPLE, NPRS_EXAMPLE]})
 
     instrument: Annotated[str, Line(40)]
+    instrument_version: Annotated[str, Line(40)] | None = None
     answers: Annotated[dict[Annotated[str, Line(40)], Answer], Field(max_length=60)]
     administered_at: Instant | None = None
     supersedes_id: UUID | None = None

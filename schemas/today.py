@@ -4,10 +4,11 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from models.instrument_plans import InstrumentOccasion
 from models.red_flag_screens import ScreenTrigger
 from schemas.advice import Advice
 from schemas.base import Out, UtcDatetime
+from schemas.flares import FlareNext
+from schemas.instrument_plans import DueInstrument
 
 
 class DueCheckIn(Out):
@@ -21,19 +22,6 @@ class DueCheckIn(Out):
     due_at: UtcDatetime
     closes_at: UtcDatetime
     late_until: UtcDatetime
-
-
-class DueInstrument(Out):
-    """An instrument that the patient is to answer: its questions are at `/v1/instruments/{instrument}`.
-
-    The answers belong to `/v1/episodes/{episode_id}/outcomes`. It has been due since `due_on`.
-    """
-
-    plan_id: UUID
-    episode_id: UUID
-    instrument: str
-    occasion: InstrumentOccasion
-    due_on: date
 
 
 class UsualDose(Out):
@@ -125,7 +113,8 @@ class TodayArticle(Out):
 class TodayFlare(Out):
     """An open flare-up: `share_percent` of the usual volume is due, `why` says so in words for the patient.
 
-    `day` counts from 1. `screen_due`: the questions about warning signs come first, and until then the dose stays.
+    `day` counts from 1. `next_step` is what comes next when all goes well, and the first day on which it can. `screen_due`:
+    the questions about warning signs come first, and until then the dose stays.
     """
 
     flare_id: UUID
@@ -136,6 +125,7 @@ class TodayFlare(Out):
     step: str
     share_percent: int
     why: list[str]
+    next_step: FlareNext | None
     screen_due: bool
 
 

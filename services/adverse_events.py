@@ -213,8 +213,11 @@ async def update(
     given = form.model_dump(exclude_unset=True)
     why = given.pop("note", None)
     held = AdverseEventRead.model_validate(row).model_dump(include=set(AdverseEventCreate.model_fields))
-    if given.keys() & {"item_id", "session_id"} and "version_id" not in given:
+    named = {name for name in ("version_id", "item_id", "session_id") if given.get(name) is not None}
+    if named and "version_id" not in given:
         held["version_id"] = None  # they tell it
+    if named and row.version_id is not None:
+        held["episode_id"] = None  # it was that of the version, and is that of the new one
     before = rules.judge(row.grade, row.seriousness)
     grade, criteria = row.grade or 0, set(row.seriousness or ())
     merged = held | given

@@ -52,10 +52,10 @@ async def browse(session: AsyncSession, actor: Actor, wanted: ArticleFilter, pag
     """Articles by title; patients see approved ones only."""
     require(actor, Action.READ_ARTICLES)
     query = select(Article).where(_visible(actor, Article, wanted.status))
-    if wanted.language is not None:
+    if wanted.languages:
         other = aliased(Article)
-        nearer = tuple_(_rank(wanted.language, other), other.language) < tuple_(
-            _rank(wanted.language, Article), Article.language
+        nearer = tuple_(_rank(wanted.languages, other), other.language) < tuple_(
+            _rank(wanted.languages, Article), Article.language
         )
         query = query.where(~exists().where(_visible(actor, other, wanted.status), other.code == Article.code, nearer))
     if wanted.topic is not None:
@@ -220,16 +220,15 @@ def _visible(actor: Actor, article: type[Article], status: ArticleStatus | None)
     return and_(article.clinic_id == actor.clinic_id, article.status.in_(wanted))
 
 
-def _rank(wanted: str, article: type[Article]) -> ColumnElement[int]:
+def _rank(wanted: Sequence[str], article: type[Article]) -> ColumnElement[int]:
     """Say in SQL what `clinical.education.language_rank` says."""
-    base = wanted.partition("-")[0]
-    return case(
-        (article.language == wanted, 0),
-        (article.language == base, 1),
-        (func.split_part(article.language, "-", 1) == base, 2),
-        (article.language == ENGLISH, 3),
-        else_=4,
-    )
+    order: list[ColumnElement[bool]] = []
+    for one in wanted:
+        base = one.partition("-")[0]
+        spoken = func.split_part(article.language, "-", 1)
+        order += [article.language == one, article.language == base, spoken == base]
+    order.append(article.language == ENGLISH)
+    return case(*((holds, place) for place, holds in enumerate(order)), else_=len(order))
 
 
 def _approve(actor: Actor, row: Article, at: datetime) -> None:

@@ -16,6 +16,8 @@ REVIEW_AFTER = timedelta(days=28)
 """A signed assessment or report is due again after so long."""
 HELD_AFTER = timedelta(days=28)
 """An episode on hold that nobody touched for so long is asked about."""
+OVERDUE_AFTER = 7
+"""Days after which an instrument that the patient has not answered is overdue; one that staff ask is on its day."""
 EXPIRY_AHEAD = 30
 """Days before its last day at which a license or consent is told of."""
 
@@ -50,6 +52,7 @@ SIGNS: Mapping[Reason, Sign] = {
     Reason.SUSPENDED: Sign(300, "g.suspended"),
     Reason.FLARE_REASSESSMENT: Sign(260, "f.reassess_at > r.reviewed_at", since="f.reassess_at"),
     Reason.OUTCOME_WORSE: Sign(250, "o.worse_at IS NOT NULL", since="o.worse_at"),
+    Reason.ADVERSE_EVENT_WAITING: Sign(180, "h.since IS NOT NULL", since="h.since"),
     Reason.PROGRAM_RESTED: Sign(160, "g.rested"),
     Reason.MISSED_CHECK_INS: Sign(150, "c.missed >= 2", since="c.missed_since"),
     Reason.FLARE: Sign(
@@ -67,6 +70,7 @@ SIGNS: Mapping[Reason, Sign] = {
         "e.status NOT IN ('on_hold', 'discharged') AND r.reviewed_at < $3::timestamptz - $4::interval",
         since="r.reviewed_at",
     ),
+    Reason.INSTRUMENT_OVERDUE: Sign(70, "q.since IS NOT NULL", since="q.since"),
     Reason.LICENSE_EXPIRING: Sign(60, "w.last_day IS NOT NULL", until="w.last_day"),
     Reason.CONSENT_EXPIRING: Sign(
         50, "isfinite(k.last_day) AND k.last_day - local_day($3, p.zone) BETWEEN 0 AND $6", until="k.last_day"
@@ -91,7 +95,7 @@ _TIMES = ", ".join(
 _URGENCY = " + ".join(f'{weight} * "{reason}"::int' for reason, weight in WEIGHTS.items())
 _WANTED = " OR ".join(f"(\"{reason}\" AND '{reason}' = ANY ($9::text[]))" for reason in SIGNS)
 
-# OFFSET 0 keeps what is used twice from being looked up twice.
+# OFFSET 0 keeps what is used twice from being looked up twice. A local day is worked out where it can decide.
 # $1 clinic, $2 therapist, $3 moment, $4 review after, $5 held after, $6 days ahead of an expiry,
 # $7 only as lead, $8 search, $9 reasons, $10 levels, $11 episode's status, $12 body region, $13 only overdue,
 # $14 shown before, $15 and $16 behind which urgency and id, $17 so many rows.
@@ -154,6 +158,16 @@ WITH licensed AS (
     FROM suggestions i JOIN program_versions v ON v.clinic_id = i.clinic_id AND v.id = i.version_id
     WHERE i.clinic_id = $1 AND i.patient_id = p.id AND i.status = 'open'
       AND (i.outcome = 'stop' OR v.progression ->> 'mode' IN ('approve', 'auto'))) u
+  CROSS JOIN LATERAL (
+    SELECT min(reported_at) AS since FROM adverse_events
+    WHERE clinic_id = $1 AND patient_id = p.id AND status = 'reported') h
+  CROSS JOIN LATERAL (
+    SELECT min(i.next_on)::timestamptz AS since
+    FROM (
+      SELECT episode_id, next_on, next_on + CASE asked_of WHEN 'patient' THEN {OVERDUE_AFTER} ELSE 0 END AS late_on
+      FROM instrument_plans WHERE clinic_id = $1 AND patient_id = p.id AND status = 'active') i
+    JOIN episodes t ON t.clinic_id = $1 AND t.id = i.episode_id AND t.status NOT IN ('on_hold', 'discharged')
+    WHERE i.late_on <= $3::timestamptz::date + 1 AND i.late_on <= local_day($3, p.zone)) q
   LEFT JOIN LATERAL (
     SELECT coalesce(expires_on, 'infinity') AS last_day FROM consents
     WHERE clinic_id = $1 AND patient_id = p.id AND purpose = 'telehealth' AND status = 'given') k ON true

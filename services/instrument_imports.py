@@ -60,6 +60,7 @@ async def fill(
     if problems:
         raise InstrumentTextRefused(*problems)
     content = form.model_dump(include={"language", "recall", "stem", "options", "items"})
+    await _wait(session, actor)
     return await _add(
         session,
         actor,
@@ -79,6 +80,7 @@ async def give_up(
     """Use an instrument no more; what was answered stays. Raises NotFound, InstrumentNotFilled."""
     access.require(actor, Action.MANAGE_INSTRUMENTS)
     slot = _slot(code)
+    await _wait(session, actor)
     newest = (await newest_of(session, actor.clinic_id)).get(code)
     if newest is None or newest.content is None:
         raise InstrumentNotFilled
@@ -125,11 +127,14 @@ async def _today(session: AsyncSession, clinic_id: UUID, at: datetime) -> date:
     return local_date(at, zone)
 
 
+async def _wait(session: AsyncSession, actor: Actor) -> None:
+    """Let one at a time fill slots or give them up: what the second finds is what the first has left, and its word holds."""
+    await session.execute(select(Clinic.id).where(Clinic.id == actor.clinic_id).with_for_update(key_share=True))
+
+
 async def _add(
     session: AsyncSession, actor: Actor, slot: Slot, action: str, *, at: datetime, **values: Any
 ) -> InstrumentImportRead:
-    # Two that fill the same slot at once: the second waits, and its text holds.
-    await session.execute(select(Clinic.id).where(Clinic.id == actor.clinic_id).with_for_update(key_share=True))
     last = select(func.coalesce(func.max(InstrumentImport.number), 0)).where(
         InstrumentImport.clinic_id == actor.clinic_id, InstrumentImport.code == slot.code
     )

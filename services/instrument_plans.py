@@ -4,7 +4,9 @@ What is due stands in the row itself and is worked out anew with every change an
 it; only reminders are a job's.
 """
 
+from collections.abc import Collection, Mapping
 from datetime import date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, exists, func, select
@@ -20,7 +22,7 @@ from models.episodes import Episode, EpisodeStatus
 from models.instrument_plans import InstrumentAsker, InstrumentOccasion, InstrumentPlan, InstrumentPlanStatus
 from models.outcomes import Outcome
 from models.patients import Patient
-from schemas.instrument_plans import InstrumentPlanChange, InstrumentPlanCreate
+from schemas.instrument_plans import DueInstrument, InstrumentPlanChange, InstrumentPlanCreate
 from schemas.pages import Page, Paged
 from schemas.pages import fetch as fetch_page
 from services import access, audit, episode_gate, instrument_imports, instruments
@@ -28,6 +30,21 @@ from services.access import Action, Actor
 
 AT_ONCE = 500
 """Plans of which patients are reminded in one transaction."""
+
+# For me(id, today): the patient and his local day; $1 the clinic. One row of JSON, the first due on top.
+DUE = """(SELECT coalesce(jsonb_agg(to_jsonb(n) ORDER BY n.due_on, n.instrument), '[]') FROM (
+       SELECT i.id AS plan_id, i.episode_id, i.instrument_code AS instrument, i.occasion, i.next_on AS due_on
+       FROM instrument_plans i JOIN episodes e ON e.clinic_id = $1 AND e.id = i.episode_id
+       WHERE i.clinic_id = $1 AND i.patient_id = me.id AND i.status = 'active' AND i.asked_of = 'patient'
+         AND i.next_on <= me.today AND e.status NOT IN ('on_hold', 'discharged')
+       ORDER BY i.next_on, i.id LIMIT 20) n)"""
+
+_DUE_OF = f"""
+WITH me AS MATERIALIZED (
+  SELECT p.id, local_day($3, p.zone) AS today FROM patients p WHERE p.clinic_id = $1 AND p.id = $2
+)
+SELECT {DUE} AS instruments FROM me
+"""  # noqa: S608 - built of constants
 
 # $1 the clinic, $2 the moment, $3 so many, $4 the instruments that cannot be answered. One reminder for each time that it is
 # due. Nobody is reminded in an episode that rests or is over, without an account, nor of what he could not answer: once he
@@ -47,7 +64,8 @@ WITH due AS (
   RETURNING n.id, n.patient_id, n.next_on
 ), told AS (
   INSERT INTO notifications (clinic_id, account_id, patient_id, channel, category, template, parameters, dedupe_key, due_at)
-  SELECT $1, p.account_id, d.patient_id, 'push', 'check_in', 'check_in_reminder', '{}'::jsonb,
+  SELECT $1, p.account_id, d.patient_id, 'push', 'check_in', 'check_in_reminder',
+         jsonb_build_object('instrument_plan_id', d.id),
          'instrument:' || d.id || ':' || d.next_on, $2
   FROM due d
   JOIN patients p ON p.clinic_id = $1 AND p.id = d.patient_id
@@ -145,6 +163,22 @@ async def update(
     await session.flush()
     await _record(session, actor, "update", plan, at=at)
     return plan
+
+
+async def due(session: AsyncSession, clinic_id: UUID, patient_id: UUID, *, at: datetime) -> list[DueInstrument]:
+    """Give what a patient is to answer on his day, the first due on top."""
+    (row,) = await fetch(session, _DUE_OF, clinic_id, patient_id, at)
+    return await answerable(session, clinic_id, row["instruments"], at=at)
+
+
+async def answerable(
+    session: AsyncSession, clinic_id: UUID, found: Collection[Mapping[str, Any]], *, at: datetime
+) -> list[DueInstrument]:
+    """Leave out those whose answer would be refused, without a license in force. found: as `DUE` gives them."""
+    if any(one["instrument"] in load().slots for one in found):
+        unusable = await instrument_imports.unusable(session, clinic_id, at=at)
+        found = [one for one in found if one["instrument"] not in unusable]
+    return [DueInstrument.model_validate(one) for one in found]
 
 
 async def follow_answers(session: AsyncSession, clinic_id: UUID, episode_id: UUID, code: str) -> None:

@@ -17,6 +17,7 @@ from clinical import escalation, recurrence, red_flags, scoring
 from clinical.change import Change, Value, change
 from clinical.escalation import Raised
 from clinical.forms import Instrument
+from clinical.library import load
 from core.errors import Conflict, Invalid, Problem
 from models.episodes import Episode
 from models.outcomes import Outcome
@@ -29,6 +30,14 @@ from services.access import Action, Actor
 
 SKEW = timedelta(minutes=5)
 """How far a device's clock may be ahead."""
+
+
+class InstrumentTextChanged(Conflict):
+    """The instrument was read in another version than the one that is asked now: read it again, and ask anew."""
+
+
+class InstrumentVersionMissing(Invalid):
+    """Say which version of this instrument was read."""
 
 
 class AdministeredAtRefused(Invalid):
@@ -44,12 +53,13 @@ async def create(
 ) -> OutcomeScored:
     """Score the answers and keep them; alert the therapist where a rule says so.
 
-    Raises NotFound, UnknownInstrument, InstrumentNotLicensed, InvalidAnswers, EpisodeClosed, AdministeredAtRefused,
-    SupersedesRefused.
+    Raises NotFound, UnknownInstrument, InstrumentNotLicensed, InstrumentVersionMissing, InstrumentTextChanged,
+    InvalidAnswers, EpisodeClosed, AdministeredAtRefused, SupersedesRefused.
     """
     episode = await access.subject(session, actor, Action.ANSWER_INSTRUMENTS, Episode, episode_id, at=at)
     episode_gate.require_open(episode)
     instrument = await instruments.usable(session, actor, form.instrument, at=at)
+    _check_version(instrument, form.instrument_version)
     scored = _scored(instrument, form.answers)
     administered_at = form.administered_at or at
     zone = await session.scalar(
@@ -153,6 +163,20 @@ def ratings(answers: dict[str, Any]) -> dict[str, int]:
     """Rated activities of a stored response, by id; empty for instruments without any."""
     rated = answers.get("activities", [])
     return {one["id"]: one["rating"] for one in rated if one.get("rating") is not None}
+
+
+def _check_version(instrument: Instrument, read: str | None) -> None:
+    """Refuse answers to another text. Raises InstrumentVersionMissing, InstrumentTextChanged.
+
+    A shipped text changes with a release only, and its questions mean the same; that of a slot an admin may replace
+    between the question and the answer, by another language or another order, and nobody could tell it from the answers.
+    """
+    if read is None and instrument.code in load().slots:
+        raise InstrumentVersionMissing(
+            Problem("/instrument_version", "missing", "Send the version that stood with the questions.")
+        )
+    if read is not None and read != instrument.version:
+        raise InstrumentTextChanged
 
 
 def _scored(instrument: Instrument, answers: Mapping[str, Any]) -> scoring.Scored:

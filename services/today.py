@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical import red_flags, screening
-from clinical.flares import Dose, dose_at, share
+from clinical.flares import Dose, coming, dose_at, share
 from clinical.levels import FlareStep, Level
 from clinical.library import load
 from clinical.prescription import PlannedItem, slots_on
@@ -20,7 +20,6 @@ from schemas.advice import Advice
 from schemas.programs import PinnedExercise
 from schemas.today import (
     DueCheckIn,
-    DueInstrument,
     StoppedItem,
     Today,
     TodayArticle,
@@ -29,7 +28,7 @@ from schemas.today import (
     TodayProgram,
     TodaySession,
 )
-from services import audit, instrument_imports, programs
+from services import audit, instrument_plans, programs
 from services.access import Action, Actor, require
 
 PAUSED = "Your therapist has paused your exercises. Ask your clinic when they go on."
@@ -73,12 +72,7 @@ WITH me AS MATERIALIZED (
        SELECT id AS assignment_id, article ->> 'title' AS title, article ->> 'topic' AS topic, language, note, assigned_at
        FROM article_assignments WHERE clinic_id = $1 AND patient_id = me.id AND read_at IS NULL AND withdrawn_at IS NULL
        ORDER BY assigned_at, id LIMIT 20) r) AS articles,
-    (SELECT coalesce(jsonb_agg(to_jsonb(n) ORDER BY n.next_on, n.instrument), '[]') FROM (
-       SELECT i.id AS plan_id, i.episode_id, i.instrument_code AS instrument, i.occasion, i.next_on
-       FROM instrument_plans i JOIN episodes e ON e.clinic_id = $1 AND e.id = i.episode_id
-       WHERE i.clinic_id = $1 AND i.patient_id = me.id AND i.status = 'active' AND i.asked_of = 'patient'
-         AND i.next_on <= me.today AND e.status NOT IN ('on_hold', 'discharged')
-       ORDER BY i.next_on, i.id LIMIT 20) n) AS instruments,
+    {instruments} AS instruments,
     (SELECT country FROM patient_locations l WHERE l.clinic_id = $1 AND l.patient_id = me.id
       ORDER BY attested_at DESC LIMIT 1) AS attested,
     (SELECT country FROM clinics WHERE id = $1) AS country,
@@ -125,7 +119,7 @@ SELECT day.*, program.id AS program_id, program.title, program.status, program.h
     WHERE u.clinic_id = $1 AND u.program_id = program.id AND u.status = 'accepted' AND u.outcome = 'stop') AS taken_out
 FROM day LEFT JOIN program ON true LEFT JOIN version ON version.program_id = program.id
 ORDER BY program.place
-"""
+""".replace("{instruments}", instrument_plans.DUE)
 
 
 async def get(session: AsyncSession, actor: Actor, *, at: datetime) -> Today:
@@ -142,12 +136,6 @@ async def get(session: AsyncSession, actor: Actor, *, at: datetime) -> Today:
     country = row["attested"] or row["country"]
     in_use = [_program(each, country) for each in rows if each["program_id"] is not None]
     reasons = _screens_due(row, at, suspended=any(each["status"] == SUSPENDED for each in rows))
-    plans = row["instruments"]
-    if any(
-        one["instrument"] in load().slots for one in plans
-    ):  # the answer would be refused without a license in force
-        unusable = await instrument_imports.unusable(session, actor.clinic_id, at=at)
-        plans = [one for one in plans if one["instrument"] not in unusable]
     return Today(
         on=row["today"],
         zone=row["zone"],
@@ -155,7 +143,7 @@ async def get(session: AsyncSession, actor: Actor, *, at: datetime) -> Today:
         program=next(iter(in_use), None),
         programs=in_use,
         articles=[TodayArticle.model_validate(one) for one in row["articles"]],
-        instruments=[DueInstrument.model_validate({**one, "due_on": one["next_on"]}) for one in plans],
+        instruments=await instrument_plans.answerable(session, actor.clinic_id, row["instruments"], at=at),
         screen_due=bool(reasons),
         screen_reasons=[reason.value for reason in reasons],
         flare=None if row["flare"] is None else _flare(row["flare"], row["today"]),
@@ -287,11 +275,12 @@ def _step(row: asyncpg.Record) -> FlareStep:
 
 def _flare(flare: Mapping[str, Any], today: date) -> TodayFlare:
     texts, step = load().flares.texts, FlareStep(flare["step"])
+    held_until = None if flare["held_until"] is None else date.fromisoformat(flare["held_until"])
     why = {
         texts.screen: flare["screen_id"] is None,
         texts.reduced: step is FlareStep.REDUCED,
         texts.three_quarters: step is FlareStep.THREE_QUARTERS,
-        texts.held: flare["held_until"] is not None and date.fromisoformat(flare["held_until"]) >= today,
+        texts.held: held_until is not None and held_until >= today,
         texts.contact: flare["contacted_at"] is not None,
     }
     return TodayFlare.model_validate(
@@ -300,6 +289,7 @@ def _flare(flare: Mapping[str, Any], today: date) -> TodayFlare:
             "flare_id": flare["id"],
             "day": max((today - date.fromisoformat(flare["opened_on"])).days, 0) + 1,
             "share_percent": share(step),
+            "next_step": coming(step, date.fromisoformat(flare["step_on"]), held_until),
             "why": [text for text, holds in why.items() if holds],
             "screen_due": flare["screen_id"] is None,
         }

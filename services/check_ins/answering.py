@@ -39,7 +39,7 @@ WEEKLY = "weekly"
 STEPS: Mapping[str, str] = {
     "crisis_help": "Show the advice now, before anything else.",
     "red_flag_screen": "Ask the questions about warning signs now.",
-    "flare_plan": "Show how to get through a flare-up.",
+    "flare_plan": "Show how to get through a flare-up: `flare` of GET /v1/me/today says what is due and what comes next.",
 }
 
 

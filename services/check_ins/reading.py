@@ -14,7 +14,7 @@ from core.database import fetch
 from models.check_ins import CheckIn, CheckInAnswer, CheckInPlan, CheckInStatus, PlanFrequency, PlanStatus
 from schemas import pages
 from schemas.check_ins import CheckInDetail, CheckInOut
-from services import access, audit
+from services import access, audit, instrument_plans
 from services.access import Action, Actor
 
 
@@ -76,8 +76,10 @@ async def get(session: AsyncSession, actor: Actor, check_in_id: UUID, *, at: dat
         {**question.model_dump(exclude={"opens"}), "options": [option.model_dump() for option in question.options]}
         for question in question_set(row.question_set).questions
     ]
+    waits = answer is None and row.status is not CheckInStatus.EXCUSED and row.opens_at <= at < row.late_until
+    due = await instrument_plans.due(session, actor.clinic_id, row.patient_id, at=at) if waits else []
     read = CheckInOut.model_validate(row).model_dump()
-    return CheckInDetail.model_validate({**read, "questions": questions, "answers": answers})
+    return CheckInDetail.model_validate({**read, "questions": questions, "answers": answers, "instruments": due})
 
 
 async def open_for(session: AsyncSession, clinic_id: UUID, patient_id: UUID, *, at: datetime) -> list[CheckIn]:

@@ -1,7 +1,7 @@
 """Reading the exercise library: lists, one exercise, in the caller's language."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -57,16 +57,16 @@ async def browse(session: AsyncSession, actor: Actor, wanted: ExerciseFilter, pa
         query = query.where(*(word >= round(ALIKE * EXACT) for word in words))
         keys = (sum(-word for word in words), *keys)
     paged = await fetch(session, query, page, keys=keys)
-    return Paged(await shown(session, actor, paged.items, wanted.language), paged.next_cursor)
+    return Paged(await shown(session, actor, paged.items, wanted.languages), paged.next_cursor)
 
 
-async def get(session: AsyncSession, actor: Actor, exercise_id: UUID, *, language: str | None = None) -> ExerciseRead:
-    """One exercise, retired or not, in this language or the nearest there is. Raises NotFound."""
+async def get(session: AsyncSession, actor: Actor, exercise_id: UUID, *, languages: Sequence[str] = ()) -> ExerciseRead:
+    """One exercise, retired or not, in the first of these languages or the nearest there is. Raises NotFound."""
     require(actor, Action.READ_EXERCISES)
     found = await session.scalar(select(Exercise).where(visible(actor), Exercise.id == exercise_id))
     if found is None:
         raise NotFound
-    (exercise,) = await shown(session, actor, [found], language)
+    (exercise,) = await shown(session, actor, [found], languages)
     return exercise
 
 
@@ -91,7 +91,7 @@ def visible(actor: Actor) -> ColumnElement[bool]:
 
 
 async def shown(
-    session: AsyncSession, actor: Actor, rows: Collection[Exercise], language: str | None
+    session: AsyncSession, actor: Actor, rows: Collection[Exercise], languages: Sequence[str]
 ) -> list[ExerciseRead]:
     """Shape exercises for the caller, each with the harder ones that he may use."""
     harder: dict[str, list[str]] = {row.code: [] for row in rows}
@@ -100,19 +100,19 @@ async def shown(
     )
     for easier, code in await session.execute(links.order_by(Exercise.code)):
         harder[str(easier)].append(code)
-    return [_shown(row, harder[row.code], language) for row in rows]
+    return [_shown(row, harder[row.code], languages) for row in rows]
 
 
-def localized(row: Exercise, language: str | None) -> Mapping[str, Any]:
-    """Give all columns of an exercise, its texts in this language or the nearest there is that is up to date.
+def localized(row: Exercise, languages: Sequence[str]) -> Mapping[str, Any]:
+    """Give all columns of an exercise, its texts in the first of these languages, or the nearest, that is up to date.
 
     Of equals the original; without a language, the original.
     """
     columns = {name: getattr(row, name) for name in Exercise.__mapper__.column_attrs.keys()}  # noqa: SIM118 - no dict
     best = row.language
-    if language is not None:
+    if languages:
         current = [row.language, *(each for each in row.translations if not _outdated(row, each))]
-        best = min(current, key=lambda each: (language_rank(language, each), each != row.language, each))
+        best = min(current, key=lambda each: (language_rank(languages, each), each != row.language, each))
     texts = {} if best == row.language else {name: row.translations[best][name] for name in TRANSLATED}
     return {**columns, **texts, "shown_in": best}
 
@@ -127,9 +127,9 @@ def _outdated(row: Exercise, language: str) -> bool:
     return bool(row.translations[language]["of"] != original)
 
 
-def _shown(row: Exercise, harder: Iterable[str], language: str | None) -> ExerciseRead:
+def _shown(row: Exercise, harder: Iterable[str], languages: Sequence[str]) -> ExerciseRead:
     translations = {name: {**said, "outdated": _outdated(row, name)} for name, said in row.translations.items()}
-    whole = {**localized(row, language), "translations": translations, "regression_of": list(harder)}
+    whole = {**localized(row, languages), "translations": translations, "regression_of": list(harder)}
     return ExerciseRead.model_validate({name: whole[name] for name in ExerciseRead.model_fields})
 
 

@@ -193,5 +193,5 @@ async def _link(session: AsyncSession, actor: Actor, code: str, easier: str) -> 
 
 async def told(session: AsyncSession, actor: Actor, row: Exercise) -> ExerciseRead:
     """Shape one exercise for whoever changed it, as it was written."""
-    (exercise,) = await shown(session, actor, [row], None)
+    (exercise,) = await shown(session, actor, [row], ())
     return exercise

@@ -82,7 +82,7 @@ async def get(session: AsyncSession, actor: Actor, flare_id: UUID, *, at: dateti
     query = select(FlareEvent).where(FlareEvent.clinic_id == actor.clinic_id, FlareEvent.flare_id == row.id)
     events = await session.scalars(query.order_by(FlareEvent.at, FlareEvent.id))
     await audit.record(session, actor, "flare.read", subject=("flare", row.id), patient_id=row.patient_id, at=at)
-    read = FlareRead.model_validate(row).model_dump(exclude={"share_percent"})
+    read = FlareRead.model_validate(row).model_dump(exclude={"share_percent", "next_step"})
     return FlareDetail(**read, events=[FlareEventRead.model_validate(one) for one in events])
 
 

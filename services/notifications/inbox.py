@@ -22,7 +22,7 @@ from services import access, audit
 from services.access import Action, Actor
 from services.notifications import leasing, policy, texts
 
-SUBJECTS = ("alert_id", "check_in_id", "device_id")
+SUBJECTS = ("alert_id", "check_in_id", "device_id", "instrument_plan_id")
 """Parameters that name what a message is about."""
 
 

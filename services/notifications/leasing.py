@@ -139,9 +139,11 @@ SELECT n.id, n.account_id, n.patient_id, n.address, n.channel, n.category, n.tem
   (SELECT s.status FROM consents s WHERE s.clinic_id = $1 AND s.patient_id = p.id AND s.purpose = 'reminders'
     AND s.status IN ('given', 'withdrawn') ORDER BY s.created_at DESC LIMIT 1) AS consent,
   n.category = 'check_in' AND (
-    SELECT bool_and(i.status IN ('submitted', 'late', 'excused')) FROM notifications o
-    JOIN check_ins i ON i.clinic_id = $1 AND i.id = (o.parameters ->> 'check_in_id')::uuid
-    WHERE o.clinic_id = $1 AND o.id = ANY (ARRAY[n.id] || ARRAY(
+    SELECT bool_and(coalesce(i.status IN ('submitted', 'late', 'excused'), g.next_on IS DISTINCT FROM g.reminded_on))
+    FROM notifications o
+    LEFT JOIN check_ins i ON i.clinic_id = $1 AND i.id = (o.parameters ->> 'check_in_id')::uuid
+    LEFT JOIN instrument_plans g ON g.clinic_id = $1 AND g.id = (o.parameters ->> 'instrument_plan_id')::uuid
+    WHERE o.clinic_id = $1 AND (i.id IS NOT NULL OR g.id IS NOT NULL) AND o.id = ANY (ARRAY[n.id] || ARRAY(
       SELECT jsonb_array_elements_text(coalesce(n.parameters -> 'merged', '[]'))::uuid))) AS done
 FROM next n
 JOIN clinics c ON c.id = $1

@@ -268,7 +268,7 @@ def item_columns(
 
 def _pinned(exercise: Exercise, patient: Patient | None) -> dict[str, Any]:
     """Make the copy that the program keeps, whatever becomes of the exercise."""
-    told = exercises.localized(exercise, None if patient is None else patient.language)
+    told = exercises.localized(exercise, () if patient is None else (patient.language,))
     return PinnedExercise.model_validate(told).model_dump(mode="json")
 
 

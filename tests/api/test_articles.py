@@ -39,6 +39,27 @@ async def test_an_article_goes_from_the_draft_to_the_patient_who_reads_it(
     assert approved.json()["approved_by_id"] == str(ward.world.bob.id)
     assert (await client.get(place, headers=alice)).json()["check_question"]["answer"] is None
 
+    german = await client.post("/v1/articles", headers=bob, json=EXAMPLE | {"language": "de", "title": "Aufstehen"})
+    await client.post(f"{german.headers['Location']}/approve", headers=bob | {"If-Match": german.headers["ETag"]})
+    spoken = {"Accept-Language": "pl, de-AT;q=0.9, en;q=0.8"}
+    for reader, languages in ((alice, ["de"]), (bob, ["en", "en", "de"])):  # staff miss no translation
+        heard = await client.get("/v1/articles", headers=reader | spoken, params={"topic": "ergonomics"})
+        shown = [one["language"] for one in heard.json()["items"]]
+        assert sorted(shown) == sorted(languages)
+        assert heard.headers["content-language"] == ", ".join(sorted(set(shown)))
+        assert heard.headers["vary"] == "Accept-Language"
+    shipped = f"/v1/articles/{listed.json()['items'][0]['id']}"
+    await client.post(
+        f"{shipped}/approve", headers=bob | {"If-Match": (await client.get(shipped, headers=bob)).headers["ETag"]}
+    )
+    first = await client.get("/v1/articles", headers=alice | spoken, params={"limit": 1})
+    onward = {"limit": 1, "cursor": first.json()["next_cursor"]}
+    assert (await client.get("/v1/articles", headers=alice | spoken, params=onward)).json()["next_cursor"] is None
+    strange = await client.get("/v1/articles", headers=alice, params=onward)
+    assert (strange.status_code, strange.json()["code"]) == (422, "unknown_cursor"), (
+        "without the languages it is another list"
+    )
+
     once = bob | {"Idempotency-Key": "once"}
     given = await client.post(assigning, headers=once, json={"code": EXAMPLE["code"]})
     again = await client.post(assigning, headers=once, json={"code": EXAMPLE["code"]})

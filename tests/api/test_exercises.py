@@ -31,6 +31,16 @@ async def test_an_exercise_is_added_read_changed_and_retired(client: AsyncClient
     assert (await client.get(where, headers=bob | {"If-None-Match": tag})).status_code == 304
     german = await client.get(where, params={"language": "de-AT"}, headers=bob | {"If-None-Match": tag})
     assert (german.status_code, german.json()["shown_in"]) == (200, "de")
+    spoken = bob | {"Accept-Language": "pt;q=0, en;q=0.5, de-AT, *;q=0.1"}
+    heard = await client.get(where, headers=spoken)
+    assert (heard.json(), heard.headers["etag"]) == (german.json(), german.headers["etag"])
+    assert (heard.headers["content-language"], heard.headers["vary"]) == ("de", "Accept-Language")
+    same = await client.get(where, headers=spoken | {"If-None-Match": heard.headers["etag"]})
+    assert (same.status_code, same.headers["vary"]) == (304, "Accept-Language")
+    asked = await client.get(where, params={"language": "en"}, headers=spoken)
+    assert (asked.json()["shown_in"], asked.headers["content-language"]) == ("en", "en")
+    listed = await client.get("/v1/exercises", params={"scope": "own"}, headers=spoken)
+    assert ([one["shown_in"] for one in listed.json()["items"]], listed.headers["content-language"]) == (["de"], "de")
     changed = await client.patch(where, json={"retired": True}, headers=bob | {"If-Match": tag})
     assert (changed.status_code, changed.headers["etag"]) == (200, '"2"')
     assert changed.json()["retired_at"] is not None

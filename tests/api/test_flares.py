@@ -1,6 +1,6 @@
 """Flare-ups over HTTP: reported by the patient, steered by the therapist, closed by either."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import httpx
 import pytest
@@ -24,6 +24,8 @@ async def test_a_flare_up_is_reported_steered_and_closed(desk: Desk) -> None:
     flare = f"/v1/flares/{made['id']}"
     assert (answer.status_code, answer.headers["location"], answer.headers["etag"]) == (201, flare, '"1"')
     assert (made["step"], made["share_percent"], made["opened_via"], made["version"]) == ("reduced", 50, "patient", 1)
+    soon = (date.fromisoformat(made["opened_on"]) + timedelta(days=2)).isoformat()
+    assert (made["next_step"]["step"], made["next_step"]["not_before"]) == ("three_quarters", soon)
     refused(await desk.ask("bob", "POST", path, {}), 409, "flare_stands")
     plans = (await desk.get("alice", f"/v1/episodes/{episode}/check-in-plans"))["items"]
     assert [(one["flare_id"], one["flare_only"], one["status"]) for one in plans] == [(made["id"], True, "active")]

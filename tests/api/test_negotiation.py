@@ -1,7 +1,7 @@
 import pytest
 
 from api.errors import NotAcceptable
-from api.negotiation import JSON, PDF, PNG, SVG, VEGA_LITE, choose
+from api.negotiation import JSON, MOST_LANGUAGES, PDF, PNG, SVG, VEGA_LITE, choose, languages
 
 CHARTS = [VEGA_LITE, JSON, SVG, PNG]
 
@@ -37,3 +37,24 @@ def test_what_fits_nothing_is_not_acceptable(accept: str) -> None:
 
 def test_a_browser_gets_json_rather_than_a_file() -> None:
     assert choose("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", [JSON, PDF]) == JSON
+
+
+@pytest.mark.parametrize(
+    ("accepted", "wanted"),
+    [
+        ("", []),
+        ("*", []),
+        ("de", ["de"]),
+        ("en;q=0.5, DE-at, zh-hans-cn;q=0.7", ["de-AT", "zh-Hans-CN", "en"]),
+        ("fr;q=0, de;q=0.8, en;q=0.8", ["de", "en"]),
+        ("de;q=0.9, *;q=0.5, en;q=0.1", ["de"]),
+        ("de, de, nonsense-, \x00;;q==, en;q=2, en;q=x", ["de"]),
+    ],
+)
+def test_languages_are_heard_in_the_order_of_their_weights(accepted: str, wanted: list[str]) -> None:
+    assert languages(accepted) == tuple(wanted)
+
+
+def test_a_long_list_of_languages_is_cut() -> None:
+    many = ",".join(f"{first}{second}" for first in "abcdefgh" for second in "xyz")
+    assert len(languages(many)) == MOST_LANGUAGES

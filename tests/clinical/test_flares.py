@@ -56,6 +56,21 @@ def test_what_a_therapist_holds_stays_until_his_day_is_over() -> None:
     assert next_step(held, calm, [], on(5)).step is THREE_QUARTERS
 
 
+@pytest.mark.parametrize("held", [None, on(1), on(6)])
+@pytest.mark.parametrize("step", [REDUCED, THREE_QUARTERS])
+def test_the_step_that_is_told_comes_on_its_day_when_all_goes_well_and_never_before(
+    step: FlareStep, held: date | None
+) -> None:
+    calm = [Day(on(number), 0, 0, flare=False) for number in range(9)]
+    good = [Trained(completed=True, pain=0)] * 2
+    told = flares.coming(step, FIRST, held)
+    assert told is not None
+    for number in range(9):
+        found = next_step(replace(FRESH, step=step, held_until=held), calm[: number + 1], good, on(number))
+        assert found.step is (told.step if on(number) >= told.not_before else step)
+    assert flares.coming(FULL, FIRST, held) is None
+
+
 def test_contact_and_assessment_are_asked_for_once_and_never_when_it_is_over() -> None:
     (raised,) = next_step(FRESH, [], [], on(7)).contact
     assert (raised.rule_id, raised.inputs) == ("ES06", {"days": 7})

@@ -3,7 +3,7 @@
 import re
 
 from schemas.worklist import Reason
-from services.caseload import EXPIRY_AHEAD, HELD_AFTER, LEVELS, OVERDUE, REVIEW_AFTER, WEIGHTS
+from services.caseload import EXPIRY_AHEAD, HELD_AFTER, LEVELS, OVERDUE, OVERDUE_AFTER, REVIEW_AFTER, WEIGHTS
 from services.worklist import MOST_SHOWN
 from services.worklist_views import MOST
 from tests.docs.pages import ROOT
@@ -24,6 +24,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         f"{REVIEW_AFTER.days} days since the last signed",
         f"changed it for {HELD_AFTER.days} days",
         f"for the patient's place ends within {EXPIRY_AHEAD} days",
+        f"has been due for {OVERDUE_AFTER} days",
         f"remembers the last {MOST_SHOWN}",
         f"keeps up to {MOST} sets",
     ):

@@ -1,12 +1,13 @@
 """Alice in bob's care, ready for a program: the start of most tests about programs and sessions."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.database import Sessions, bind_clinic
@@ -127,6 +128,14 @@ async def care(sessions: Sessions, *, now: datetime = NOW, consent: bool = True,
             )
         await session.flush()
     return Care(world, episode.id, sessions)
+
+
+async def waiting_for_a_lock(session: AsyncSession) -> None:
+    """Return once another connection waits for what this session's transaction holds."""
+    mine = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+    async with asyncio.timeout(10):
+        while not await session.scalar(text(mine)):
+            pass
 
 
 async def settle(session: AsyncSession, world: Care, *, at: datetime = NOW) -> None:

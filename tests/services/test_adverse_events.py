@@ -1,5 +1,6 @@
 """An adverse event from the patient's words to the review, and who gets to see it."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 from uuid import uuid4
@@ -12,6 +13,7 @@ from core.errors import Forbidden, NotFound, Stale
 from models.adverse_events import AdverseEvent, AdverseEventChange, AdverseEventStatus
 from models.alerts import Alert, AlertLevel, AlertOutcome, AlertStatus
 from models.clinics import Clinic
+from models.episodes import Episode
 from schemas.adverse_events import AdverseEventCreate, AdverseEventPatch, AdverseEventReview
 from schemas.pages import Page
 from services import adverse_events
@@ -96,6 +98,35 @@ async def test_an_event_is_reported_completed_and_reviewed_with_all_that_was_sai
     assert (detail.changes[1].changes, detail.changes[1].note) == ({"grade": [2, 3]}, "Seen by her doctor.")
     assert detail.changes[0].changes["grade"] == [None, 2]
     assert {f"adverse_event.{verb}" for verb in ("create", "update", "review", "read")} <= set(await here.actions())
+
+
+async def test_what_an_event_came_with_stays_of_one_version_and_its_episode_whatever_is_changed(here: Care) -> None:
+    back = (await here.running()).shown
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        knee = Episode(clinic_id=here.clinic_id, patient_id=here.world.alice.id, title="Knee", body_region="knee")
+        session.add(knee)
+        await session.flush()
+    other = replace(here, episode_id=knee.id)
+    knees = (await other.draft()).shown
+    assert back is not None
+    assert knees is not None
+    old, new = back.phases[0].items[0].id, knees.phases[0].items[0].id
+    said = await report(here, item_id=str(old), version_id=str(back.id))
+    for place, wrong in {
+        "/item_id": {"version_id": str(knees.id)},
+        "/episode_id": {"item_id": str(new), "episode_id": str(here.episode_id)},
+    }.items():
+        with pytest.raises(AdverseEventRefused) as refused:
+            await change(here, said, 1, **wrong)
+        assert pointers(refused.value.problems) == {place: "link_unknown"}
+    moved = await change(here, said, 1, item_id=str(new))
+    assert (moved.item_id, moved.version_id, moved.episode_id) == (new, knees.id, knee.id)
+    loose = await change(here, said, 2, item_id=None)
+    assert (loose.item_id, loose.version_id, loose.episode_id) == (None, knees.id, knee.id), "no word is lost"
+    with pytest.raises(AdverseEventRefused) as refused:  # an episode that somebody named holds
+        await change(here, await report(here, episode_id=str(here.episode_id)), 1, item_id=str(new))
+    assert pointers(refused.value.problems) == {"/episode_id": "link_unknown"}
 
 
 async def test_what_is_serious_rings_whoever_dealt_with_the_last_one(here: Care) -> None:

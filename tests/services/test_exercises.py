@@ -363,14 +363,20 @@ async def test_texts_are_shown_in_the_nearest_language_that_is_up_to_date(here: 
     bob, dana = world.actors["bob"], world.actors["dana"]
     german = {"name": "Wandrutschen", "instructions": ["Nach oben schieben."]}
     row = await add(here, bob, translations={"de": german, "fr": {**german, "name": "Glisser"}})
-    for wanted, name in (("de-AT", "Wandrutschen"), ("fr", "Glisser"), ("pt", SLIDE["name"]), (None, SLIDE["name"])):
-        assert (await exercises.get(here, bob, row.id, language=wanted)).name == name, wanted
+    for wanted, name in (
+        (["de-AT"], "Wandrutschen"),
+        (["fr"], "Glisser"),
+        (["pt", "fr-CH", "de"], "Glisser"),
+        (["pt"], SLIDE["name"]),
+        ([], SLIDE["name"]),
+    ):
+        assert (await exercises.get(here, bob, row.id, languages=wanted)).name == name, wanted
     assert "wall_slide" in await found(here, bob, search="wandrutshen")
     row = await change(here, bob, row, instructions=["Another way."], translations={"fr": None})
-    shown = await exercises.get(here, bob, row.id, language="de")
+    shown = await exercises.get(here, bob, row.id, languages=["de"])
     assert (shown.shown_in, shown.translations["de"].outdated, [*shown.translations]) == ("en", True, ["de"])
     row = await change(here, bob, row, translations={"de": german})
-    assert (await exercises.get(here, bob, row.id, language="de")).shown_in == "de"
+    assert (await exercises.get(here, bob, row.id, languages=["de"])).shown_in == "de"
     with pytest.raises(ExerciseRefused) as refused:
         await change(here, bob, row, translations={"en": german})
     assert pointers(refused.value.problems) == {"/translations/en": "language_is_own"}
@@ -383,4 +389,4 @@ async def test_texts_are_shown_in_the_nearest_language_that_is_up_to_date(here: 
         await change(here, bob, bridge, translations={"de": german})
     bridge = await change(here, dana, bridge, translations={"de": german})
     assert await library.sync(here, world.clinic.id) == 0
-    assert (await exercises.get(here, bob, bridge.id, language="de")).name == "Wandrutschen"
+    assert (await exercises.get(here, bob, bridge.id, languages=["de"])).name == "Wandrutschen"

@@ -28,9 +28,8 @@ from services import check_ins, episodes, flares, jobs, progress, sessions, toda
 from services.episode_gate import EpisodeClosed
 from tests.conftest import Database
 from tests.factories import TOKENS
-from tests.services.caring import STRENGTH
+from tests.services.caring import STRENGTH, waiting_for_a_lock
 from tests.services.check_ins.scene import DAILY, DAY, Scene, berlin, scene
-from tests.services.test_episodes import waiting_for_a_lock
 from tests.services.test_jobs import Post
 
 CALM, FLARING = {"pain_now": 3, "function_limit": 2}, {"pain_now": 6, "function_limit": 6, "flare": True}
@@ -123,6 +122,9 @@ async def test_a_flare_up_from_its_first_answer_to_the_usual_dose(stage: Scene) 
     seen = await day(stage, berlin(3, 9))
     assert seen.flare is not None
     assert (seen.screen_due, seen.flare.screen_due, seen.flare.share_percent, seen.flare.day) == (True, True, 50, 1)
+    assert seen.flare.next_step is not None
+    assert (seen.flare.next_step.step, seen.flare.next_step.not_before) == ("three_quarters", date(2026, 3, 5))
+    assert "two days in a row" in seen.flare.next_step.text
     assert seen.program is not None
     (item,) = seen.program.sessions[0].items
     assert item.usual is not None

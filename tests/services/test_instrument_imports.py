@@ -1,12 +1,15 @@
 """A licensed instrument from the empty slot to its answers, and what was scored stays as it was scored."""
 
+import asyncio
 import copy
+from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical.library import load
 from clinical.scoring import score
@@ -21,8 +24,9 @@ from schemas.pages import Page
 from services import instrument_imports, instrument_plans, instruments, outcomes, progress, today
 from services.instrument_imports import InstrumentNotFilled, InstrumentTextRefused
 from services.instruments import InstrumentNotLicensed
+from services.outcomes import InstrumentTextChanged, InstrumentVersionMissing
 from tests.factories import NOW
-from tests.services.caring import DAY, Care, care, pointers
+from tests.services.caring import DAY, Care, care, pointers, waiting_for_a_lock
 
 ANSWERS = {f"q{place}": 2 for place in range(1, 11)}
 
@@ -52,8 +56,8 @@ async def shown(here: Care, at: Any = NOW) -> InstrumentRead:
         return await instruments.get(session, here.alice, "odi", at=at)
 
 
-async def answer(here: Care, at: Any = NOW) -> OutcomeScored:
-    form = OutcomeCreate.model_validate({"instrument": "odi", "answers": ANSWERS})
+async def answer(here: Care, at: Any = NOW, read: str | None = "2.1a/1") -> OutcomeScored:
+    form = OutcomeCreate.model_validate({"instrument": "odi", "instrument_version": read, "answers": ANSWERS})
     async with here.sessions.begin() as session:
         await here.open(session)
         return await outcomes.create(session, here.alice, here.episode_id, form, at=at)
@@ -82,7 +86,7 @@ async def test_a_slot_is_filled_asked_and_given_up_and_the_answers_stay(here: Ca
     assert (first.score, first.band, first.instrument_version) == (40, "moderate", "2.1a/1")
     second = await fill(here, terms_version="of 2027", items=PLACEHOLDER["items"][::-1])
     assert second.number == 2
-    assert (await answer(here, NOW + DAY)).instrument_version == "2.1a/2"
+    assert (await answer(here, NOW + DAY, "2.1a/2")).instrument_version == "2.1a/2"
     assert (await give_up(here)).filled is False
     with pytest.raises(InstrumentNotLicensed):
         await answer(here, NOW + 2 * DAY)
@@ -99,6 +103,50 @@ async def test_a_slot_is_filled_asked_and_given_up_and_the_answers_stay(here: Ca
         (1, PLACEHOLDER["terms_version"]),
     ]
     assert {"instrument.fill", "instrument.give_up"} <= set(await here.actions())
+
+
+async def test_answers_to_another_text_than_the_one_in_force_are_not_kept(here: Care) -> None:
+    await fill(here)
+    await fill(here, items=PLACEHOLDER["items"][::-1])  # between reading and answering
+    with pytest.raises(InstrumentTextChanged):
+        await answer(here)
+    with pytest.raises(InstrumentVersionMissing) as refused:
+        await answer(here, read=None)
+    assert pointers(refused.value.problems) == {"/instrument_version": "missing"}
+    old = OutcomeCreate.model_validate({"instrument": "rmdq24", "instrument_version": "0", "answers": {"q1": True}})
+    async with here.sessions() as session:
+        await here.open(session)
+        with pytest.raises(InstrumentTextChanged):
+            await outcomes.create(session, here.alice, here.episode_id, old, at=NOW)
+    async with here.sessions() as session:
+        await here.open(session)
+        assert await session.scalar(select(Outcome)) is None
+    assert (await answer(here, read=(await shown(here)).version)).instrument_version == "2.1a/2"
+
+
+async def test_who_gives_up_what_another_gives_up_or_renews_waits_and_finds_what_he_left(here: Care) -> None:
+    await fill(here)
+    form = InstrumentGiveUp(note="Not renewed.")
+
+    async def at_the_same_time(first: Awaitable[Any], session: AsyncSession) -> asyncio.Task[Any]:
+        await first
+        second = asyncio.create_task(give_up(here))
+        await waiting_for_a_lock(session)
+        await session.commit()
+        return second
+
+    async with here.sessions() as session:
+        await here.open(session)
+        dana = here.world.actors["dana"]
+        renewal = InstrumentFill.model_validate({**copy.deepcopy(PLACEHOLDER), "terms_version": "of 2027"})
+        second = await at_the_same_time(instrument_imports.fill(session, dana, "odi", renewal, at=NOW), session)
+        assert ((await second).number, (await shown(here)).text) == (3, "empty")
+    await fill(here)
+    async with here.sessions() as session:
+        await here.open(session)
+        second = await at_the_same_time(instrument_imports.give_up(session, dana, "odi", form, at=NOW), session)
+        with pytest.raises(InstrumentNotFilled):
+            await second
 
 
 async def test_a_license_ends_with_its_last_day(here: Care) -> None:

@@ -2,25 +2,27 @@
 
 from datetime import date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select, update
 
 from core.database import Sessions
 from core.errors import Forbidden, Stale
+from models.check_ins import CheckInStatus
 from models.episodes import Episode, EpisodeStatus
 from models.instrument_plans import InstrumentPlan
 from models.notifications import Notification
 from models.patients import Patient
-from schemas.instrument_plans import InstrumentPlanChange, InstrumentPlanCreate
+from schemas.instrument_plans import DueInstrument, InstrumentPlanChange, InstrumentPlanCreate
 from schemas.outcomes import OutcomeCreate
 from schemas.pages import Page
-from schemas.today import DueInstrument
-from services import backlogs, instrument_plans, outcomes, today
+from services import backlogs, check_ins, instrument_plans, outcomes, today
 from services.instrument_plans import InstrumentPlanEnded, InstrumentPlanRefused, InstrumentPlanStands
 from services.instruments import UnknownInstrument
 from tests.factories import NOW
 from tests.services.caring import DAY, Care, care, pointers
+from tests.services.histories import check_in, morning
 
 START = NOW.date()
 
@@ -101,9 +103,28 @@ async def test_an_instrument_is_due_until_it_is_answered_and_again_after_its_wee
     async with here.sessions() as session:
         await here.open(session)
         owed = (await session.scalars(select(Notification))).all()
-        assert {(each.template, str(each.parameters)) for each in owed} == {("check_in_reminder", "{}")}
+        about = {"instrument_plan_id": str(row.id)}
+        assert [(each.template, each.parameters) for each in owed] == [("check_in_reminder", about)] * 2
         assert len(owed) == 2
     assert {"instrument_plan.create", "instrument_plan.list"} <= set(await here.actions())
+
+
+async def test_a_check_in_of_that_day_shows_what_else_is_to_be_answered(here: Care) -> None:
+    await plan(here)
+    waits = await check_in(here, START, CheckInStatus.OPEN)
+    done = await check_in(here, START)
+
+    async def shown(check_in_id: UUID, at: datetime) -> list[DueInstrument]:
+        async with here.sessions.begin() as session:
+            await here.open(session)
+            return (await check_ins.get(session, here.alice, check_in_id, at=at)).instruments
+
+    now = morning(START, 10)
+    assert await shown(waits, now) == await due(here, now) != []
+    assert await shown(done, now) == [], "it was answered"
+    assert await shown(waits, morning(START, 7)) == [], "it is not open yet"
+    await answer(here, now)
+    assert await shown(waits, now) == []
 
 
 async def waiting(here: Care, at: datetime) -> int:

@@ -10,11 +10,13 @@ from sqlalchemy import select, update
 
 from core.database import Sessions
 from core.errors import Forbidden
+from models.adverse_events import AdverseEvent, AdverseEventKind, AdverseEventReporter
 from models.alerts import Alert, AlertLevel
 from models.assessments import Assessment, AssessmentKind, DocumentStatus
 from models.check_ins import CheckIn, CheckInAnswer, CheckInStatus
 from models.consents import Consent, ConsentStatus
 from models.episodes import Episode, EpisodeStatus
+from models.instrument_plans import InstrumentAsker, InstrumentPlan
 from models.outcomes import Outcome
 from models.patients import Patient, PatientStatus
 from models.sessions import ExerciseSession
@@ -312,6 +314,37 @@ async def test_a_review_is_due_four_weeks_after_the_last_signature(alices: Care)
     assert (await alice(alices, at=later)).reasons == []
     again = await alice(alices, at=NOW + 39 * DAY)
     assert (reasons(again), again.reasons[0].since) == ([Reason.REVIEW_DUE], NOW + 10 * DAY)
+
+
+async def test_an_instrument_is_overdue_a_week_after_its_day_and_on_it_where_staff_ask(alices: Care) -> None:
+    days = {"starts_on": NOW.date(), "next_on": NOW.date(), "occasion": "intake", "intake": True}
+    await add(alices, of(alices, InstrumentPlan, instrument_code="rmdq24", asked_of=InstrumentAsker.PATIENT, **days))
+    assert (await alice(alices, at=NOW + 6 * DAY)).reasons == []
+    entry = await alice(alices, at=NOW + 7 * DAY)
+    assert (reasons(entry), entry.urgency) == ([Reason.INSTRUMENT_OVERDUE], WEIGHTS[Reason.INSTRUMENT_OVERDUE])
+    assert entry.reasons[0].since == NOW.replace(hour=0)
+    await add(alices, of(alices, InstrumentPlan, instrument_code="psfs", asked_of=InstrumentAsker.STAFF, **days))
+    assert reasons(await alice(alices)) == [Reason.INSTRUMENT_OVERDUE]
+    async with alices.sessions.begin() as session:
+        await alices.open(session)
+        await session.execute(update(Episode).values(status=EpisodeStatus.ON_HOLD, updated_at=NOW))
+    assert (await alice(alices, at=NOW + 7 * DAY)).reasons == [], "nobody is asked while it rests"
+
+
+async def test_an_adverse_event_waits_for_its_review(alices: Care) -> None:
+    said = {"kind": AdverseEventKind.SORENESS, "description": "Stiff", "occurred_on": NOW.date(), "rule_version": "1"}
+    by = {"reported_via": AdverseEventReporter.PATIENT, "reported_by": alices.alice.account_id}
+    await add(alices, *(of(alices, AdverseEvent, reported_at=NOW - days * DAY, **said, **by) for days in (1, 2)))
+    entry = await alice(alices)
+    weight = WEIGHTS[Reason.ADVERSE_EVENT_WAITING]
+    assert (reasons(entry), entry.urgency) == ([Reason.ADVERSE_EVENT_WAITING], weight)
+    assert entry.reasons[0].since == NOW - 2 * DAY
+    looked = {"reviewed_at": NOW, "reviewed_by": alices.world.bob.id, "conclusion": "no_action_needed"}
+    known = {"grade": 1, "seriousness": [], "relatedness": "unlikely", "outcome": "recovered"}
+    async with alices.sessions.begin() as session:
+        await alices.open(session)
+        await session.execute(update(AdverseEvent).values(status="reviewed", **looked, **known))
+    assert (await alice(alices)).reasons == []
 
 
 async def test_a_discharged_or_held_episode_needs_no_review(alices: Care) -> None:

@@ -24,6 +24,7 @@ from models.check_ins import CheckIn, CheckInStatus
 from models.clinics import Clinic
 from models.consents import Consent, ConsentMethod, ConsentPurpose, ConsentStatus
 from models.identity import Account, AccountStatus, SignIn
+from models.instrument_plans import InstrumentAsker, InstrumentPlan
 from models.notifications import (
     ClosedAddress,
     Device,
@@ -84,6 +85,11 @@ class Ward:
         async with self.care.sessions.begin() as session:
             await self.care.open(session)
             session.add(row)
+
+    async def run(self, statement: Any) -> None:
+        async with self.care.sessions.begin() as session:
+            await self.care.open(session)
+            await session.execute(statement)
 
     async def device(self, token: str | None = None, account_id: UUID | None = None, **changes: Any) -> UUID:
         device = Device(
@@ -904,6 +910,33 @@ async def test_a_message_that_stands_for_several_is_obsolete_when_all_of_them_ar
     assert [one.status.value for one in rows] == ["muted", "failed", "merged"]
     assert rows[1].parameters == {"check_in_id": str(second), "merged": [str(rows[2].id)]}
     assert await ward.deliver(rows[1].due_at) == {"sent": 1}
+
+
+async def test_a_reminder_of_an_instrument_goes_out_as_long_as_it_is_due_whatever_was_answered_beside_it(
+    ward: Ward,
+) -> None:
+    asked, check_in = uuid4(), uuid4()
+    whose = {
+        "clinic_id": ward.care.clinic_id,
+        "patient_id": ward.care.world.alice.id,
+        "episode_id": ward.care.episode_id,
+    }
+    today = {"starts_on": NOW.date(), "next_on": NOW.date(), "reminded_on": NOW.date(), "occasion": "intake"}
+    plan = {"instrument_code": "rmdq24", "asked_of": InstrumentAsker.PATIENT, "intake": True}
+    await ward.add(InstrumentPlan(id=asked, **whose, **plan, **today))
+    times = dict.fromkeys(("opens_at", "due_at"), NOW) | dict.fromkeys(("closes_at", "late_until"), NOW + 60 * MINUTE)
+    form = {"local_date": NOW.date(), "question_set": "daily", "zone": "UTC", "status": CheckInStatus.OPEN}
+    await ward.add(CheckIn(id=check_in, **whose, **form, **times))
+    ward.reach = replace(ward.reach, sender=Box(Failed("451"), Failed("451")))
+    await ward.owe("check_in_reminder", parameters={"check_in_id": str(check_in)})
+    await ward.owe("check_in_reminder", parameters={"instrument_plan_id": str(asked)})
+    assert await ward.deliver() == {"failed": 1}, "one stands for both"
+    await ward.run(update(CheckIn).values(status=CheckInStatus.EXCUSED))
+    first, _ = sorted(await ward.rows(), key=lambda row: row.status is NotificationStatus.MERGED)
+    assert await ward.deliver(first.due_at) == {"failed": 1}, "the instrument still waits"
+    again, _ = sorted(await ward.rows(), key=lambda row: row.status is NotificationStatus.MERGED)
+    await ward.run(update(InstrumentPlan).values(next_on=NOW.date() + timedelta(days=14), occasion="interval"))
+    assert await ward.deliver(again.due_at) == {"muted": 1}, "it was answered"
 
 
 # ------------------------------------------------------------------ addresses that are dead for a time
