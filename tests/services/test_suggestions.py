@@ -434,6 +434,28 @@ async def test_a_better_session_that_comes_in_together_with_a_bad_one_hides_no_s
     assert await stored(here) == [], "what a human has seen is seen"
 
 
+async def test_a_bad_session_that_comes_in_after_the_dose_was_changed_stops_the_exercise_all_the_same(
+    here: Care,
+) -> None:
+    program = await here.running(phases=[PHASE])
+    more = {**PHASE, "items": [BRIDGE | {"sets": 3}, TILT]}
+    form = ProgramVersionCreate.model_validate({"reason": "More of it", "phases": [more]})
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        await programs.create_version(
+            session, here.bob, program.id, form, version=program.version, at=morning(on(1), 7)
+        )
+    bad = await train(here, program, 1, pains={"hp_bridge": 9})  # the phone knows of the first version only
+    await follow_up(here, 2)
+    (stop,) = await stored(here)
+    assert (stop.exercise_code, stop.outcome, stop.session_id) == ("hp_bridge", "stop", bad)
+    await progress(here, 3)
+    assert [row.id for row in await stored(here)] == [stop.id], "no look of the night takes it back"
+    await reject(here, stop, 3)
+    await progress(here, 4)
+    assert await stored(here) == []
+
+
 async def test_accepting_a_stop_takes_the_exercise_out_but_never_the_last(here: Care) -> None:
     program = await here.running(phases=[PHASE])
     await train(here, program, 1, new_neurological_symptom=True)
