@@ -29,7 +29,9 @@ def told_in_refusals(verb: Verb) -> Verb:
     async def telling(session: AsyncSession, actor: Actor, subject_id: UUID, form: BaseModel, *, at: datetime) -> Any:
         advice = None
         if actor.patient_id is not None and escalation.speaks_of_self_harm(form.model_dump()):
-            advice = await advise(session, actor.clinic_id, actor.patient_id)  # now: no refusal leaves the time for it
+            # Before the verb: some refusals leave a transaction that answers nothing any more.
+            country = await places.country_of(session, actor.clinic_id, actor.patient_id)
+            advice = _advice(country, kept=False)
         try:
             return await verb(session, actor, subject_id, form, at=at)
         except Refusal as refusal:
@@ -41,8 +43,8 @@ def told_in_refusals(verb: Verb) -> Verb:
 
 
 async def advise(session: AsyncSession, clinic_id: UUID, patient_id: UUID) -> Advice:
-    """Give what he must read now, with the numbers of the country where he is."""
-    return _advice(await places.country_of(session, clinic_id, patient_id))
+    """Give what he must read now whose words are kept, with the numbers of the country where he is."""
+    return _advice(await places.country_of(session, clinic_id, patient_id), kept=True)
 
 
 def advice_on(body: Any) -> dict[str, Any] | None:
@@ -50,7 +52,7 @@ def advice_on(body: Any) -> dict[str, Any] | None:
 
     Where the patient is is not known here: the number is the one that works most widely.
     """
-    return _advice("").model_dump() if escalation.speaks_of_self_harm(body) else None
+    return _advice("", kept=False).model_dump() if escalation.speaks_of_self_harm(body) else None
 
 
 async def heed(
@@ -83,6 +85,6 @@ async def heed(
     return await advise(session, actor.clinic_id, patient_id)
 
 
-def _advice(country: str) -> Advice:
-    told = asdict(red_flags.crisis_advice(country))
+def _advice(country: str, *, kept: bool) -> Advice:
+    told = asdict(red_flags.crisis_advice(country, kept=kept))
     return Advice.model_validate({**told, "actions": list(told["actions"])})

@@ -49,7 +49,9 @@ async def test_every_refusal_carries_the_advice(client: AsyncClient, alices: Car
     ]
     for place, answer in enumerate(refusals):
         assert answer.status_code in {404, 409, 422}, (place, answer.text)
-        assert "call_emergency" in answer.json()["advice"]["actions"], place
+        advice = answer.json()["advice"]
+        assert "call_emergency" in advice["actions"], place
+        assert "could not be kept" in advice["text"], place
     quiet = await client.put(check_in, json=daily | {"answers": {"note": "Fine"}}, headers=me)
     assert (quiet.status_code, "advice" in quiet.json()) == (422, False)
     assert await raised(alices) == [], "a refusal changes nothing"
@@ -70,6 +72,7 @@ async def test_words_in_a_session_and_in_a_report_are_heeded_as_well(client: Asy
     event = {"kind": "mood", "description": WORDS, "occurred_on": str(now.date())}
     made = await client.post(f"/v1/patients/{alices.world.alice.id}/adverse-events", json=event, headers=me)
     assert made.json()["advice"] == told.json()["advice"]
+    assert "Your clinic is told" in made.json()["advice"]["text"]
     ((rule, source, inputs),) = await raised(alices)
     assert (rule, source, inputs["crisis_word"]) == ("ES02", "session", True), "one alert, its repeats counted"
     assert WORDS not in str(inputs)
