@@ -10,7 +10,9 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
+import asyncpg
 from pydantic import BaseModel
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical import escalation, red_flags
@@ -27,16 +29,12 @@ def told_in_refusals(verb: Verb) -> Verb:
 
     @wraps(verb)
     async def telling(session: AsyncSession, actor: Actor, subject_id: UUID, form: BaseModel, *, at: datetime) -> Any:
-        advice = None
-        if actor.patient_id is not None and escalation.speaks_of_self_harm(form.model_dump()):
-            # Before the verb: some refusals leave a transaction that answers nothing any more.
-            country = await places.country_of(session, actor.clinic_id, actor.patient_id)
-            advice = _advice(country, kept=False)
         try:
             return await verb(session, actor, subject_id, form, at=at)
         except Refusal as refusal:
-            if advice is not None:
-                refusal.extras = {**refusal.extras, "advice": advice.model_dump()}
+            if actor.patient_id is not None and escalation.speaks_of_self_harm(form.model_dump()):
+                country = await _country(session, actor.clinic_id, actor.patient_id)
+                refusal.extras = {**refusal.extras, "advice": _advice(country, kept=False).model_dump()}
             raise
 
     return cast("Verb", telling)
@@ -83,6 +81,14 @@ async def heed(
             at=at,
         )
     return await advise(session, actor.clinic_id, patient_id)
+
+
+async def _country(session: AsyncSession, clinic_id: UUID, patient_id: UUID) -> str:
+    """Give where he is, or nothing where a refusal has left a transaction that answers no more."""
+    try:
+        return await places.country_of(session, clinic_id, patient_id)
+    except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return ""
 
 
 def _advice(country: str, *, kept: bool) -> Advice:

@@ -69,6 +69,12 @@ async def test_words_in_a_session_and_in_a_report_are_heeded_as_well(client: Asy
     for status in (201, 200):
         told = await client.put(path, json=words, headers=me)
         assert (told.status_code, told.json()["advice"]["emergency_number"]) == (status, "112")
+    corrections = [
+        await client.put(f"/v1/sessions/{new_id(now)}", json=words | {"supersedes_id": told.json()["id"]}, headers=me)
+        for _ in range(2)
+    ]
+    assert [answer.status_code for answer in corrections] == [201, 409], "and the database has ended that transaction"
+    assert "(or the emergency number of the place" in corrections[1].json()["advice"]["text"]
     event = {"kind": "mood", "description": WORDS, "occurred_on": str(now.date())}
     made = await client.post(f"/v1/patients/{alices.world.alice.id}/adverse-events", json=event, headers=me)
     assert made.json()["advice"] == told.json()["advice"]
