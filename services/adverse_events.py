@@ -21,6 +21,7 @@ from core.errors import Conflict, Invalid, Problem, Refusal, Stale
 from models.adverse_events import (
     AdverseEvent,
     AdverseEventChange,
+    AdverseEventOutcome,
     AdverseEventReporter,
     AdverseEventStatus,
 )
@@ -41,8 +42,9 @@ from schemas.adverse_events import (
 )
 from schemas.advice import Advice
 from schemas.pages import Page, Paged, fetch
-from services import access, alerts, audit, places
+from services import access, alerts, audit, crisis, places
 from services.access import Action, Actor
+from services.crisis import told_in_refusals
 
 SPAN = timedelta(days=400)
 """The longest span of days of one export."""
@@ -97,6 +99,7 @@ class SpanRefused(Invalid):
     """These days cannot be exported at once."""
 
 
+@told_in_refusals
 async def create(
     session: AsyncSession, actor: Actor, patient_id: UUID, form: AdverseEventCreate, *, at: datetime
 ) -> AdverseEventReported:
@@ -105,10 +108,10 @@ async def create(
     Raises NotFound, AdverseEventRefused with the advice.
     """
     patient = await access.patient(session, actor, Action.REPORT_ADVERSE_EVENTS, patient_id, at=at)
-    judged = rules.judge(form.grade, form.seriousness)
+    judged = rules.judge(form.grade, form.seriousness, form.outcome)
     country = await places.country_of(session, actor.clinic_id, patient_id)
-    # Of a death staff read nothing; a patient who picks the last grade for the worst lives, and needs help.
-    died = form.grade == rules.DEATH and actor.role is not Role.PATIENT
+    # Of a death staff read nothing; a patient who picks the worst of all lives, and needs help.
+    died = rules.died(form.grade, form.seriousness, form.outcome) and actor.role is not Role.PATIENT
     advice = None if died else _advice(judged.advice, country)
     values = form.model_dump()
     try:
@@ -134,9 +137,11 @@ async def create(
     await session.flush()
     _note(session, actor, row, "reported", {}, _plain(values), at=at)
     await _alert(session, row, judged.alert, at=at)
+    source = ("adverse_event", row.id)
+    told = await crisis.heed(session, actor, [row.description], episode_id=row.episode_id, source=source, at=at)
     await _record(session, actor, "adverse_event.create", row, at=at)
     read = AdverseEventRead.model_validate(row).model_dump()
-    return AdverseEventReported.model_validate({**read, "advice": advice})
+    return AdverseEventReported.model_validate({**read, "advice": told or advice})
 
 
 def advice_on(body: Any) -> dict[str, Any] | None:
@@ -147,7 +152,8 @@ def advice_on(body: Any) -> dict[str, Any] | None:
     said = body if isinstance(body, dict) else {}
     given, criteria = said.get("grade"), said.get("seriousness")
     grade = max((each for each in range(1, rules.DEATH + 1) if _reaches(given, each)), default=None)
-    advice = _advice(rules.judge(grade, criteria if isinstance(criteria, list | str) else None).advice, "")
+    outcome = said.get("outcome") if said.get("outcome") == rules.FATAL else None
+    advice = _advice(rules.judge(grade, criteria if isinstance(criteria, list | str) else None, outcome).advice, "")
     return None if advice is None else advice.model_dump(mode="json")
 
 
@@ -231,8 +237,9 @@ async def update(
     await session.flush()
     # Within one level, too: life in danger after what was important, or a death, is news to whoever dealt with it.
     worse = (row.grade or 0) > grade or not criteria >= set(row.seriousness or ())
-    if judged.alert > before.alert or worse:
-        await _alert(session, row, judged.alert, at=at)
+    fatal = row.outcome is AdverseEventOutcome.FATAL and held["outcome"] is not AdverseEventOutcome.FATAL
+    if judged.alert > before.alert or worse or fatal:
+        await _alert(session, row, rules.judge(row.grade, row.seriousness, row.outcome).alert, at=at)
     await _record(session, actor, "adverse_event.update", row, at=at)
     return row
 

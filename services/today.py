@@ -79,9 +79,11 @@ WITH me AS MATERIALIZED (
     (SELECT f.level FROM red_flag_screens f WHERE f.clinic_id = $1 AND f.patient_id = me.id AND f.status <> 'closed'
       AND f.level IN ('urgent_same_day', 'emergency_now') ORDER BY f.screened_at DESC LIMIT 1) AS open_level,
     screened.*,
-    (SELECT max(a.answered_at) FROM check_in_answers a WHERE a.clinic_id = $1 AND a.patient_id = me.id
-      AND a.answered_at > $3::timestamptz - make_interval(days => $4) AND a.answers @> '{"new_symptoms": true}')
-      AS symptom_at,
+    greatest(
+      (SELECT max(a.answered_at) FROM check_in_answers a WHERE a.clinic_id = $1 AND a.patient_id = me.id
+        AND a.answered_at > $3::timestamptz - make_interval(days => $4) AND a.answers @> '{"new_symptoms": true}'),
+      (SELECT max(s.received_at) FROM exercise_sessions s WHERE s.clinic_id = $1 AND s.patient_id = me.id
+        AND s.performed_at > $3::timestamptz - make_interval(days => $4) AND s.new_neurological_symptom)) AS symptom_at,
     (SELECT to_jsonb(f) FROM flares f WHERE f.clinic_id = $1 AND f.patient_id = me.id AND f.closed_at IS NULL) AS flare
   FROM me CROSS JOIN LATERAL (
     SELECT max(f.screened_at) FILTER (WHERE f.complete AND f.answers ?& asked.questions) AS complete_at,

@@ -157,6 +157,18 @@ async def test_what_gets_worse_within_one_level_is_told_again(here: Care) -> Non
 async def test_a_patient_who_picks_the_last_grade_for_the_worst_is_told_to_get_help(here: Care) -> None:
     assert (await report(here, grade=5)).advice.level == "emergency_now"
     assert (await report(here, by="bob", grade=5)).advice is None, "nobody is left to read it"
+    assert (await report(here, by="bob", outcome="fatal")).advice is None
+
+
+async def test_a_death_is_alerted_however_it_is_told(here: Care) -> None:
+    made = await report(here, by="bob", outcome="fatal")
+    urgent = ("adverse-events-2026-1", AlertLevel.URGENT_SAME_DAY)
+    assert await alerts_of(here) == [(*urgent, 0)]
+    await change(here, made, 1, description="Told by his wife")
+    assert await alerts_of(here) == [(*urgent, 0)], "known already"
+    other = await report(here, by="bob")
+    await change(here, other, 1, outcome="fatal")
+    assert await alerts_of(here) == [(*urgent, 1)]
 
 
 async def test_a_traveller_reports_on_a_day_that_his_zone_on_record_has_not_reached(here: Care) -> None:

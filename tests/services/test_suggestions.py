@@ -205,7 +205,7 @@ async def test_a_session_is_owed_a_look_and_gets_it(here: Care) -> None:
     await train(here, program, 1, pains={"hp_bridge": 7})
     async with here.sessions.begin() as session:
         await here.open(session)
-        assert await suggestions.clinics_owed(session) == [here.clinic_id]
+        assert await suggestions.clinics_owed(session, at=night(2)) == [here.clinic_id]
         foreseen = await suggestions.follow_up(session, here.clinic_id, at=night(2), dry_run=True)
         made = await suggestions.follow_up(session, here.clinic_id, at=night(2))
         assert foreseen.suggestions == made.suggestions == 1
@@ -432,6 +432,54 @@ async def test_a_better_session_that_comes_in_together_with_a_bad_one_hides_no_s
     await reject(here, stop, 6)
     await progress(here, 6)
     assert await stored(here) == [], "what a human has seen is seen"
+
+
+async def test_a_bad_session_that_comes_in_after_the_dose_was_changed_stops_the_exercise_all_the_same(
+    here: Care,
+) -> None:
+    program = await here.running(phases=[PHASE])
+    more = {**PHASE, "items": [BRIDGE | {"sets": 3}, TILT]}
+    form = ProgramVersionCreate.model_validate({"reason": "More of it", "phases": [more]})
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        await programs.create_version(
+            session, here.bob, program.id, form, version=program.version, at=morning(on(1), 7)
+        )
+    bad = await train(here, program, 1, pains={"hp_bridge": 9})  # the phone knows of the first version only
+    await follow_up(here, 2)
+    (stop,) = await stored(here)
+    assert (stop.exercise_code, stop.outcome, stop.session_id) == ("hp_bridge", "stop", bad)
+    await progress(here, 3)
+    assert [row.id for row in await stored(here)] == [stop.id], "no look of the night takes it back"
+    await reject(here, stop, 3)
+    await progress(here, 4)
+    assert await stored(here) == []
+
+
+async def test_a_bad_session_that_comes_in_while_the_program_rests_stops_the_exercise_when_it_goes_on(
+    here: Care,
+) -> None:
+    program = await here.running(phases=[PHASE])
+    bad = await train(here, program, 1, pains={"hp_bridge": 9})
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        pause = ProgramPauseIn(reason="Looks at it")
+        held = await programs.pause(
+            session, here.bob, program.id, pause, version=program.version, at=morning(on(1), 11)
+        )
+    for day in (2, 3):
+        await follow_up(here, day)
+        assert await stored(here) == []
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        assert await suggestions.clinics_owed(session, at=night(3)) == []
+        await programs.resume(
+            session, here.bob, program.id, ProgramReason(reason="Try"), version=held.version, at=morning(on(3), 8)
+        )
+    await train(here, program, 3)
+    await follow_up(here, 4)
+    (stop,) = await stored(here)
+    assert (stop.outcome, stop.session_id) == ("stop", bad), "the better session after it hides nothing"
 
 
 async def test_accepting_a_stop_takes_the_exercise_out_but_never_the_last(here: Care) -> None:
