@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import select, update
 
+from clinical.program_life import ProgramNotInState, ProgramStatus
 from clinical.red_flags import required_questions
 from core.database import Sessions
 from core.errors import Forbidden, NotFound, Refusal, Stale
@@ -16,7 +17,7 @@ from models.episodes import Episode, EpisodeStatus
 from models.exercises import Exercise, ExerciseScope
 from models.identity import Role
 from models.patients import Patient
-from models.programs import Program, ProgramStatus
+from models.programs import Program
 from models.red_flag_screens import RedFlagScreen
 from schemas.episodes import EpisodeCreate, EpisodeReason
 from schemas.exercises import ExerciseCreate, ExerciseMerge
@@ -34,7 +35,6 @@ from services.access import Actor
 from services.episode_gate import EpisodeClosed
 from services.programs.authoring import Contraindicated, ProgramRefused
 from services.programs.lifecycle import ProgramNotReady
-from services.programs.records import ProgramNotInState
 from tests.factories import NOW, make_actor, make_patient
 from tests.services.caring import DAY, MOBILITY, STRENGTH, Care, care, codes, pointers, settle
 

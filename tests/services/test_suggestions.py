@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import delete, func, select, update
 
+from clinical.program_life import ProgramNotInState, ProgramStatus
 from core.crypto import new_id
 from core.database import CLINIC, Sessions, driver, make_sessions
 from core.errors import Forbidden, NotFound, Stale
@@ -16,7 +17,7 @@ from integrations.delivery import Outcome
 from integrations.email import Letter
 from models.consents import Consent, ConsentStatus
 from models.flares import Flare
-from models.programs import ProgramStatus, ProgramVersion
+from models.programs import ProgramVersion
 from models.suggestions import EvaluationOwed, Suggestion, SuggestionOutcome, SuggestionStatus
 from schemas.episodes import EpisodeCreate
 from schemas.flares import FlareClose, FlareCreate
@@ -28,7 +29,7 @@ from schemas.worklist import Reason
 from services import episodes, flares, jobs, programs, suggestions, today, worklist
 from services import sessions as sessions_module
 from services.isolation import ClinicsFailed
-from services.programs import LastExercise, ProgramNotInState
+from services.programs import LastExercise
 from services.programs.authoring import ProgramRefused
 from services.programs.lifecycle import ProgramNotReady
 from services.suggestions import FlareOpen, HistoryRefused, SuggestionDecided, SuggestionSuperseded, evaluating
