@@ -130,9 +130,9 @@ async def care(sessions: Sessions, *, now: datetime = NOW, consent: bool = True,
 
 
 async def settle(session: AsyncSession, world: Care, *, at: datetime = NOW) -> None:
-    """Let bob resolve every alert of the clinic; red flags must be closed before."""
-    waiting = select(Alert).where(Alert.clinic_id == world.clinic_id, Alert.status != AlertStatus.RESOLVED)
-    for alert in (await session.scalars(waiting)).all():
+    """Let bob resolve every alert about alice; red flags must be closed before."""
+    hers = (Alert.clinic_id == world.clinic_id, Alert.patient_id == world.world.alice.id)
+    for alert in (await session.scalars(select(Alert).where(*hers, Alert.status != AlertStatus.RESOLVED))).all():
         seen = await alerts.acknowledge(session, world.bob, alert.id, version=alert.version, at=at)
         outcome = AlertOutcome.NO_ACTION_NEEDED
         await alerts.resolve(session, world.bob, alert.id, outcome, None, version=seen.version, at=at)
