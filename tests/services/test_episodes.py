@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical.program_life import ProgramStatus
@@ -21,7 +21,7 @@ from services import check_ins, episodes, programs, red_flag_screens
 from services.check_ins import plans
 from services.episode_gate import EpisodeOnHold, EpisodeUnsettled
 from tests.factories import NOW
-from tests.services.caring import Care, care, codes, settle
+from tests.services.caring import Care, care, codes, settle, waiting_for_a_lock
 
 REASON = EpisodeReason(reason="Holiday")
 LATER = NOW + timedelta(days=3)
@@ -42,14 +42,6 @@ async def running(sessions: Sessions) -> Care:
 async def closed(session: AsyncSession, care_: Care, screen_id: UUID) -> None:
     form = RedFlagScreenClose.model_validate({"outcome": "seen_by_clinician", "note": "Seen"})
     await red_flag_screens.close(session, care_.bob, screen_id, form, version=1, at=LATER)
-
-
-async def waiting_for_a_lock(session: AsyncSession) -> None:
-    """Return once another connection waits for what this session's transaction holds."""
-    mine = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
-    async with asyncio.timeout(10):
-        while not await session.scalar(text(mine)):
-            pass
 
 
 async def state(care_: Care) -> tuple[ProgramStatus, PlanStatus]:

@@ -1,7 +1,7 @@
 """Programs lived through the services on a real database, held against the plain calendar of the pure machine."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -14,8 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from clinical.program_life import ProgramNotInState
 from clinical.recurrence import local_date
 from core.database import fetch, make_sessions
-from models.consents import Consent, ConsentMethod, ConsentPurpose, ConsentStatus
-from models.episodes import Episode, EpisodeStatus
+from models.episodes import Episode
 from models.patients import Patient
 from models.programs import Program, ProgramVersion
 from schemas.episodes import EpisodeReason
@@ -27,8 +26,8 @@ from services.episode_gate import EpisodeClosed
 from services.programs.lifecycle import ProgramNotReady
 from services.programs.records import locked
 from tests.clinical.plain_programs import DONE, PlainEpisode
-from tests.factories import NOW, link, locate, make_patient
-from tests.services.caring import STRENGTH, Care, care, settle
+from tests.factories import NOW
+from tests.services.caring import STRENGTH, Care, another, care, settle
 
 ZONES = ("Pacific/Honolulu", "Pacific/Auckland")
 """At noon in Greenwich the second has the next day already: who flies from it to the first lives a day twice."""
@@ -242,32 +241,7 @@ class Living:
 
 async def _begin(clinic: Care) -> Living:
     """Bring a new patient into bob's care, with a draft and a clear screen."""
-    async with clinic.sessions.begin() as session:
-        await clinic.open(session)
-        patient = await make_patient(session, clinic.clinic_id, zone=ZONES[0])
-        await link(session, patient, clinic.world.bob)
-        await locate(session, patient)
-        episode = Episode(
-            clinic_id=clinic.clinic_id,
-            patient_id=patient.id,
-            title="Low back pain",
-            body_region="low_back",
-            status=EpisodeStatus.ACTIVE,
-            started_on=NOON.date(),
-        )
-        consent = Consent(
-            clinic_id=clinic.clinic_id,
-            patient_id=patient.id,
-            purpose=ConsentPurpose.TELEHEALTH,
-            status=ConsentStatus.GIVEN,
-            text_version="1",
-            method=ConsentMethod.ELECTRONIC,
-            given_at=NOON,
-            given_by=clinic.bob.account_id,
-        )
-        session.add_all([episode, consent])
-        await session.flush()
-        world = replace(clinic, world=replace(clinic.world, alice=patient), episode_id=episode.id)
+    world = await another(clinic, zone=ZONES[0])
     living = Living(world, PlainEpisode(today=FIRST), NOON + timedelta(minutes=1))
     await world.screen(at=NOON, by="bob")
     await living.draft(0)
