@@ -24,9 +24,8 @@ from services import alerts, clinics
 from services.alerts import Escalated
 from tests.conftest import Database
 from tests.factories import NOW, link, make_actor, make_license, make_therapist
-from tests.services.caring import Care, care
+from tests.services.caring import Care, care, waiting_for_a_lock
 from tests.services.test_alerts import do, event, events, look, raise_, resolve
-from tests.services.test_episodes import waiting_for_a_lock
 
 WEEKDAYS = {str(weekday): [["08:00", "17:00"]] for weekday in range(1, 6)}
 """Berlin's clock; NOW is Monday, 10:00 there."""

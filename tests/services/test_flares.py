@@ -28,9 +28,8 @@ from services import check_ins, episodes, flares, jobs, progress, sessions, toda
 from services.episode_gate import EpisodeClosed
 from tests.conftest import Database
 from tests.factories import TOKENS
-from tests.services.caring import STRENGTH
+from tests.services.caring import STRENGTH, waiting_for_a_lock
 from tests.services.check_ins.scene import DAILY, DAY, Scene, berlin, scene
-from tests.services.test_episodes import waiting_for_a_lock
 from tests.services.test_jobs import Post
 
 CALM, FLARING = {"pain_now": 3, "function_limit": 2}, {"pain_now": 6, "function_limit": 6, "flare": True}
