@@ -77,9 +77,12 @@ async def care_for_self(session: AsyncSession, actor: Actor, at: datetime, rando
     await factors.put_self_care(session, actor, crypto.new_id(at), form, at=at)
 
 
-async def report_pain(session: AsyncSession, patient: Patient, at: datetime, **more: Any) -> None:
-    """Let a patient put on the register what an exercise did to him; nobody has looked at it yet."""
-    await _report(session, patient, at, **more)
+async def report_pain(session: AsyncSession, patient: Patient, at: datetime, **more: Any) -> tuple[UUID, int]:
+    """Let a patient put on the register what an exercise did to him; give the event's id and version."""
+    assert patient.actor.patient_id is not None
+    form = AdverseEventCreate.model_validate({**PAIN, "occurred_on": local_date(at, ZONE).isoformat(), **more})
+    made = await adverse_events.create(session, patient.actor, patient.actor.patient_id, form, at=at)
+    return made.id, made.version
 
 
 async def take_out(session: AsyncSession, patient: Patient, at: datetime) -> bool:
@@ -95,7 +98,7 @@ async def take_out(session: AsyncSession, patient: Patient, at: datetime) -> boo
     )
     if stopped is None:
         return False
-    event, version = await _report(session, patient, at - timedelta(hours=2), item_id=str(stopped.item_id))
+    event, version = await report_pain(session, patient, at - timedelta(hours=2), item_id=str(stopped.item_id))
     note = SuggestionAcceptance(note="We leave it out, and look at it together in two weeks.")
     await suggestions.accept(session, patient.therapist, stopped.id, note, version=stopped.version, at=at)
     known = AdverseEventPatch.model_validate(
@@ -105,10 +108,3 @@ async def take_out(session: AsyncSession, patient: Patient, at: datetime) -> boo
     form = AdverseEventReview.model_validate({"conclusion": "program_changed", "note": "The exercise was taken out."})
     await adverse_events.review(session, patient.therapist, event, form, version=row.version, at=at)
     return True
-
-
-async def _report(session: AsyncSession, patient: Patient, at: datetime, **more: Any) -> tuple[UUID, int]:
-    assert patient.actor.patient_id is not None
-    form = AdverseEventCreate.model_validate({**PAIN, "occurred_on": local_date(at, ZONE).isoformat(), **more})
-    made = await adverse_events.create(session, patient.actor, patient.actor.patient_id, form, at=at)
-    return made.id, made.version

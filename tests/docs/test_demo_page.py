@@ -1,6 +1,8 @@
 """The page about the demo clinic tells the truth: everything it promises is there, where it says."""
 
 import re
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import httpx
@@ -13,30 +15,30 @@ PAGE = (ROOT / "docs" / "demo.md").read_text(encoding="utf-8")
 SHOWN: list[tuple[str, str, str]] = re.findall(r"^\| (.+?) \| `(.+?)` \| `(.+?)` \|$", PAGE, re.MULTILINE)
 
 
-def signed_in(clinic: str, email: str) -> httpx.Client:
+@cache
+def signed_in(clinic: str, email: str) -> Mapping[str, str]:
+    """Give the header of somebody whom the page names."""
     answer = httpx.post(f"{clinic}/v1/auth/login", json={"email": email, "password": PASSWORD}).raise_for_status()
-    return httpx.Client(
-        base_url=clinic, headers={"Authorization": f"Bearer {answer.json()['access_token']}"}, timeout=30
-    )
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
 
-def ids_of(client: httpx.Client) -> dict[str, str]:
-    """Give what a signed-in patient puts into a path."""
-    patient_id = get(client, "/v1/me")["membership"]["patient_id"]
-    (episode,) = get(client, f"/v1/patients/{patient_id}/episodes")["items"]
-    program_id = get(client, "/v1/me/today")["program"]["program_id"]
+def get(clinic: str, email: str, path: str) -> Any:
+    return httpx.get(f"{clinic}{path}", headers=signed_in(clinic, email), timeout=30).raise_for_status().json()
+
+
+@cache
+def ids_of(clinic: str, email: str) -> Mapping[str, str]:
+    """Give what a signed-in patient puts into a path, from where the page says."""
+    patient_id = get(clinic, email, "/v1/me")["membership"]["patient_id"]
+    (episode,) = get(clinic, email, f"/v1/patients/{patient_id}/episodes")["items"]
+    program_id = get(clinic, email, "/v1/me/today")["program"]["program_id"]
     return {"patient_id": patient_id, "episode_id": episode["id"], "program_id": program_id}
-
-
-def get(client: httpx.Client, path: str) -> Any:
-    return client.get(path).raise_for_status().json()
 
 
 def asked(clinic: str, path: str) -> Any:
     """Ask for what the page promises under a path."""
     ((_, email, _),) = [row for row in SHOWN if row[2] == path]
-    with signed_in(clinic, email) as client:
-        return get(client, path.format(**(ids_of(client) if "{" in path else {})))
+    return get(clinic, email, path.format(**(ids_of(clinic, email) if "{" in path else {})))
 
 
 def test_everything_on_the_page_is_there(clinic: str) -> None:
@@ -58,8 +60,7 @@ def test_an_exercise_rests_and_another_was_taken_out_in_words_for_the_patient(cl
 
 def test_somebody_flares_and_is_at_the_first_step(clinic: str) -> None:
     (entry,) = asked(clinic, "/v1/worklist?reason=flare")["items"]
-    with signed_in(clinic, "therapist@demo.example") as client:
-        (flare,) = get(client, f"/v1/patients/{entry['patient_id']}/flares")["items"]
+    (flare,) = get(clinic, "therapist@demo.example", f"/v1/patients/{entry['patient_id']}/flares")["items"]
     assert (flare["step"], flare["closed_at"]) == ("reduced", None)
 
 
