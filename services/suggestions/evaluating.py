@@ -19,10 +19,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical.library import load
+from clinical.program_life import ProgramStatus
 from clinical.progression import Outcome, hopeful
 from clinical.suggesting import Advised, Bounds, advise, held_since, told
 from core.crypto import new_id
-from models.programs import Program, ProgramStatus
+from models.programs import Program
 from models.suggestions import EvaluationOwed, Suggestion, SuggestionOutcome, SuggestionStatus
 from services import audit
 from services.suggestions.prescribed import Done, Item, Prescription, done, prescriptions
