@@ -167,14 +167,6 @@ async def settle(session: AsyncSession, world: Care, *, at: datetime = NOW) -> N
         await alerts.resolve(session, world.bob, alert.id, outcome, None, version=seen.version, at=at)
 
 
-async def waiting_for_a_lock(session: AsyncSession) -> None:
-    """Return once another connection waits for what this session's transaction holds."""
-    mine = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
-    async with asyncio.timeout(10):
-        while not await session.scalar(text(mine)):
-            pass
-
-
 def codes(problems: Any) -> set[str]:
     """Give the codes of a refusal's problems."""
     return {problem.code for problem in problems}
