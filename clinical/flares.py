@@ -121,14 +121,13 @@ class Coming:
 def coming(step: FlareStep, since: date, held_until: date | None) -> Coming | None:
     """Return what follows a step that began on `since`; None when the flare-up is over."""
     rules = load().flares
-    match step:
-        case FlareStep.REDUCED:
-            following, text = FlareStep.THREE_QUARTERS, rules.texts.next_three_quarters
-            first = since + timedelta(days=rules.reduced.least_days)
-        case FlareStep.THREE_QUARTERS:
-            following, text, first = FlareStep.FULL, rules.texts.next_full, since
-        case FlareStep.FULL:
-            return None
+    if step is FlareStep.FULL:
+        return None
+    if step is FlareStep.REDUCED:
+        following, text = FlareStep.THREE_QUARTERS, rules.texts.next_three_quarters
+        first = since + timedelta(days=rules.reduced.least_days)
+    else:
+        following, text, first = FlareStep.FULL, rules.texts.next_full, since
     return Coming(following, first if held_until is None else max(first, held_until + timedelta(days=1)), text)
 
 

@@ -1,6 +1,6 @@
 """Reading the packaged YAML, so that a mistake in a file is named with its file and its line."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from typing import Any, Generic, TypeVar
@@ -126,19 +126,28 @@ def parse_foreign(written: bytes) -> tuple[Any, yaml.Node | None]:
 def _misfit(written: bytes) -> int:
     """Find the line of the first value that is not what its tag says."""
     loader = _Loader(written)
-    waiting = [loader.get_single_node()]
+    lines = (each.start_mark.line for each in _scalars(loader.get_single_node()) if not _fits(loader, each))
+    return int(next(lines, 0)) + 1
+
+
+def _scalars(root: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    waiting = [root]
     while waiting:
         node = waiting.pop()
         if isinstance(node, yaml.ScalarNode):
-            try:
-                loader.construct_object(node)
-            except MISFITS:
-                return int(node.start_mark.line) + 1
+            yield node
         elif isinstance(node, yaml.SequenceNode):
             waiting += reversed(node.value)
-        elif isinstance(node, yaml.MappingNode):
+        else:
             waiting += [one for pair in reversed(node.value) for one in reversed(pair)]
-    return 1
+
+
+def _fits(loader: _Loader, node: yaml.ScalarNode) -> bool:
+    try:
+        loader.construct_object(node)
+    except MISFITS:
+        return False
+    return True
 
 
 def read(root: Traversable, name: str, model: type[Parsed]) -> Document[Parsed]:

@@ -50,6 +50,12 @@ def test_without_a_screen_the_dose_never_rises_and_falls_back() -> None:
     assert (fallen.step, fallen.reasons) == (REDUCED, ("screen_missing",))
 
 
+def test_after_good_sessions_one_bad_day_waits_for_the_next_answer() -> None:
+    days = [Day(on(2), 2, 2, flare=False), Day(on(3), 8, 2, flare=True)]
+    found = next_step(replace(FRESH, step=THREE_QUARTERS), days, [Trained(completed=True, pain=1)] * 2, on(4))
+    assert (found.step, found.reasons) == (THREE_QUARTERS, ("not_settled",))
+
+
 def test_what_a_therapist_holds_stays_until_his_day_is_over() -> None:
     calm = [Day(on(number), 0, 0, flare=False) for number in range(5)]
     held = replace(FRESH, held_until=on(4))
