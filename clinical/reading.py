@@ -127,11 +127,11 @@ def _misfit(written: bytes) -> int:
     """Find the line of the first value that is not what its tag says."""
     loader = _Loader(written)
     lines = (each.start_mark.line for each in _scalars(loader.get_single_node()) if not _fits(loader, each))
-    return int(next(lines, 0)) + 1
+    return int(min(lines, default=0)) + 1
 
 
-def _scalars(root: yaml.Node) -> Iterator[yaml.ScalarNode]:
-    waiting = [root]
+def _scalars(root: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
+    waiting = [] if root is None else [root]
     while waiting:
         node = waiting.pop()
         if isinstance(node, yaml.ScalarNode):
