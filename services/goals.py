@@ -92,7 +92,9 @@ async def create(session: AsyncSession, actor: Actor, episode_id: UUID, form: Go
     values = form.model_dump()
     problems = _measured(values) or await _activity(session, episode, form)
     refuse([*problems, *due(form.due_on, await _today(session, episode.clinic_id, episode.patient_id, at))])
-    if form.measure in library.load().measures:  # what cannot be asked never says how far the goal is
+    if (
+        form.measure is not None and form.measure in library.load().measures
+    ):  # what cannot be asked never says how far the goal is
         await instruments.usable(session, actor, form.measure, at=at)
     row = Goal(
         clinic_id=actor.clinic_id,
