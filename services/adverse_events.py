@@ -6,7 +6,7 @@ anybody said stays on record beside who said it; after the review nothing is cha
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -25,7 +25,6 @@ from models.adverse_events import (
     AdverseEventReporter,
     AdverseEventStatus,
 )
-from models.clinics import Clinic
 from models.episodes import Episode
 from models.identity import Role
 from models.patients import Patient
@@ -45,39 +44,6 @@ from schemas.pages import Page, Paged, fetch
 from services import access, alerts, audit, crisis, places
 from services.access import Action, Actor
 from services.crisis import told_in_refusals
-
-SPAN = timedelta(days=400)
-"""The longest span of days of one export."""
-
-MOST = 20_000
-"""The most events of one export."""
-
-EXPORTED = (
-    "id",
-    "patient_id",
-    "episode_id",
-    "version_id",
-    "item_id",
-    "exercise_code",
-    "session_id",
-    "kind",
-    "description",
-    "occurred_on",
-    "ended_on",
-    "grade",
-    "seriousness",
-    "relatedness",
-    "outcome",
-    "rule_version",
-    "reported_via",
-    "reported_at",
-    "status",
-    "conclusion",
-    "review_note",
-    "reviewed_at",
-    "reviewed_by",
-)
-"""What an export tells of each event: ids, no names."""
 
 AGAIN = {
     "status": "reported",
@@ -102,10 +68,6 @@ class AdverseEventReviewed(Conflict):
 
 class AdverseEventIncomplete(Conflict):
     """Something must be known before this adverse event is reviewed; see errors for all of it."""
-
-
-class SpanRefused(Invalid):
-    """These days cannot be exported at once."""
 
 
 @told_in_refusals
@@ -196,7 +158,7 @@ async def register(
     at: datetime,
 ) -> Paged[AdverseEvent]:
     """List the events within a reviewer's reach, the latest first. Raises Forbidden."""
-    query = _within_reach(actor, at)
+    query = within_reach(actor, at)
     if status is not None:
         query = query.where(AdverseEvent.status == status)
     if least_grade is not None:
@@ -292,47 +254,8 @@ async def review(
     return row
 
 
-async def export(
-    session: AsyncSession, actor: Actor, *, first: date | None, last: date | None, at: datetime
-) -> list[dict[str, Any]]:
-    """Give the events of these days within a reviewer's reach, the first first; each look at one is on record.
-
-    By default the 400 days up to today. Raises Forbidden, SpanRefused.
-    """
-    reach = _within_reach(actor, at)
-    zone = (await session.scalars(select(Clinic.zone).where(Clinic.id == actor.clinic_id))).one()
-    end = local_date(at, zone) if last is None else last
-    start = date.fromordinal(max(end.toordinal() - SPAN.days, 1)) if first is None else first
-    if not timedelta() <= end - start <= SPAN:
-        raise SpanRefused(Problem("#/query/from", "span_range", "From one day to a later one, 400 days at most."))
-    query = (
-        reach.add_columns(ProgramItem.exercise_code)
-        .outerjoin(
-            ProgramItem, (ProgramItem.clinic_id == AdverseEvent.clinic_id) & (ProgramItem.id == AdverseEvent.item_id)
-        )
-        .where(AdverseEvent.occurred_on.between(start, end))
-        .order_by(AdverseEvent.occurred_on, AdverseEvent.id)
-    )
-    rows = (await session.execute(query.limit(MOST + 1))).all()
-    if len(rows) > MOST:
-        raise SpanRefused(Problem("#/query/from", "too_many", "These are too many: choose fewer days."))
-    seen = [(row.id, row.patient_id) for row, _ in rows]
-    await audit.record_many(session, actor.clinic_id, actor, "adverse_event.export", "adverse_event", seen, at=at)
-    if not seen:
-        await audit.record(session, actor, "adverse_event.export", subject=("adverse_event", None), at=at)
-    return [_exported(row, code) for row, code in rows]
-
-
-def _exported(row: AdverseEvent, exercise_code: str | None) -> dict[str, Any]:
-    read = AdverseEventRead.model_validate(row).model_dump(mode="json")
-    criteria = read["seriousness"]
-    told = read | {"exercise_code": exercise_code, "seriousness": None if criteria is None else " ".join(criteria)}
-    if criteria == []:
-        told["seriousness"] = "none"
-    return {name: told[name] for name in EXPORTED}
-
-
-def _within_reach(actor: Actor, at: datetime) -> Select[Any]:
+def within_reach(actor: Actor, at: datetime) -> Select[Any]:
+    """Events of the patients whose events the caller reviews. Raises Forbidden."""
     return select(AdverseEvent).where(
         AdverseEvent.clinic_id == actor.clinic_id,
         AdverseEvent.patient_id.in_(access.patients(actor, Action.REVIEW_ADVERSE_EVENTS, at)),

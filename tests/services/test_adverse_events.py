@@ -16,13 +16,13 @@ from models.clinics import Clinic
 from models.episodes import Episode
 from schemas.adverse_events import AdverseEventCreate, AdverseEventPatch, AdverseEventReview
 from schemas.pages import Page
-from services import adverse_events
+from services import adverse_event_files, adverse_events
 from services.access import Actor
+from services.adverse_event_files import SpanRefused
 from services.adverse_events import (
     AdverseEventIncomplete,
     AdverseEventRefused,
     AdverseEventReviewed,
-    SpanRefused,
 )
 from tests.factories import NOW
 from tests.services.caring import Care, care, codes, pointers
@@ -252,11 +252,13 @@ async def test_a_reviewer_reaches_his_patients_and_the_clinical_lead_everybody(h
 
     async with here.sessions.begin() as session:
         await here.open(session)
-        (told,) = await adverse_events.export(session, stranger, first=None, last=None, at=NOW)
-        nothing = await adverse_events.export(session, stranger, first=None, last=TODAY - timedelta(days=1), at=NOW)
+        (told,) = await adverse_event_files.export(session, stranger, first=None, last=None, at=NOW)
+        nothing = await adverse_event_files.export(
+            session, stranger, first=None, last=TODAY - timedelta(days=1), at=NOW
+        )
         with pytest.raises(SpanRefused):
-            await adverse_events.export(session, stranger, first=TODAY, last=TODAY - timedelta(days=1), at=NOW)
+            await adverse_event_files.export(session, stranger, first=TODAY, last=TODAY - timedelta(days=1), at=NOW)
         kept = await session.scalar(text("SELECT count(*) FROM audit_events WHERE action = 'adverse_event.export'"))
-        assert await adverse_events.export(session, stranger, first=None, last=date.min, at=NOW) == []
-    assert (tuple(told), told["id"], told["seriousness"]) == (adverse_events.EXPORTED, str(made.id), None)
+        assert await adverse_event_files.export(session, stranger, first=None, last=date.min, at=NOW) == []
+    assert (tuple(told), told["id"], told["seriousness"]) == (adverse_event_files.EXPORTED, str(made.id), None)
     assert (nothing, kept) == ([], 2), "each look is on record, also one at nothing"
