@@ -54,7 +54,7 @@ async def create_adverse_event(
 @router.get("/patients/{patient_id}/adverse-events", response_model=Listing[AdverseEventRead])
 async def list_patient_adverse_events(
     session: Session, actor: Caller, patient_id: UUID, page: Page, now: Now
-) -> Paged[AdverseEvent]:
+) -> Paged[AdverseEventRead]:
     """List a patient's adverse events, the latest first."""
     return await adverse_events.browse(session, actor, patient_id, page, at=now)
 
@@ -116,7 +116,7 @@ async def update_adverse_event(
     now: Now,
     response: Response,
 ) -> AdverseEvent:
-    """Complete or correct an adverse event that was not reviewed yet."""
+    """Complete or correct an adverse event; a reviewed one that turns out to be worse waits for a review again."""
     row = await adverse_events.update(session, actor, adverse_event_id, change, version=if_match, at=now)
     etag(response, row.version)
     return row
@@ -132,7 +132,7 @@ async def review_adverse_event(
     now: Now,
     response: Response,
 ) -> AdverseEvent:
-    """Close an adverse event of which all is known; nothing of it is changed any more."""
+    """Close an adverse event of which all is known; nothing of it is changed any more, unless it turns out to be worse."""
     row = await adverse_events.review(session, actor, adverse_event_id, form, version=if_match, at=now)
     etag(response, row.version)
     return row

@@ -105,7 +105,7 @@ async def claim(
     row = await connection.fetchrow(_FIND, *names)
     if row is None or row["body_sha256"] != fingerprint:
         raise KeyReused
-    if row["status"] is None:  # a refusal that left its effects: no answer was kept
+    if row["status"] is None:  # "later, please", but what was counted stays: no answer was kept
         return mine
     subject = row["subject_patient_id"]
     if subject is not None:

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import bodies, etags, idempotency
 from api.dependencies import caller_of, in_line, moment_of, open_session, session_of
+from api.errors import problem
 from core.database import commit
 from core.errors import Invalid, Problem, Refusal, Unauthenticated
 
@@ -186,6 +187,9 @@ async def _committed(
         return replay.response
     except Refusal as refusal:
         if refusal.keeps_effects:  # a counted attempt, a revoked sign-in
+            claim = request.scope["state"].get("claim")
+            if claim is not None and not refusal.retryable:  # what has an effect has it once, and the same answer
+                await idempotency.keep(claim, problem(refusal, request))
             await session.commit()
         raise
     claim = request.scope["state"].get("claim")

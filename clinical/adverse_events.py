@@ -10,6 +10,9 @@ from clinical.levels import AlertLevel, Level
 from clinical.library import load
 from core.errors import Problem
 
+BAD = ("not_recovered", "lasting_effects", "fatal")
+"""Outcomes that are worse than every other one, and each worse than the one before."""
+
 RULE = "AE01"
 """The rule under which severe and serious events are alerted."""
 
@@ -24,6 +27,28 @@ class Judged:
     alert: AlertLevel
     advice: Level
     rule_version: str
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of how bad an event was: grade 1 to 5, criteria that are met, outcome; None is not known."""
+
+    grade: int | None
+    seriousness: Collection[str]
+    outcome: str | None
+
+
+def worse(before: Known, after: Known) -> bool:
+    """Tell whether an event is worse than it was known to be: a higher grade, one more criterion, a worse outcome."""
+    return (
+        (after.grade or 0) > (before.grade or 0)
+        or not set(after.seriousness) <= set(before.seriousness)
+        or _badness(after.outcome) > _badness(before.outcome)
+    )
+
+
+def _badness(outcome: str | None) -> int:
+    return BAD.index(outcome) + 1 if outcome in BAD else 0
 
 
 def judge(grade: int | None, seriousness: Collection[str] | None, outcome: str | None = None) -> Judged:

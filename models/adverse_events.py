@@ -84,7 +84,7 @@ class AdverseEvent(Identified, Versioned, Base):
     """One adverse event. What nobody has said yet is empty; `seriousness` without a criterion says that it is not serious.
 
     `version_id`, `item_id`, `session_id`: the program version, the prescribed exercise and the session that it came with.
-    `rule_version` is that of the grades. After its review it is never changed.
+    `rule_version` is that of the grades. After its review it is changed only by what makes it worse, which opens it again.
     """
 
     __tablename__ = "adverse_events"

@@ -67,7 +67,10 @@ class AdverseEventCreate(In):
 
 
 class AdverseEventPatch(In):
-    """What a therapist knows better, with an optional word on why; null empties what may be empty."""
+    """What a therapist knows better, with an optional word on why; null empties what may be empty.
+
+    A reviewed event takes only what makes it worse, and then waits for a review again.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -106,7 +109,10 @@ class AdverseEventReview(In):
 
 
 class AdverseEventRead(Record):
-    """An adverse event; what nobody has said is null. `rule_version` is that of the grades."""
+    """An adverse event; what nobody has said is null. `rule_version` is that of the grades.
+
+    `review_note` is written by the team for the team: null for the patient, who reads that it was reviewed, and when.
+    """
 
     patient_id: UUID
     episode_id: UUID | None
@@ -139,7 +145,10 @@ class AdverseEventReported(AdverseEventRead):
 
 
 class AdverseEventChangeRead(Out):
-    """What somebody said, with the account: `changes` maps each field to what it was and what it became."""
+    """What somebody said, with the account: `changes` maps each field to what it was and what it became.
+
+    A `note` of the team is null for the patient.
+    """
 
     kind: str
     at: UtcDatetime

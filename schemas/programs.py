@@ -5,14 +5,22 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue
+from pydantic_core import PydanticCustomError
 
 from clinical.program_life import ProgramStatus
 from schemas.advice import Advice
 from schemas.base import EffortRating, In, Line, Out, PainRating, Record, Text, UtcDatetime
 from schemas.exercises import Code, Contraindication, Phase
 
+
+def _kilograms(load: float) -> float:
+    if round(load, 2) != load:
+        raise PydanticCustomError("too_fine", "Loads are kept in steps of 10 g")
+    return load
+
+
 LoadKg = Annotated[
-    float, Field(ge=0, le=300, description="Kilograms, kept to 10 g"), AfterValidator(lambda load: round(load, 2))
+    float, Field(ge=0, le=300, description="Kilograms in steps of 10 g: two decimals"), AfterValidator(_kilograms)
 ]
 Reps = Annotated[int, Field(ge=1, le=100)]
 HoldSeconds = Annotated[int, Field(ge=1, le=600)]

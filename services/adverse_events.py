@@ -1,7 +1,7 @@
 """The register of adverse events: whoever sees one reports it, a therapist completes it, a reviewer closes it.
 
 What the patient must read is made of what he said alone, and stands in the answer, also where it is refused. Everything
-anybody said stays on record beside who said it; after the review nothing is changed.
+anybody said stays on record beside who said it; after the review nothing is changed, unless it turns out to be worse.
 """
 
 from collections.abc import Mapping
@@ -45,6 +45,15 @@ from services import access, alerts, audit, crisis, places
 from services.access import Action, Actor
 from services.crisis import told_in_refusals
 
+AGAIN = {
+    "status": "reported",
+    "conclusion": None,
+    "review_note": None,
+    "reviewed_at": None,
+    "reviewed_by": None,
+}
+"""What tells of its review, of an event that waits for one again."""
+
 VIA = {Role.PATIENT: AdverseEventReporter.PATIENT, Role.THERAPIST: AdverseEventReporter.THERAPIST}
 """Who reported it, by his role; else an assistant did."""
 
@@ -54,7 +63,7 @@ class AdverseEventRefused(Invalid):
 
 
 class AdverseEventReviewed(Conflict):
-    """This adverse event was reviewed: nothing of it is changed any more."""
+    """This adverse event was reviewed: nothing of it is changed any more, unless it turns out to be worse."""
 
 
 class AdverseEventIncomplete(Conflict):
@@ -128,14 +137,15 @@ def _reaches(given: Any, grade: int) -> bool:
 
 async def browse(
     session: AsyncSession, actor: Actor, patient_id: UUID, page: Page, *, at: datetime
-) -> Paged[AdverseEvent]:
+) -> Paged[AdverseEventRead]:
     """List a patient's adverse events, the latest first. Raises NotFound."""
     await access.patient(session, actor, Action.READ_ADVERSE_EVENTS, patient_id, at=at)
     await audit.record(
         session, actor, "adverse_event.list", subject=("adverse_event", None), patient_id=patient_id, at=at
     )
     query = select(AdverseEvent).where(AdverseEvent.clinic_id == actor.clinic_id, AdverseEvent.patient_id == patient_id)
-    return await fetch(session, query, page, keys=(AdverseEvent.occurred_on, AdverseEvent.id), descending=True)
+    found = await fetch(session, query, page, keys=(AdverseEvent.occurred_on, AdverseEvent.id), descending=True)
+    return Paged([_read(actor, row) for row in found.items], found.next_cursor)
 
 
 async def register(
@@ -165,8 +175,21 @@ async def get(session: AsyncSession, actor: Actor, event_id: UUID, *, at: dateti
     )
     changes = await session.scalars(query.order_by(AdverseEventChange.at, AdverseEventChange.id))
     await _record(session, actor, "adverse_event.read", row, at=at)
-    read = AdverseEventRead.model_validate(row).model_dump()
-    return AdverseEventDetail(**read, changes=[AdverseEventChangeRead.model_validate(one) for one in changes])
+    return AdverseEventDetail(**_read(actor, row).model_dump(), changes=[_change(actor, one) for one in changes])
+
+
+def _read(actor: Actor, row: AdverseEvent) -> AdverseEventRead:
+    """Give an event as the caller may read it: what the team wrote about it among themselves is not for the patient."""
+    read = AdverseEventRead.model_validate(row)
+    return read.model_copy(update={"review_note": None}) if actor.role is Role.PATIENT else read
+
+
+def _change(actor: Actor, row: AdverseEventChange) -> AdverseEventChangeRead:
+    read = AdverseEventChangeRead.model_validate(row)
+    if actor.role is not Role.PATIENT or row.by == actor.account_id:
+        return read
+    facts = {name: change for name, change in read.changes.items() if name != "review_note"}
+    return read.model_copy(update={"note": None, "changes": facts})
 
 
 async def update(
@@ -174,9 +197,10 @@ async def update(
 ) -> AdverseEvent:
     """Say what is known better; what has become severe or serious by it is alerted.
 
+    A reviewed one takes only what makes it worse, and waits for a review again.
     Raises NotFound, Stale, AdverseEventReviewed, AdverseEventRefused.
     """
-    row = await _unreviewed(session, actor, Action.COMPLETE_ADVERSE_EVENTS, event_id, version, at=at)
+    row = await _locked(session, actor, Action.COMPLETE_ADVERSE_EVENTS, event_id, version, at=at)
     patient = await session.get_one(Patient, (row.clinic_id, row.patient_id))
     given = form.model_dump(exclude_unset=True)
     why = given.pop("note", None)
@@ -189,13 +213,19 @@ async def update(
     before = rules.judge(row.grade, row.seriousness)
     grade, criteria = row.grade or 0, set(row.seriousness or ())
     merged = held | given
+    reviewed = row.status is AdverseEventStatus.REVIEWED
+    if reviewed and not rules.worse(_known(held), _known(merged)):
+        raise AdverseEventReviewed
     merged |= await _checked(session, patient, merged, at)
     now = AdverseEventRead.model_validate(row).model_dump(include=set(AdverseEventCreate.model_fields))
     for name, value in _stored(merged).items():
         setattr(row, name, value)
     judged = rules.judge(row.grade, row.seriousness)
     row.rule_version, row.updated_at = judged.rule_version, at
-    _note(session, actor, row, "changed", _plain(now), _plain(merged), at=at, words=why)
+    ended = _reopen(row) if reviewed else {}
+    _note(
+        session, actor, row, "changed", _plain(now) | ended, _plain(merged) | (AGAIN if ended else {}), at=at, words=why
+    )
     await session.flush()
     # Within one level, too: life in danger after what was important, or a death, is news to whoever dealt with it.
     worse = (row.grade or 0) > grade or not criteria >= set(row.seriousness or ())
@@ -210,7 +240,9 @@ async def review(
     session: AsyncSession, actor: Actor, event_id: UUID, form: AdverseEventReview, *, version: int, at: datetime
 ) -> AdverseEvent:
     """Close an event of which all is known. Raises NotFound, Stale, AdverseEventReviewed, AdverseEventIncomplete."""
-    row = await _unreviewed(session, actor, Action.REVIEW_ADVERSE_EVENTS, event_id, version, at=at)
+    row = await _locked(session, actor, Action.REVIEW_ADVERSE_EVENTS, event_id, version, at=at)
+    if row.status is AdverseEventStatus.REVIEWED:
+        raise AdverseEventReviewed
     problems = rules.unknown(row.grade, row.seriousness, row.relatedness, row.outcome)
     if problems:
         raise AdverseEventIncomplete(*problems)
@@ -223,23 +255,33 @@ async def review(
 
 
 def within_reach(actor: Actor, at: datetime) -> Select[Any]:
-    """Choose the events that he may review."""
+    """Events of the patients whose events the caller reviews. Raises Forbidden."""
     return select(AdverseEvent).where(
         AdverseEvent.clinic_id == actor.clinic_id,
         AdverseEvent.patient_id.in_(access.patients(actor, Action.REVIEW_ADVERSE_EVENTS, at)),
     )
 
 
-async def _unreviewed(
+async def _locked(
     session: AsyncSession, actor: Actor, action: Action, event_id: UUID, version: int, *, at: datetime
 ) -> AdverseEvent:
-    """Lock an event for change. Raises NotFound, Stale, AdverseEventReviewed."""
+    """Lock an event for change. Raises NotFound, Stale."""
     row = await access.subject(session, actor, action, AdverseEvent, event_id, at=at, lock=True)
     if row.version != version:
         raise Stale(row.version)
-    if row.status is AdverseEventStatus.REVIEWED:
-        raise AdverseEventReviewed
     return row
+
+
+def _known(values: Mapping[str, Any]) -> rules.Known:
+    return rules.Known(values["grade"], values["seriousness"] or (), values["outcome"])
+
+
+def _reopen(row: AdverseEvent) -> dict[str, Any]:
+    """Let an event wait for a review again; give, for its history, how the last one ended."""
+    ended = AdverseEventRead.model_validate(row).model_dump(mode="json", include=set(AGAIN))
+    row.status, row.conclusion, row.review_note = AdverseEventStatus.REPORTED, None, None
+    row.reviewed_at = row.reviewed_by = None
+    return ended
 
 
 # ------------------------------------------------------------------ what fits together
@@ -250,6 +292,8 @@ async def _checked(session: AsyncSession, patient: Patient, values: Mapping[str,
     today = local_date(at, patient.zone) + timedelta(days=1)
     if values["occurred_on"] > today:
         problems.append(Problem("/occurred_on", "in_the_future", "This day has not come yet."))
+    if values["occurred_on"] < patient.birth_date:
+        problems.append(Problem("/occurred_on", "before_birth", "The day lies before the patient's birth."))
     if values["ended_on"] is not None and not values["occurred_on"] <= values["ended_on"] <= today:
         problems.append(Problem("/ended_on", "day_range", "It ends on or after its first day, and not in the future."))
     linked, unfit = await _linked(session, patient, values)

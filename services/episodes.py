@@ -118,6 +118,8 @@ async def update(
         row.status = wanted
     for name, value in values.items():
         setattr(row, name, value)
+    if values.get("body_region") is not None:
+        await flares.follow_region(session, actor, row, at=at)
     return await _done(session, actor, "episode.update", row, at=at)
 
 

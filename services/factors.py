@@ -68,11 +68,11 @@ class EntryIdTaken(Conflict):
 
 
 class EntrySupersededAlready(Conflict):
-    """The entry to correct is not there, is of another kind, or was corrected already."""
+    """The entry to correct was corrected already."""
 
 
 class EntryRefused(Invalid):
-    """The entry's id or time does not fit."""
+    """The entry's id, its time or what it corrects does not fit."""
 
 
 class EntryWithoutEpisode(Conflict):
@@ -118,8 +118,8 @@ async def _keep(
 ) -> tuple[FactorEntryRead, bool]:
     """Keep an entry of the caller; tell whether it is new (the same again is not, and changes nothing).
 
-    Raises Forbidden, NotFound for an episode out of reach, EntryRefused, EntryIdTaken, EntrySupersededAlready,
-    EntryWithoutEpisode.
+    Raises Forbidden, NotFound for an episode out of reach, EntryRefused (also where there is no such entry to correct),
+    EntryIdTaken, EntrySupersededAlready, EntryWithoutEpisode.
     """
     access.require(actor, Action.LOG_FACTORS)
     patient_id = actor.patient_id
@@ -283,10 +283,12 @@ def _day(form: FactorIn, episode: Episode, at: datetime) -> date:
 
 
 async def _correctable(session: AsyncSession, actor: Actor, kind: FactorKind, entry_id: UUID) -> None:
-    query = _standing(actor.clinic_id).where(
-        FactorEntry.id == entry_id, FactorEntry.patient_id == actor.patient_id, FactorEntry.kind == kind
-    )
-    if await session.scalar(query.with_only_columns(FactorEntry.id)) is None:
+    """Refuse to correct what is no entry of this kind of the patient, as what is not there, or was corrected already."""
+    mine = (FactorEntry.id == entry_id, FactorEntry.patient_id == actor.patient_id, FactorEntry.kind == kind)
+    query = select(FactorEntry.id).where(FactorEntry.clinic_id == actor.clinic_id, *mine)
+    if await session.scalar(query) is None:
+        raise EntryRefused(Problem("/supersedes_id", "entry_unknown", "There is no such entry to correct."))
+    if await session.scalar(_standing(actor.clinic_id).where(*mine).with_only_columns(FactorEntry.id)) is None:
         raise EntrySupersededAlready
 
 

@@ -15,11 +15,11 @@ from clinical.goals import Achievement
 from clinical.recurrence import local_date
 from core.errors import Conflict, Invalid, Problem, Stale
 from models.episodes import Episode
-from models.goals import Goal, GoalStatus
+from models.goals import Goal, GoalStatus, Milestone
 from models.patients import Patient
 from schemas.goals import GoalAchievement, GoalChange, GoalCreate, GoalRead
 from schemas.pages import Page, Paged, fetch
-from services import access, audit, episode_gate, goal_progress, outcomes
+from services import access, audit, episode_gate, goal_progress, instruments, outcomes
 from services.access import Action, Actor
 
 LATEST = timedelta(days=5 * 366)
@@ -83,12 +83,19 @@ async def browse(
 
 
 async def create(session: AsyncSession, actor: Actor, episode_id: UUID, form: GoalCreate, *, at: datetime) -> GoalRead:
-    """Set a goal in an episode that is not discharged. Raises NotFound, EpisodeClosed, GoalRefused."""
+    """Set a goal in an episode that is not discharged.
+
+    Raises NotFound, EpisodeClosed, GoalRefused, InstrumentNotLicensed.
+    """
     episode = await access.subject(session, actor, Action.SET_GOALS, Episode, episode_id, at=at)
     episode_gate.require_open(episode)
     values = form.model_dump()
     problems = _measured(values) or await _activity(session, episode, form)
     refuse([*problems, *due(form.due_on, await _today(session, episode.clinic_id, episode.patient_id, at))])
+    if (
+        form.measure is not None and form.measure in library.load().measures
+    ):  # what cannot be asked never says how far the goal is
+        await instruments.usable(session, actor, form.measure, at=at)
     row = Goal(
         clinic_id=actor.clinic_id,
         patient_id=episode.patient_id,
@@ -123,6 +130,8 @@ async def update(
     ]
     if values.get("due_on") is not None:
         problems += due(values["due_on"], await _today(session, row.clinic_id, row.patient_id, at))
+    if not problems and values.get("target") not in {None, held["target"]}:
+        problems += await _beyond(session, row, values["target"], at)
     refuse(problems)
     for name, value in stored(values).items():
         setattr(row, name, value)
@@ -170,6 +179,28 @@ async def _today(session: AsyncSession, clinic_id: UUID, patient_id: UUID, at: d
     zone = await session.scalar(select(Patient.zone).where(Patient.clinic_id == clinic_id, Patient.id == patient_id))
     assert zone is not None
     return local_date(at, zone)
+
+
+async def _beyond(session: AsyncSession, goal: Goal, target: float, at: datetime) -> list[Problem]:
+    """Tell whether milestones that are not reached yet ask for more than a new target of their goal."""
+    assert goal.measure is not None, "what has a target has a measure"
+    scale = Scale.of(goal.measure)
+    query = select(Milestone.target).where(
+        Milestone.clinic_id == goal.clinic_id,
+        Milestone.goal_id == goal.id,
+        Milestone.target.is_not(None),
+        Milestone.dropped_at.is_(None),
+    )
+    further = [each for each in await session.scalars(query) if each is not None and scale.better(float(each), target)]
+    if not further:
+        return []
+    patient = await goal_progress.patient_of(session, goal.clinic_id, goal.patient_id)
+    today = local_date(at, patient.zone)
+    readings = await goal_progress.readings_of(session, patient, goal.episode_id, [goal], today)
+    found = (goal_progress.of_goal(goal, readings, patient.zone, today, target=each) for each in further)
+    if all(each.reached_on is not None for each in found):
+        return []
+    return [Problem("/target", "milestones_beyond", "Open milestones ask for more: change or drop them first.")]
 
 
 async def _activity(session: AsyncSession, episode: Episode, form: GoalCreate) -> list[Problem]:

@@ -97,6 +97,8 @@ def _problems(actor: Actor, goal: Goal, row: Milestone, values: dict[str, Any], 
         problems += _target(actor, goal, values["target"])
         if row.target is None:
             problems.append(Problem("/target", "in_words", "A milestone in words gets no target later."))
+    elif values.get("dropped") is False and row.dropped_at is not None and row.target is not None:
+        problems += _beyond(goal, float(row.target), "/dropped")  # the goal may have moved meanwhile
     if "reached_on" in values and row.target is not None:
         problems.append(Problem("/reached_on", "measured", "The answers say when this is reached."))
     elif values.get("reached_on") is not None and values["reached_on"] > today:
@@ -116,9 +118,15 @@ def _target(actor: Actor, goal: Goal, target: float | None) -> list[Problem]:
         return [Problem("/target", "measure_missing", "The goal has no measure.")]
     scale = goals.Scale.of(goal.measure)
     problems = goals.scored(scale, None if goal.baseline is None else float(goal.baseline), target)
-    if scale.better(target, float(goal.target)):
-        problems.append(Problem("/target", "beyond_goal", "The goal itself asks for less."))
-    return problems
+    return problems + _beyond(goal, target, "/target")
+
+
+def _beyond(goal: Goal, target: float, place: str) -> list[Problem]:
+    assert goal.measure is not None
+    assert goal.target is not None
+    if goals.Scale.of(goal.measure).better(target, float(goal.target)):
+        return [Problem(place, "beyond_goal", "The goal itself asks for less.")]
+    return []
 
 
 def _refuse(problems: Sequence[Problem]) -> None:

@@ -33,8 +33,10 @@ MOVING = 7_450_804
 
 
 # When something happens next after $1, by the rows: check-ins are made (a day ahead), open, are reminded of and close;
-# alerts run out of time and go on to the next; letters become due, or should have been confirmed. And when somebody's
-# right to treat ends: with the care link, or the license's last day.
+# alerts run out of time and go on to the next; letters become due, or should have been confirmed; a session that was put
+# off is looked at again. Then, by job, what starts every few minutes only: a flare-up has its next look; an instrument is
+# due where the patient is; somebody's right to treat ends, with the care link or the license's last day; a consent has had
+# its last day. Whose consent it is the sweeper may not see, so that day ends in every zone of the clinic's patients.
 _NEXT = """
 SELECT least(
   (SELECT min(next_due_at) - interval '24 hours' FROM check_in_plans
@@ -45,18 +47,32 @@ SELECT least(
   (SELECT min(respond_by) FROM alerts WHERE status = 'open' AND overdue_at IS NULL AND respond_by > $1),
   (SELECT min(escalate_at) FROM alerts WHERE status = 'open' AND escalate_at > $1),
   (SELECT min(confirm_by) FROM notifications WHERE status = 'sent' AND confirm_by > $1),
-  (SELECT min(due_at) FROM notifications WHERE status IN ('owed', 'failed') AND due_at > $1 AND channel <> 'in_app')
+  (SELECT min(due_at) FROM notifications WHERE status IN ('owed', 'failed') AND due_at > $1 AND channel <> 'in_app'),
+  (SELECT min(owed_at) FROM evaluations_owed WHERE owed_at > $1)
 ) AS by_rows,
+(SELECT min(review_at) FROM flares WHERE closed_at IS NULL AND review_at > $1) AS "flares.review",
+(SELECT min(due) FROM (
+   SELECT local_instant(i.next_on, '00:00', p.zone) AS due FROM instrument_plans i
+   JOIN patients p ON p.clinic_id = i.clinic_id AND p.id = i.patient_id
+   WHERE i.status = 'active' AND i.asked_of = 'patient' AND i.reminded_on IS DISTINCT FROM i.next_on
+     AND i.next_on >= ($1 AT TIME ZONE 'UTC')::date - 1
+ ) asked WHERE due > $1) AS "instruments.remind",
+(SELECT min(ends) FROM (
+   SELECT local_instant(c.expires_on + 1, '00:00', z.zone) AS ends
+   FROM (SELECT DISTINCT clinic_id, expires_on FROM consents
+         WHERE status IN ('given', 'offered') AND expires_on >= ($1 AT TIME ZONE 'UTC')::date - 2) c
+   JOIN (SELECT DISTINCT clinic_id, zone FROM patients) z ON z.clinic_id = c.clinic_id
+ ) said WHERE ends > $1) AS "consents.expire",
 least(
   (SELECT min(upper(during)) FROM care_links WHERE upper(during) > $1),
   (SELECT min(ends) FROM (
      SELECT local_instant(l.expires_on + 1, '00:00', c.zone) AS ends FROM licenses l JOIN clinics c ON c.id = l.clinic_id
      WHERE l.status IN ('verified', 'expiring')
    ) licensed WHERE ends > $1)
-) AS right_ends
+) AS "programs.review"
 """
 
-# Whether a job that starts every minute has something to do at $1.
+# Whether a job that starts every few minutes has something to do at $1.
 _DUE = """
 SELECT
   EXISTS (SELECT FROM check_in_plans
@@ -70,9 +86,14 @@ SELECT
   EXISTS (SELECT FROM notifications
           WHERE status IN ('owed', 'failed') AND due_at <= $1 AND channel <> 'in_app')
   OR EXISTS (SELECT FROM notifications WHERE status = 'sent' AND confirm_by <= $1) AS "notifications.deliver",
-  EXISTS (SELECT FROM evaluations_owed WHERE owed_at <= $1) AS "programs.follow-up"
+  EXISTS (SELECT FROM evaluations_owed WHERE owed_at <= $1) AS "programs.follow-up",
+  EXISTS (SELECT FROM flares WHERE closed_at IS NULL AND review_at <= $1) AS "flares.review"
 """
 
+
+FLARES = "flares.review"
+
+_CRON = {entry.job: entry.cron for entry in TIMETABLE}
 
 PASSES = 10
 """So often, at most, is one instant gone over: what a job causes may be due at once, and what cannot be done stays due."""
@@ -86,9 +107,11 @@ _BLIND = {entry.job for entry in TIMETABLE if entry.cron.startswith("*")} - {
     "notifications.deliver",
     "programs.follow-up",
     "programs.review",
+    FLARES,
     "jobs.watch",
 }
-"""Jobs of every few minutes of which the rows above say nothing: they run at every instant. Nothing is late meanwhile.
+"""Jobs of every few minutes of which the rows above do not say all: they run first of all, and whenever more is due than a
+flare-up's hourly look. So what came up before the move is not late, as an instrument of an episode that was resumed.
 
 `alerts.escalate` is one of them for what it hands back: the alerts of somebody who no longer treats the patient.
 """
@@ -205,7 +228,7 @@ def _target(form: ClockMove, now: datetime) -> datetime:
 async def _go(reach: jobs.Reach, hands: Hands, way: _Way, now: datetime, to: datetime) -> bool:
     """Go from instant to instant, one at least; tell whether the last was reached. What is due by now is done first."""
     began = hands.stopwatch()
-    at, passes = now, 0
+    at, passes, blind = now, 0, _BLIND
     while True:
         left = hands.patience - (hands.stopwatch() - began)
         async with reach.sweep() as session:
@@ -220,14 +243,13 @@ async def _go(reach: jobs.Reach, hands: Hands, way: _Way, now: datetime, to: dat
                 at, due = await _next(session, at, to)
                 hands.show(await _set(session, hands, at))
                 due |= await _due(session, at)
-                due |= _BLIND if due else set()
-                passes = 0
+                passes, blind = 0, _BLIND if due - {FLARES} else set()
         way.instants += bool(due) and passes == 0
         for entry in TIMETABLE:
-            if entry.job in due:
+            if entry.job in due | blind:
                 hurried = replace(reach, patience=max(left, LEAST_SECONDS))
                 way.add(entry.job, (await jobs.run(entry.job, hurried, at=at)).counts)
-        passes += 1
+        passes, blind = passes + 1, set()
 
 
 async def _due(session: AsyncSession, at: datetime) -> set[str]:
@@ -242,10 +264,12 @@ async def _next(session: AsyncSession, after: datetime, to: datetime) -> tuple[d
     row = await fetchrow(session, _NEXT, after)
     assert row is not None
     starts = {entry.job: next_start(entry.cron, after) for entry in TIMETABLE if not entry.cron.startswith("*")}
-    if row["right_ends"] is not None:
-        starts["programs.review"] = _minute(row["right_ends"])
-    by_rows = [] if row["by_rows"] is None else [_minute(row["by_rows"])]
-    at = min([*starts.values(), *by_rows, to])
+    instants = {name: _minute(instant) for name, instant in row.items() if instant is not None}
+    by_rows = instants.pop("by_rows", to)
+    if FLARES in instants:  # several together, at the job's own quarter hour
+        instants[FLARES] = next_start(_CRON[FLARES], instants[FLARES] - timedelta(minutes=1))
+    starts |= instants
+    at = min([*starts.values(), by_rows, to])
     return at, {job for job, start in starts.items() if start <= at}
 
 

@@ -37,3 +37,19 @@ async def take_screen(session: AsyncSession, actor: Actor, screen: RedFlagScreen
     records.note(session, flare, records.SCREENED, await records.day_of(session, flare, at), at=at, by=actor.account_id)
     await session.flush()
     await audit.record(session, actor, "flare.update", subject=("flare", flare.id), patient_id=flare.patient_id, at=at)
+
+
+async def follow_region(session: AsyncSession, actor: Actor, episode: Episode, *, at: datetime) -> None:
+    """Let an open flare-up wait for a screen again where its own did not ask about the present region of its episode."""
+    query = select(Flare, RedFlagScreen.answers).join(
+        RedFlagScreen, (RedFlagScreen.clinic_id == Flare.clinic_id) & (RedFlagScreen.id == Flare.screen_id)
+    )
+    query = query.where(Flare.clinic_id == episode.clinic_id, Flare.episode_id == episode.id, Flare.closed_at.is_(None))
+    locked = query.with_for_update(of=Flare).execution_options(populate_existing=True)
+    found = (await session.execute(locked)).first()
+    if found is None or found.answers.keys() >= set(required_questions(episode.body_region)):
+        return
+    flare = found.Flare
+    flare.screen_id = None
+    await session.flush()
+    await audit.record(session, actor, "flare.update", subject=("flare", flare.id), patient_id=flare.patient_id, at=at)

@@ -81,6 +81,12 @@ async def test_a_goal_that_does_not_fit_its_measure_or_day_is_refused(
     assert (await desk.get("bob", path))["items"] == []
 
 
+async def test_a_goal_of_an_instrument_without_its_licensed_text_is_refused(desk: Desk, path: str) -> None:
+    refused(
+        await desk.ask("bob", "POST", path, WORDS | {"measure": "odi", "target": 10}), 409, "instrument_not_licensed"
+    )
+
+
 async def test_an_activity_named_in_another_episode_is_not_meant(desk: Desk, path: str) -> None:
     other = f"/v1/episodes/{(await desk.episode())['id']}/goals"
     answer = await desk.ask("bob", "POST", other, STAIRS)

@@ -89,6 +89,17 @@ async def test_a_measured_milestone_lies_on_the_way_and_is_the_therapists(
     assert (read["percent"], read["reached_on"] is None, read["version"]) == (100, False, 1)
     (goal,) = (await desk.get("alice", f"{episode}/goals"))["items"]
     assert (goal["achievement"]["percent"], goal["achievement"]["holds"]) == (75, False)
+    easier = await desk.ask("bob", "PATCH", f"/v1/goals/{goal['id']}", {"target": 9}, version=1)
+    assert easier.json()["target"] == 9, "the milestone beyond it is reached already"
+    further = await desk.post("bob", f"{episode}/goals", GOAL)
+    ahead = await desk.post("bob", f"/v1/goals/{further['id']}/milestones", BAKERY | {"target": 5})
+    place = f"/v1/goals/{further['id']}"
+    answer = await desk.ask("bob", "PATCH", place, {"target": 10}, version=1)
+    refused(answer, 422, "goal_refused", ("/target", "milestones_beyond"))
+    await desk.ask("bob", "PATCH", f"/v1/milestones/{ahead['id']}", {"dropped": True}, version=1)
+    assert (await desk.ask("bob", "PATCH", place, {"target": 10}, version=1)).status_code == 200
+    answer = await desk.ask("bob", "PATCH", f"/v1/milestones/{ahead['id']}", {"dropped": False}, version=2)
+    refused(answer, 422, "milestone_refused", ("/dropped", "beyond_goal"))
     for who, change, problem in [
         ("bob", {"reached_on": days(0)}, ("/reached_on", "measured")),
         ("alice", {"statement": "Mine now"}, ("/statement", "not_yours")),
@@ -100,7 +111,7 @@ async def test_a_measured_milestone_lies_on_the_way_and_is_the_therapists(
     with count_statements() as four:
         await desk.get("alice", path)
     assert len(four) == len(one), four.sent
-    closed = await desk.ask("bob", "PATCH", f"/v1/goals/{goal['id']}", {"status": "canceled"}, version=1)
+    closed = await desk.ask("bob", "PATCH", f"/v1/goals/{goal['id']}", {"status": "canceled"}, version=2)
     assert closed.status_code == 200
     refused(await desk.ask("bob", "POST", path, BAKERY), 409, "goal_closed")
     plain = await desk.post("bob", f"{episode}/goals", {"statement": "Be calm"})
@@ -167,8 +178,10 @@ async def test_an_entry_is_kept_once_and_corrected_by_another(desk: Desk, episod
     mended = form | {"minutes": 15, "supersedes_id": entry}
     assert (await desk.ask("alice", "PUT", f"/v1/self-care/{own()}", mended)).status_code == 201
     refused(await desk.ask("alice", "PUT", f"/v1/self-care/{own()}", mended), 409, "entry_superseded_already")
-    wrong = noted(WORK, supersedes_id=entry)
-    refused(await desk.ask("alice", "PUT", f"/v1/work-exposures/{own()}", wrong), 409, "entry_superseded_already")
+    for unknown in (entry, own()):  # of another kind, and of nobody
+        wrong = noted(WORK, supersedes_id=unknown)
+        answer = await desk.ask("alice", "PUT", f"/v1/work-exposures/{own()}", wrong)
+        refused(answer, 422, "entry_refused", ("/supersedes_id", "entry_unknown"), secret=unknown)
     found = await desk.get("bob", f"{desk.patient}/factors")
     (day,) = found["self_care"]
     assert (day["times"], day["minutes"], day["helped"]) == (1, 15, 6)

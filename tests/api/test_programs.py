@@ -124,6 +124,7 @@ async def test_two_posts_with_one_key_write_one_program(client: AsyncClient, wor
         (("phases", 0, "items", 0, "reps"), 101, "/phases/0/items/0/reps"),
         (("phases", 0, "items", 0, "weekdays"), [8], "/phases/0/items/0/weekdays/0"),
         (("phases", 0, "items", 0, "load_kg"), 301, "/phases/0/items/0/load_kg"),
+        (("phases", 0, "items", 0, "load_kg"), 1e-9, "/phases/0/items/0/load_kg"),
         (("phases", 0, "items", 0, "exercise_code"), "co_no_such", "/phases/0/items/0/exercise_code"),
         (("phases", 0, "kind"), "dancing", "/phases/0/kind"),
         (("starts_on",), "2020-01-01", "/starts_on"),

@@ -15,6 +15,7 @@ from httpx import AsyncClient
 
 from api import sandbox as door
 from api.app import create_app
+from clinical.library import load
 from clinical.recurrence import instant
 from core import clock
 from core.database import Sessions, bind_clinic, make_engine, make_sessions
@@ -22,9 +23,11 @@ from core.settings import Settings
 from integrations.channels import open_channels
 from integrations.delivery import Accepted
 from jobs import worker
+from models.flares import Flare, FlareOpener
 from models.identity import Role
 from schemas.check_ins import PlanIn
-from services import notifications, sandbox
+from schemas.instrument_plans import InstrumentPlanCreate
+from services import instrument_plans, notifications, sandbox
 from services.check_ins import plans
 from tests.api.conftest import client_of
 from tests.conftest import Database
@@ -187,6 +190,36 @@ async def test_reminders_and_the_next_in_line_have_their_hour_too(box: Sandbox, 
         ("ES08", 2, None),
         ("ES09", 2, None),
     ]
+
+
+async def test_what_starts_every_few_minutes_has_its_instant_too(box: Sandbox, client: AsyncClient) -> None:
+    today = box.start.astimezone(ZONE).date()
+    midnight = instant(today + timedelta(days=1), time(0), ZONE.key)
+    opened = box.start - timedelta(days=6)
+    async with box.sessions.begin() as session:
+        await box.ward.open(session)
+        flare = Flare(
+            clinic_id=box.ward.clinic_id, patient_id=box.ward.world.alice.id, episode_id=box.ward.episode_id,
+            opened_via=FlareOpener.PATIENT, opened_by=box.ward.alice.account_id, rule_version="1",
+            opened_at=opened, opened_on=opened.date(), step_at=opened, step_on=opened.date(),
+            review_at=box.start + timedelta(minutes=7),
+        )  # fmt: skip
+        session.add(flare)
+        ahead = timedelta(days=1 + load().administration.ahead_days)
+        form = InstrumentPlanCreate(instrument="psfs", intake=False, report_on=today + ahead)
+        await instrument_plans.create(session, box.ward.bob, box.ward.episode_id, form, at=box.start)
+    await box.rows.execute("UPDATE consents SET expires_on = $1", today)
+    moved = await box.move({"to": (midnight + timedelta(hours=2, minutes=30)).isoformat()}, client)
+    assert moved.json()["reached"] is True
+    seen = await box.rows.fetchrow(
+        "SELECT (SELECT min(raised_at) FROM alerts WHERE rule_id = 'ES06') AS called,"
+        " (SELECT at FROM audit_events WHERE action = 'consent.expire') AS expired,"
+        " (SELECT started_at FROM job_runs WHERE job = 'instruments.remind' AND counts ->> 'reminded' = '1') AS reminded,"
+        " (SELECT counts ->> 'overdue' FROM job_runs WHERE job = 'jobs.watch') AS overdue"
+    )
+    assert seen is not None
+    assert midnight <= seen["called"] <= midnight + timedelta(hours=1), "on the seventh day, with the hour's look"
+    assert (seen["expired"], seen["reminded"], seen["overdue"]) == (midnight, midnight, "0")
 
 
 async def test_a_slow_mail_server_holds_no_transaction_open_and_the_rest_comes_with_the_next_call(

@@ -88,14 +88,33 @@ async def test_an_event_is_reported_completed_and_reviewed_with_all_that_was_sai
     assert pointers(refused.value.problems) == {"/ended_on": "day_range"}
     done = await review(here, made, 3)
     assert (done.status, done.reviewed_by) == (AdverseEventStatus.REVIEWED, here.bob.therapist_id)
-    for late in (change(here, made, 4, grade=1), review(here, made, 4)):
+    for late in (change(here, made, 4, grade=1), change(here, made, 4, description="Sore"), review(here, made, 4)):
         with pytest.raises(AdverseEventReviewed):
             await late
-    async with here.sessions.begin() as session:
-        await here.open(session)
-        detail = await adverse_events.get(session, here.alice, made.id, at=NOW)
-    assert [one.kind for one in detail.changes] == ["reported", "changed", "changed", "reviewed"]
+    # it turns out to be worse: reviewed again, and how the first review ended stays on record
+    again = await change(here, made, 4, outcome="lasting_effects", seriousness=["disability"])
+    assert (again.status, again.conclusion, again.review_note) == (AdverseEventStatus.REPORTED, None, None)
+    assert (await alerts_of(here))[-1][1] is AlertLevel.URGENT_SAME_DAY
+    await review(here, made, 5)
+    read = {}
+    for who in ("alice", "bob"):
+        async with here.sessions.begin() as session:
+            await here.open(session)
+            read[who] = await adverse_events.get(session, here.world.actors[who], made.id, at=NOW)
+            listed = await adverse_events.browse(
+                session, here.world.actors[who], made.patient_id, Page(key=b"k"), at=NOW
+            )
+        assert [one.review_note for one in listed.items] == [read[who].review_note]
+    detail, own = read["bob"], read["alice"]
+    assert [one.kind for one in detail.changes] == ["reported", "changed", "changed", "reviewed", "changed", "reviewed"]
     assert (detail.changes[1].changes, detail.changes[1].note) == ({"grade": [2, 3]}, "Seen by her doctor.")
+    assert detail.changes[4].changes["review_note"] == [CLOSE.note, None]
+    assert detail.review_note == CLOSE.note
+    assert (own.status, own.reviewed_at, own.conclusion) == (detail.status, detail.reviewed_at, detail.conclusion)
+    assert own.changes[1].changes == detail.changes[1].changes
+    said = own.model_dump_json()
+    assert CLOSE.note not in said, "what the team wrote for itself"
+    assert "Seen by her doctor." not in said
     assert detail.changes[0].changes["grade"] == [None, 2]
     assert {f"adverse_event.{verb}" for verb in ("create", "update", "review", "read")} <= set(await here.actions())
 
@@ -189,6 +208,9 @@ async def test_what_does_not_fit_is_refused_with_the_advice_and_leaves_nothing(h
         "/relatedness": {"relatedness": "definite"},
         "/outcome": {"grade": 5, "outcome": "recovered"},
     }
+    with pytest.raises(AdverseEventRefused) as unborn:
+        await report(here, occurred_on="1900-01-01")
+    assert pointers(unborn.value.problems) == {"/occurred_on": "before_birth"}
     for pointer, changes in wrong.items():
         with pytest.raises(AdverseEventRefused) as refused:
             await report(here, **{"grade": 3, **changes})

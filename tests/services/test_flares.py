@@ -17,7 +17,7 @@ from models.episodes import Episode, EpisodeStatus
 from models.flares import Flare, FlareEnd, FlareEvent, FlareStep
 from schemas import progress as shapes
 from schemas.check_ins import AdHocIn
-from schemas.episodes import EpisodeCreate, EpisodeReason
+from schemas.episodes import EpisodeChange, EpisodeCreate, EpisodeReason
 from schemas.flares import FlareCreate
 from schemas.pages import Page
 from schemas.programs import ProgramRead
@@ -275,6 +275,14 @@ async def test_a_screen_about_another_region_is_not_the_one_that_it_waits_for(st
     )
     assert (await only(stage)).screen_id == taken.id
     assert not (await day(stage, berlin(3, 14))).screen_due
+    # It was the neck after all: what was asked about a back does not say that it is safe.
+    for region, still in (("low_back", taken.id), ("neck", None)):
+        async with stage.sessions.begin() as session:
+            await stage.care.open(session)
+            form, episode = EpisodeChange(body_region=region), stage.care.episode_id
+            await episodes.update(session, stage.care.bob, episode, form, version=1, at=berlin(3, 15))
+        assert (await only(stage)).screen_id == still
+    assert (await day(stage, berlin(3, 16))).screen_due
 
 
 async def test_a_screen_about_another_region_taken_just_before_does_not_belong_to_it(stage: Scene) -> None:
