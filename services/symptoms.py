@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from clinical.library import load
 from core.database import fetch
 
-# $1 the clinic, $2 the patient, $3 the moment, $4 days to look back, $6 pain that stops an exercise. What a session told counts
-# from when it was received, as only then anybody could ask; a correction counts instead of what it corrects.
+# $1 the clinic, $2 the patient, $3 the moment, $4 days to look back, $6 pain that stops an exercise. What a session told
+# counts from when it was received, as only then anybody could ask; a correction counts instead of what it corrects.
 TOLD_AT = """
 greatest(
   (SELECT max(a.answered_at) FROM check_in_answers a WHERE a.clinic_id = $1 AND a.patient_id = $2

@@ -51,9 +51,9 @@ STOPPED = (
 SUSPENDED = "suspended_red_flag"
 """The status of a program that a red flag keeps stopped."""
 
-# $1 the clinic, $2 the patient, $3 the moment, $4 days that symptoms look back, $5 questions by region, $6 pain that stops an
-# exercise. A screen is
-# complete for the region under which it was sent: it counts when it asked what all his problems in treatment must answer.
+# $1 the clinic, $2 the patient, $3 the moment, $4 days that symptoms look back, $5 questions by region, $6 pain that stops
+# an exercise. A screen is complete for the region under which it was sent: it counts when it asked what all his problems in
+# treatment must answer.
 _DAY = """
 WITH me AS MATERIALIZED (
   SELECT p.id, p.zone, local_day($3, p.zone) AS today
