@@ -148,7 +148,7 @@ def _fields(old: Item, new: Item, phase: str) -> list[Change]:
         for each in fields(Item)
         if each.name not in {"exercise_code", "exercise"}
     ]
-    parts = sorted({*old.exercise, *new.exercise})
+    parts = sorted(part for part in {*old.exercise, *new.exercise} if old.exercise.get(part) or new.exercise.get(part))
     differing += [(f"exercise.{part}", old.exercise.get(part), new.exercise.get(part)) for part in parts]
     for name, before, after in differing:
         if before != after:

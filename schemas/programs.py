@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, JsonVal
 from models.programs import ProgramStatus
 from schemas.advice import Advice
 from schemas.base import EffortRating, In, Line, Out, PainRating, Record, Text, UtcDatetime
-from schemas.exercises import Code, Contraindication, Phase
+from schemas.exercises import Code, Contraindication, MediaSlot, Phase
 
 LoadKg = Annotated[
     float, Field(ge=0, le=300, description="Kilograms, kept to 10 g"), AfterValidator(lambda load: round(load, 2))
@@ -196,6 +196,7 @@ class PinnedExercise(Out):
     equipment: list[str]
     contraindications: list[Contraindication]
     target_region: str
+    media: list[MediaSlot] = []
 
 
 class ProgramItemRead(Out):

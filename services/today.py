@@ -236,6 +236,7 @@ def _item(
 ) -> TodayItem:
     own = item["pain_ceiling"]
     shown = {**item, "item_id": item["id"], "pain_ceiling": pain_ceiling if own is None else own, "usual": None}
+    shown["exercise"] = {"media": [], **item["exercise"]}  # older programs pinned none
     if step is not FlareStep.FULL:
         usual = Dose.of(item["exercise_code"], item)
         due = dose_at(step, usual, kind, without=without)

@@ -62,6 +62,11 @@ def test_a_change_of_the_dose_in_words(changed: dict[str, Any], text: str) -> No
     assert said(FIRST, after) == [text]
 
 
+def test_a_part_that_older_programs_did_not_pin_is_no_change() -> None:
+    shown = replace(BIRD_DOG, exercise={**BIRD_DOG.exercise, "media": []})
+    assert said(FIRST, replace(FIRST, phases=[replace(CALM, items=[shown, PLANK]), STRONG])) == []
+
+
 OTHER: dict[str, Any] = {
     "exercise": {"name": "Bird dog"},
     "weekdays": [2],
