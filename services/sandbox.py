@@ -88,7 +88,8 @@ _BLIND = {entry.job for entry in TIMETABLE if entry.cron.startswith("*")} - {
     "programs.review",
     "jobs.watch",
 }
-"""Jobs of every few minutes of which the rows above say nothing: they run at every instant. Nothing is late meanwhile.
+"""Jobs of every few minutes of which the rows above say nothing: they run at every instant, and where the clock stops, so
+that nothing is late there.
 
 `alerts.escalate` is one of them for what it hands back: the alerts of somebody who no longer treats the patient.
 """
@@ -220,9 +221,11 @@ async def _go(reach: jobs.Reach, hands: Hands, way: _Way, now: datetime, to: dat
                 at, due = await _next(session, at, to)
                 hands.show(await _set(session, hands, at))
                 due |= await _due(session, at)
-                due |= _BLIND if due else set()
+                way.instants += bool(due)
+                due |= _BLIND if due or at >= to else set()
                 passes = 0
-        way.instants += bool(due) and passes == 0
+            elif passes == 0:
+                way.instants += 1
         for entry in TIMETABLE:
             if entry.job in due:
                 hurried = replace(reach, patience=max(left, LEAST_SECONDS))
