@@ -29,8 +29,8 @@ AT_ONCE = 200
 """Flare-ups that are looked at together: a handful of statements for all of them."""
 
 # $1 the clinic, $2 flare-ups, $3 the moment, $4 percent of a session that must be done, $5 so many sessions, $6 pain that
-# stops an exercise, $7 days that symptoms look back. A day is as bad as the worst that was answered on it: a calm evening does
-# not take back the morning.
+# stops an exercise, $7 days that symptoms look back. A day is as bad as the worst that was answered on it: a calm evening
+# does not take back the morning.
 _SEEN = """
 SELECT f.id, greatest(local_day($3, p.zone), f.step_on) AS today, e.status = 'on_hold' AS resting,
   f.screen_id IS NOT NULL AND NOT EXISTS (
