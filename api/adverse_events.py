@@ -23,7 +23,7 @@ from schemas.adverse_events import (
 )
 from schemas.base import Day, Listing
 from schemas.pages import Paged
-from services import adverse_events
+from services import adverse_event_files, adverse_events
 
 router = Router("/v1", tags=["adverse-events"])
 
@@ -85,11 +85,13 @@ async def export_adverse_events(
 ) -> Response:
     """Give the register of these days as CSV or JSON lines, by Accept; no cell of the CSV is read as a formula."""
     form = choose(accept, [CSV, LINES])
-    rows = await adverse_events.export(session, actor, first=from_, last=to, at=now)
+    rows = await adverse_event_files.export(session, actor, first=from_, last=to, at=now)
     if form == LINES:
         body = b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
     else:
-        body = csv_of(adverse_events.EXPORTED, ([row[name] for name in adverse_events.EXPORTED] for row in rows))
+        body = csv_of(
+            adverse_event_files.EXPORTED, ([row[name] for name in adverse_event_files.EXPORTED] for row in rows)
+        )
     headers = {"Vary": "Accept", "Content-Disposition": "attachment"}
     return Response(body, media_type=form, headers=headers)
 

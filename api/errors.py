@@ -29,7 +29,7 @@ from core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from services import adverse_events, red_flag_screens
+from services import adverse_events, crisis, red_flag_screens
 
 log = structlog.get_logger(__name__)
 
@@ -112,7 +112,8 @@ DETAIL: Mapping[int, str] = {
 
 _ADVICE: Mapping[str, Callable[[Any], dict[str, Any] | None]] = {
     "create_red_flag_screen": red_flag_screens.advice_on,
-    "create_adverse_event": adverse_events.advice_on,
+    "create_adverse_event": lambda body: crisis.advice_on(body) or adverse_events.advice_on(body),
+    **dict.fromkeys(("answer_check_in", "put_check_in", "log_session", "create_outcome"), crisis.advice_on),
 }
 _GONE = ("08", "53", "57P", "58", "25P03", "25P04")  # connection lost, resources, shutdown, system, timeouts
 _RACES = {"40001", "40P01", "57014"}  # serialization failure, deadlock, statement timeout
@@ -150,7 +151,7 @@ def problem(
 
 
 def _advice(request: Request) -> dict[str, Any]:
-    """Say what to do where a screen or a report of harm is refused: whatever the reason, it may hold a warning sign."""
+    """Say what to do where a screen, answers or a patient's own words are refused: they may hold a warning sign."""
     advice_on = _ADVICE.get(getattr(request.scope.get("route"), "unique_id", ""))
     advice = None if advice_on is None else advice_on(request.scope.get("state", {}).get("body"))
     return {} if advice is None else {"advice": advice}

@@ -10,16 +10,16 @@ from api.pages import Page
 from api.routes import Router
 from schemas.base import Listing
 from schemas.pages import Paged
-from schemas.sessions import SessionLog, SessionRead
+from schemas.sessions import SessionLog, SessionLogged, SessionRead
 from services import sessions
 
 router = Router("/v1", tags=["sessions"])
 
 
-@router.put("/sessions/{session_id}", responses={201: {"model": SessionRead}})
+@router.put("/sessions/{session_id}", responses={201: {"model": SessionLogged}})
 async def log_session(
     session: Session, actor: Caller, session_id: UUID, form: SessionLog, now: Now, response: Response
-) -> SessionRead:
+) -> SessionLogged:
     """Log a session under the device's own id, set by set; sent again, the stored one is the answer."""
     logged = await sessions.log(session, actor, session_id, form, at=now)
     if logged.created:

@@ -19,7 +19,7 @@ from cli import migrations
 from dev.postgres import EmbeddedPostgres
 
 RESULTS = Path(__file__).parent / "results.json"
-QUICK = Plan(rounds=1, writes=48, reads=16, starts=1, people=16, sweep_plans=200, progression_items=100)
+QUICK = Plan(rounds=1, warm=False, writes=48, reads=16, starts=1, people=16, sweep_plans=200, progression_items=100)
 
 MEASURES: dict[str, Callable[[Bench], list[Result]]] = {
     "requests": measures.requests,

@@ -35,9 +35,10 @@ ANSWERS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """How often: rounds of each side, requests of a write round and of a read round."""
+    """How often: rounds of each side, requests of a write round and of a read round. warm: whether each side warms up."""
 
     rounds: int = 3
+    warm: bool = True
     writes: int = 3_000
     reads: int = 400
     starts: int = 3
@@ -115,10 +116,11 @@ def _in_turns(
     bench: Bench, name: str, ours: Callable[[float], float], theirs: Callable[[float], float]
 ) -> tuple[float, float]:
     """Run both sides by turns after a short warm-up; give both medians."""
-    bench.tell(f"{name}: warm-up")
-    for side in (ours, theirs):
-        with suppress(WrongAnswerError):  # a cold server may send some away: that is what warming up is for
-            side(0.2)
+    if bench.plan.warm:
+        bench.tell(f"{name}: warm-up")
+        for side in (ours, theirs):
+            with suppress(WrongAnswerError):  # a cold server may send some away: that is what warming up is for
+                side(0.2)
     figures: tuple[list[float], list[float]] = ([], [])
     for turn in range(bench.plan.rounds):
         for kept, side, who in ((figures[0], ours, "ours"), (figures[1], theirs, "floor")):

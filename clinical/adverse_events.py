@@ -13,8 +13,8 @@ from core.errors import Problem
 RULE = "AE01"
 """The rule under which severe and serious events are alerted."""
 
-DEATH = 5
-"""The grade of an event that the patient died of."""
+DEATH, FATAL = 5, "fatal"
+"""The grade, and the outcome, of an event that the patient died of."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,11 @@ class Judged:
     rule_version: str
 
 
-def judge(grade: int | None, seriousness: Collection[str] | None) -> Judged:
-    """Return what a grade (1 to 5) and the criteria that are met (empty: not serious) ask for; None is not known yet."""
+def judge(grade: int | None, seriousness: Collection[str] | None, outcome: str | None = None) -> Judged:
+    """Return what a grade (1 to 5) and the criteria that are met (empty: not serious) ask for; None is not known yet.
+
+    A fatal outcome is serious, whatever else is known.
+    """
     rules = load().adverse_events
     alert, advice = AlertLevel.NONE, Level.NONE
     if grade is not None and grade >= rules.alerts.high_from_grade:
@@ -35,24 +38,29 @@ def judge(grade: int | None, seriousness: Collection[str] | None) -> Judged:
     if grade is not None and grade >= rules.advice.urgent_same_day_from_grade:
         urgent = grade >= rules.advice.emergency_now_from_grade
         advice = Level.EMERGENCY_NOW if urgent else Level.URGENT_SAME_DAY
-    if seriousness:
+    if seriousness or outcome == FATAL:
         alert, advice = max(alert, rules.alerts.serious), max(advice, rules.advice.serious)
     return Judged(alert, advice, rules.version)
 
 
+def died(grade: int | None, seriousness: Collection[str] | None, outcome: str | None) -> bool:
+    """Tell whether anything that is known says that the patient died of it."""
+    return grade == DEATH or "death" in (seriousness or ()) or outcome == FATAL
+
+
 def contradictions(grade: int | None, seriousness: Collection[str] | None, outcome: str | None) -> list[Problem]:
     """Tell what cannot be true together: an event that the patient died of says so in all that is known of it."""
-    died = {
+    said = {
         "/grade": None if grade is None else grade == DEATH,
         "/seriousness": None if seriousness is None else "death" in seriousness,
-        "/outcome": None if outcome is None else outcome == "fatal",
+        "/outcome": None if outcome is None else outcome == FATAL,
     }
-    if not any(died.values()):
+    if not any(said.values()):
         return []
     return [
         Problem(pointer, "death_contradicted", "Grade 5, the criterion death and the outcome fatal go together.")
-        for pointer, said in died.items()
-        if said is False
+        for pointer, so in said.items()
+        if so is False
     ]
 
 

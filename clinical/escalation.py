@@ -19,6 +19,9 @@ from clinical.rulebook import EscalationRule, Response
 
 Inputs = Mapping[str, int | str | bool | None]
 
+PHQ9, ITEM9 = "phq9", "q9"
+"""The instrument, and its question about thoughts of harming oneself."""
+
 
 @dataclass(frozen=True)
 class PastCheckIn:
@@ -139,6 +142,27 @@ def response(level: AlertLevel) -> Response | None:
 def has_crisis_word(text: str) -> bool:
     """Whether the text holds one of a short list of words about harming oneself; False means nothing."""
     return _crisis_pattern().search(" ".join(text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split())) is not None
+
+
+def speaks_of_self_harm(said: Any) -> bool:
+    """Whether anything in `said`, read or not, holds such a word or an answer to item 9 of the PHQ-9 that rules heed."""
+    if isinstance(said, str):
+        return has_crisis_word(said)
+    if isinstance(said, list):
+        return any(map(speaks_of_self_harm, said))
+    if not isinstance(said, dict):
+        return False
+    answers = said.get("answers")
+    if said.get("instrument") == PHQ9 and isinstance(answers, dict):
+        item9 = answers.get(ITEM9)
+        if isinstance(item9, int | float) and any(item9 >= rule.limits["item9"] for rule in _rules("self_harm")):
+            return True
+    return any(map(speaks_of_self_harm, said.values()))
+
+
+def crisis_word() -> list[Raised]:
+    """Return the rule for a text that holds such a word."""
+    return [_raised(rule, phq9_item9=None, crisis_word=True) for rule in _rules("self_harm")]
 
 
 def _rules(check: str) -> Iterator[EscalationRule]:

@@ -39,6 +39,8 @@ class _Loader(yaml.CSafeLoader):
         seen: set[Hashable] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(problem="a key is one value", problem_mark=key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     problem=f"the key {key!r} comes twice", problem_mark=key_node.start_mark
@@ -92,6 +94,9 @@ def parse(written: bytes) -> tuple[Any, yaml.Node | None]:
         raise Unreadable(written.count(b"\n", 0, error.position) + 1, error.reason) from error
 
 
+MISFITS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What PyYAML lets out where a tag promises what the value is not, as in `!!bool perhaps` or a day 2020-13-45."""
+
 DEPTH_LIMIT = 16
 """How deep lists and mappings of a stranger's text may lie within each other."""
 
@@ -114,8 +119,26 @@ def parse_foreign(written: bytes) -> tuple[Any, yaml.Node | None]:
         pass  # the second reading says where
     try:
         return parse(written)
-    except (ValueError, OverflowError) as error:  # a tag that promises what the value is not
-        raise Unreadable(1, "a value is not what its tag says") from error
+    except MISFITS as error:
+        raise Unreadable(_misfit(written), "a value is not what its tag says") from error
+
+
+def _misfit(written: bytes) -> int:
+    """Find the line of the first value that is not what its tag says."""
+    loader = _Loader(written)
+    waiting = [loader.get_single_node()]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, yaml.ScalarNode):
+            try:
+                loader.construct_object(node)
+            except MISFITS:
+                return int(node.start_mark.line) + 1
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += reversed(node.value)
+        elif isinstance(node, yaml.MappingNode):
+            waiting += [one for pair in reversed(node.value) for one in reversed(pair)]
+    return 1
 
 
 def read(root: Traversable, name: str, model: type[Parsed]) -> Document[Parsed]:

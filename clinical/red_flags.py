@@ -109,12 +109,12 @@ def screen(answers: Mapping[str, str], facts: Mapping[str, int | None], *, body_
 
 def advice(level: Level, *, country: str) -> Advice:
     """Return what to tell a patient who is in `country` (ISO 3166-1) now."""
-    number = _numbers(country).emergency
+    number, call = _numbers(country).emergency, _call(country)
     match level:
         case Level.EMERGENCY_NOW:
             title = "Get emergency help now"
             text = (
-                f"What you told us can be a sign of something serious that should not wait. Call {number} now, or have "
+                f"What you told us can be a sign of something serious that should not wait. Call {call} now, or have "
                 "someone take you to the nearest emergency department. Do not drive yourself, and do not do your "
                 "exercises. Do not wait for an answer from us."
             )
@@ -124,7 +124,7 @@ def advice(level: Level, *, country: str) -> Advice:
             text = (
                 "What you told us should be looked at today. Contact your doctor, an urgent care service or your "
                 "clinic today, and leave your exercises until then. If it gets worse, or you lose strength, feeling "
-                f"or control of bladder or bowel, call {number}."
+                f"or control of bladder or bowel, call {call}."
             )
             actions = ("contact_clinician", "call_emergency")
         case Level.REFER:
@@ -132,21 +132,21 @@ def advice(level: Level, *, country: str) -> Advice:
             text = (
                 "What you told us deserves a closer look by a doctor or in person. Your therapist reads this and will "
                 "arrange it with you. If it gets worse quickly, contact a clinician the same day; in an emergency "
-                f"call {number}."
+                f"call {call}."
             )
             actions = ("wait_for_therapist", "contact_clinician")
         case Level.WATCH:
             title = "Keep an eye on it"
             text = (
                 "Thank you, your therapist will see this. Tell us at once if it gets worse, spreads, or if you notice "
-                f"new weakness, numbness or trouble with bladder or bowel. In an emergency call {number}."
+                f"new weakness, numbness or trouble with bladder or bowel. In an emergency call {call}."
             )
             actions = ("watch_symptoms",)
         case Level.NONE:
             title = "No warning sign reported"
             text = (
                 "You reported none of the warning signs that we ask about. That does not rule everything out: if "
-                f"something new or worrying comes up, tell us, and in an emergency call {number}."
+                f"something new or worrying comes up, tell us, and in an emergency call {call}."
             )
             actions = ()
         case _:  # never
@@ -154,19 +154,27 @@ def advice(level: Level, *, country: str) -> Advice:
     return Advice(level, title, text, actions, number)
 
 
-def crisis_advice(country: str) -> Advice:
-    """Return what to tell a patient who may think of harming himself and who is in `country` (ISO 3166-1) now."""
+def crisis_advice(country: str, *, kept: bool = True) -> Advice:
+    """Return what to tell a patient who may think of harming himself and who is in `country` (ISO 3166-1) now.
+
+    kept: whether what he said was kept, so that somebody is told.
+    """
     numbers = _numbers(country)
     line = (
         f"To talk to someone now, {numbers.crisis_how} {numbers.crisis}; it is open to everybody. "
         if numbers.crisis
         else "If you can, tell someone close to you, or a doctor, how you feel today. "
     )
+    told = (
+        "Your clinic is told as well, but please do not wait for us."
+        if kept
+        else "What you sent could not be kept, and your clinic does not know of it yet: please do not wait for us."
+    )
     return Advice(
         Level.EMERGENCY_NOW,
         "You do not have to be alone with this",
-        f"Thank you for telling us. {line}If you are in danger, or have hurt yourself, call {numbers.emergency} now or "
-        "go to an emergency department. Your clinic is told as well, but please do not wait for us.",
+        f"Thank you for telling us. {line}If you are in danger, or have hurt yourself, call {_call(country)} now or "
+        f"go to an emergency department. {told}",
         ("call_crisis_line", "call_emergency", "not_alone") if numbers.crisis else ("call_emergency", "not_alone"),
         numbers.emergency,
         numbers.crisis,
@@ -177,6 +185,13 @@ def _numbers(country: str) -> EmergencyNumber:
     """Return the country's numbers. Never fails: an unknown country has the default's."""
     book = load().emergency_numbers
     return book.countries.get(country.upper(), book.default)
+
+
+def _call(country: str) -> str:
+    """Give the number as words; where we know none of the country's own, it is not the only one to try."""
+    number = _numbers(country).emergency
+    listed = country.upper() in load().emergency_numbers.countries
+    return number if listed else f"{number} (or the emergency number of the place where you are)"
 
 
 def _undecided(yes: list[str], facts: Mapping[str, int | None], level: Level) -> list[str]:

@@ -44,11 +44,12 @@ class ZoneRules:
 
 def every_zone() -> Iterator[ZoneRules]:
     """Give the rules of every zone that `recurrence.check_zone` takes, by name."""
-    known: dict[bytes, tuple[list[int], list[int]]] = {}  # many names share their rules
+    known: dict[bytes, tuple[list[int], list[int]]] = {}  # many names share their rules,
+    yearly: dict[tuple[bytes, int], list[int]] = {}  # and many more the rule for the years to come
     for name in sorted(recurrence.zones()):
         data = files("tzdata.zoneinfo").joinpath(*name.split("/")).read_bytes()
         if data not in known:
-            known[data] = _read(data, ZoneInfo(name))
+            known[data] = _read(data, ZoneInfo(name), yearly)
         changes, offsets = known[data]
         walls = [at + max(pair) for at, pair in zip(changes, pairwise(offsets), strict=True)]
         yield ZoneRules(
@@ -59,13 +60,19 @@ def every_zone() -> Iterator[ZoneRules]:
         )
 
 
-def _read(data: bytes, zone: ZoneInfo) -> tuple[list[int], list[int]]:
-    """Give the instants, in seconds, at which the zone's offset changes, and the offsets before and after each."""
+def _read(data: bytes, zone: ZoneInfo, yearly: dict[tuple[bytes, int], list[int]]) -> tuple[list[int], list[int]]:
+    """Give the instants, in seconds, at which the zone's offset changes, and the offsets before and after each.
+
+    yearly: the changes found before, by the rule and the second from which on it holds; a new rule's are added.
+    """
     first, last = int(FIRST.timestamp()), int(LAST.timestamp())
-    listed, recurs = _listed(data)
+    listed, rule = _listed(data)
     candidates = [at for at in listed if first < at < last]
-    if recurs:
-        candidates += _recurring(zone, max([first, *listed]), last)
+    if b"," in rule:  # else one offset holds for good
+        begin = max([first, *listed])
+        if (rule, begin) not in yearly:
+            yearly[rule, begin] = list(_recurring(zone, begin, last))
+        candidates += yearly[rule, begin]
     changes: list[int] = []
     offsets = [_offset(zone, first)]
     for at in candidates:
@@ -75,12 +82,12 @@ def _read(data: bytes, zone: ZoneInfo) -> tuple[list[int], list[int]]:
     return changes, offsets
 
 
-def _listed(data: bytes) -> tuple[list[int], bool]:
-    """Give the changes that a compiled zone lists, and whether a rule for every year goes on after them."""
+def _listed(data: bytes) -> tuple[list[int], bytes]:
+    """Give the changes that a compiled zone lists, and the rule that holds after them: `CET-1CEST,M3.5.0,M10.5.0/3`."""
     second = _end(data, 0, width=4)  # the first block is for readers of the last century
     count = _HEADER.unpack_from(data, second)[5]
     listed = struct.unpack_from(f">{count}q", data, second + _HEADER.size)
-    return list(listed), b"," in data[_end(data, second, width=8) :]
+    return list(listed), data[_end(data, second, width=8) :]
 
 
 def _end(data: bytes, start: int, *, width: int) -> int:

@@ -18,9 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core import crypto
 from core.database import Sessions, bind_clinic, fetch, make_engine, make_sessions
 from core.settings import LOOPBACK, Settings
-from dev import prescriptions, stories
+from dev import happenings, prescriptions, stories
 from dev.opening import ZONE, Opening, Patient
-from dev.stories import Person, Story
+from dev.stories import Story
 from models.alerts import Alert, AlertOutcome, AlertStatus
 from schemas.articles import ArticleAssignmentCreate, ArticleReading
 from schemas.check_ins import AnswersIn
@@ -45,8 +45,12 @@ from services import (
 SEED = 2026
 TOGETHER = 15
 """So many patients live their day in one transaction: fewer would be slower, more could take longer than it may."""
-FULL_DAYS, SORE_DAYS = 14, 3
+DESKS = 6
+"""So many patients write down what they do for relief, and where and how they work."""
+FULL_DAYS, SORE_DAYS = 14, 5
 """Lately who recovers does all that is prescribed, and somebody has an exercise that hurts."""
+SPARED_DAYS = 9
+"""So many days ago somebody else's began to hurt; it was taken out since."""
 SEVERE = 8
 """Pain at which the rules stop an exercise."""
 console = Console(stderr=True)
@@ -98,6 +102,7 @@ class Simulation(Opening):
                 progress.advance(task)
             await self._hand_out()
         await self._suggest()
+        await self._complain()
         console.print(f"physio: the demo clinic is there: {len(self.patients)} patients, {self.days} days")
         return True
 
@@ -109,10 +114,30 @@ class Simulation(Opening):
                 await bind_clinic(session, self.clinic_id)
                 more = (await suggestions.follow_up(session, self.clinic_id, at=self.now)).last is not None
 
-    def _hurts(self, person: Person, day: int) -> bool:
-        """Whether the first exercise hurts badly: one person's lately, so that one is stopped."""
-        sore = min((each.person.number for each in self.patients if each.person.story is Story.PLATEAU), default=None)
-        return person.number == sore and day >= self.days - SORE_DAYS
+    async def _complain(self) -> None:
+        """Let whoever an exercise has hurt lately say so."""
+        async with self.sessions.begin() as session:
+            await bind_clinic(session, self.clinic_id)
+            for patient in self.patients:
+                if patient.person.story is Story.PLATEAU and self._hurts(patient, self.days):
+                    await happenings.report_pain(session, patient, self.now)
+
+    def _hurts(self, patient: Patient, day: int) -> bool:
+        """Whether an exercise hurts badly: one person's lately, so that it is stopped and waits for his therapist.
+
+        Another one's a week before; that exercise was taken out since.
+        """
+        story = stories.SHOWN.get(patient.person.number)
+        if story is not patient.person.story:
+            return False
+        if story is Story.RECOVERY:
+            return not patient.spared and day >= self.days - SPARED_DAYS
+        return story is Story.PLATEAU and day >= self.days - SORE_DAYS
+
+    def _sore(self, patient: Patient, day: int, items: int) -> int | None:
+        """Give the place of the exercise that hurts among those of a session; whoever lost one keeps the first."""
+        place = items - 1 if patient.person.story is Story.RECOVERY else 0
+        return place if items > 1 and self._hurts(patient, day) else None
 
     # ------------------------------------------------------------------ a day
     async def _live(self, day: int) -> None:
@@ -170,9 +195,23 @@ class Simulation(Opening):
             await self._train(session, patient, day, trained_at, random)
         if person.story is Story.RED_FLAG and day == person.turning_day:
             await self._warn(session, patient, self.at(day, time(20)))
+        if patient.person.number < DESKS:
+            await self._look_after(session, patient, day, random)
         noon = self.at(day, time(12))
         if day and day % 14 == 0 and person.story is not Story.DROPOUT and noon <= self.now:
             await self.measure(session, patient.actor, person, patient.episode_id, day, noon)
+
+    async def _look_after(self, session: AsyncSession, patient: Patient, day: int, random: Random) -> None:
+        """Let somebody tell of work on the second day, change the desk half way, and do something for relief in between."""
+        evening = self.at(day, time(20, 30))
+        if evening > self.now:
+            return
+        if day == 1:
+            await happenings.tell_of_work(session, patient.actor, evening)
+        elif day == max(2, self.days // 2):
+            await happenings.change_desk(session, patient.actor, evening)
+        elif random.random() < 0.3:  # noqa: PLR2004 - how often somebody writes it down
+            await happenings.care_for_self(session, patient.actor, evening, random)
 
     async def _train(self, session: AsyncSession, patient: Patient, day: int, at: datetime, random: Random) -> None:
         assert patient.actor.patient_id is not None
@@ -187,13 +226,12 @@ class Simulation(Opening):
             items = patient.items[slot.version_id]
             pain = stories.pain_on(patient.person, day, self.days, random)
             full = patient.person.story is Story.RECOVERY and day >= self.days - FULL_DAYS
+            sore = self._sore(patient, day, len(slot.items))
             done = [
                 SessionItemIn(
                     item_id=item,
                     sets=[_set(items[item], random, full=full) for _ in range(items[item].sets)],
-                    pain_during=SEVERE
-                    if place == 0 and self._hurts(patient.person, day)
-                    else min(10, max(0, pain - 1 + random.randint(0, 1))),
+                    pain_during=SEVERE if place == sore else min(10, max(0, pain - 1 + random.randint(0, 1))),
                     effort=random.randint(3, 6),
                 )
                 if random.random() < 0.93  # noqa: PLR2004 - how often an exercise is not left out
@@ -253,6 +291,8 @@ class Simulation(Opening):
         for patient in self.patients:
             if day - 14 <= patient.person.turning_day < day and patient.suspended and patient.person.number % 2:
                 await self._release(session, patient, at)
+            elif self._hurts(patient, day) and patient.person.story is Story.RECOVERY:
+                patient.spared = await happenings.take_out(session, patient, at)
             elif patient.person.story is Story.FLARE and 0 < day - patient.person.turning_day <= stories.FLARE_DAYS:
                 await self._ease(session, patient, at)
         if day % 28 == 27 or (self.days < 28 and day == self.days - 1):  # noqa: PLR2004 - four weeks

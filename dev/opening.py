@@ -22,6 +22,7 @@ from schemas.clinics import ClinicChange
 from schemas.consents import ConsentCreate
 from schemas.episodes import EpisodeChange, EpisodeCreate
 from schemas.goals import GoalCreate, MilestoneCreate
+from schemas.instrument_plans import InstrumentPlanCreate
 from schemas.invitations import InvitationAcceptance, InvitationIn
 from schemas.licenses import LicenseIn, VerificationIn
 from schemas.lifestyle import LifestyleTargetCreate
@@ -40,6 +41,7 @@ from services import (
     consents,
     episodes,
     goals,
+    instrument_plans,
     invitations,
     library,
     licenses,
@@ -66,7 +68,7 @@ STAFF = (
 
 @dataclass
 class Patient:
-    """Somebody of the cast, and what the services know of them."""
+    """Somebody of the cast, and what the services know of them; `spared`: what hurt was taken out of the program."""
 
     person: Person
     actor: Actor
@@ -75,6 +77,7 @@ class Patient:
     program_id: UUID
     suspended: bool = False
     flare_screened: bool = False
+    spared: bool = False
     items: dict[UUID, dict[UUID, ProgramItemRead]] = field(default_factory=dict)
 
 
@@ -215,6 +218,11 @@ class Opening:
             await milestones.create(session, therapist, wished.id, step, at=at)
             sleep = LifestyleTargetCreate(kind=LifestyleKind.SLEEP_HOURS, target=7)
             await lifestyle.create(session, therapist, episode.id, sleep, at=at)
+            walk = LifestyleTargetCreate(kind=LifestyleKind.ACTIVITY_MINUTES, target=30)
+            await lifestyle.create(session, therapist, episode.id, walk, at=at)
+            for plan in prescriptions.INSTRUMENTS:
+                form = InstrumentPlanCreate.model_validate(plan)
+                await instrument_plans.create(session, therapist, episode.id, form, at=at)
             program = await programs.create(
                 session, therapist, episode.id, ProgramCreate.model_validate(prescriptions.TWO_PHASES), at=at
             )

@@ -41,6 +41,10 @@ EASIER: dict[str, Any] = {
         }
     ],
 }
+INSTRUMENTS: tuple[dict[str, Any], ...] = (
+    {"instrument": "rmdq24", "intake": True, "every_weeks": 2},
+    {"instrument": "psfs", "intake": True, "every_weeks": 4},
+)
 ASSESSMENT: dict[str, Any] = {
     "kind": "initial",
     "content": {

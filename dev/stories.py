@@ -41,6 +41,16 @@ SHARES = (
 FLARE_DAYS = 5
 """How long somebody says that it flares."""
 
+SHOWN = {0: Story.RECOVERY, 2: Story.PLATEAU, 4: Story.FLARE}
+"""Who has which story in every cast that is big enough: patients of the therapist whose sign-in is in the README.
+
+The first has a sign-in there himself; an exercise has hurt him, and was taken out. The second has one that hurts now, and
+the third's flare-up has just begun.
+"""
+
+FRESH_DAYS = 3
+"""So many days ago it began."""
+
 
 @dataclass(frozen=True)
 class Person:
@@ -67,7 +77,10 @@ def cast(seed: int, count: int, days: int) -> list[Person]:
     stories = [story for story, share in SHARES for _ in range(max(1, round(share * count / 100)))]
     stories = (stories + [Story.RECOVERY] * count)[:count]
     random.shuffle(stories)
-    stories[0] = Story.RECOVERY  # the one whose sign-in is in the README has something to show
+    for place, story in SHOWN.items():
+        free = [number for number, told in enumerate(stories) if told is story and SHOWN.get(number) is not story]
+        if free and place < count and stories[place] is not story:
+            stories[place], stories[free[0]] = stories[free[0]], stories[place]
     return [
         Person(
             number=number,
@@ -76,11 +89,17 @@ def cast(seed: int, count: int, days: int) -> list[Person]:
             birth_date=date(random.randint(1948, 2002), random.randint(1, 12), random.randint(1, 28)),
             story=story,
             pain=random.uniform(5.0, 7.4),
-            turning_day=random.randint(days // 3, max(days // 3, days * 3 // 4)),
-            diligence=0.93 if number == 0 else random.uniform(0.68, 0.95),
+            turning_day=_turning_day(number, story, days, random),
+            diligence=0.93 if number in SHOWN else random.uniform(0.68, 0.95),
         )
         for number, story in enumerate(stories)
     ]
+
+
+def _turning_day(number: int, story: Story, days: int, random: Random) -> int:
+    """Give the day of a turn: some time in the middle, but for one flare-up that has just begun."""
+    turns = random.randint(days // 3, max(days // 3, days * 3 // 4))
+    return max(0, days - FRESH_DAYS) if SHOWN.get(number) is story is Story.FLARE else turns
 
 
 def pain_on(person: Person, day: int, days: int, random: Random) -> int:

@@ -12,6 +12,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, TypeAlias
 
@@ -87,10 +88,16 @@ async def post(
         return Failed("broken")
 
 
+@cache
+def _trust() -> ssl.SSLContext:
+    """Trust whom this machine trusts; reading the list takes a while, and every pool can use the same."""
+    return ssl.create_default_context()
+
+
 def open_pool(verify: ssl.SSLContext | None = None) -> httpx.AsyncClient:
     """Open connections to providers that settings name; close with `aclose`. verify: whom to trust, usually everybody's."""
     return httpx.AsyncClient(
-        verify=verify or ssl.create_default_context(),
+        verify=verify or _trust(),
         timeout=httpx.Timeout(TOTAL_SECONDS, connect=CONNECT_SECONDS),
         limits=httpx.Limits(max_connections=POOL, keepalive_expiry=IDLE_SECONDS),
         follow_redirects=False,
@@ -106,7 +113,7 @@ def open_guarded_pool(
     """Open connections to public addresses that clients name; close with `aclose`. loopback: let this machine be one."""
     backend = _Guard(loopback=loopback, resolve=resolve or _resolve)
     return httpx.AsyncClient(
-        transport=_Transport(verify or ssl.create_default_context(), backend),
+        transport=_Transport(verify or _trust(), backend),
         timeout=httpx.Timeout(TOTAL_SECONDS, connect=CONNECT_SECONDS),
         follow_redirects=False,
         trust_env=False,

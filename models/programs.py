@@ -2,25 +2,14 @@
 
 from datetime import date, datetime
 from decimal import Decimal
-from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import Numeric, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import DATERANGE, ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, mapped_column
 
+from clinical.program_life import ProgramStatus
 from models.base import Base, Identified, Json, Made, Versioned, check, index, of_clinic, within, words
-
-
-class ProgramStatus(StrEnum):
-    """draft → active ⇄ paused → completed; active → suspended_red_flag → active; active → superseded."""
-
-    DRAFT = "draft"
-    ACTIVE = "active"
-    PAUSED = "paused"
-    SUSPENDED_RED_FLAG = "suspended_red_flag"
-    COMPLETED = "completed"
-    SUPERSEDED = "superseded"
 
 
 class Program(Identified, Versioned, Base):

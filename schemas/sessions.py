@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
+from schemas.advice import Advice
 from schemas.base import EffortRating, In, Instant, Out, PainRating, Text, UtcDatetime, ZoneName
 from schemas.programs import LoadKg
 
@@ -141,3 +142,9 @@ class SessionRead(Out):
     supersedes_id: UUID | None
     stop: list[str]
     items: list[SessionItemRead]
+
+
+class SessionLogged(SessionRead):
+    """A session that was just logged; `advice` is what the patient must read now, null where nothing asks for it."""
+
+    advice: Advice | None

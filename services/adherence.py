@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical import escalation, recurrence
 from clinical.adherence import Adherence, PlannedSession, adherence
+from clinical.program_life import ProgramStatus
 from core.database import fetch
 from models.patients import Patient
-from models.programs import Program, ProgramStatus
+from models.programs import Program
 from services import alerts, clinics, programs
 
 AT_ONCE = 200

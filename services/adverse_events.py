@@ -6,7 +6,7 @@ anybody said stays on record beside who said it; after the review nothing is cha
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,10 +21,10 @@ from core.errors import Conflict, Invalid, Problem, Refusal, Stale
 from models.adverse_events import (
     AdverseEvent,
     AdverseEventChange,
+    AdverseEventOutcome,
     AdverseEventReporter,
     AdverseEventStatus,
 )
-from models.clinics import Clinic
 from models.episodes import Episode
 from models.identity import Role
 from models.patients import Patient
@@ -41,41 +41,9 @@ from schemas.adverse_events import (
 )
 from schemas.advice import Advice
 from schemas.pages import Page, Paged, fetch
-from services import access, alerts, audit, places
+from services import access, alerts, audit, crisis, places
 from services.access import Action, Actor
-
-SPAN = timedelta(days=400)
-"""The longest span of days of one export."""
-
-MOST = 20_000
-"""The most events of one export."""
-
-EXPORTED = (
-    "id",
-    "patient_id",
-    "episode_id",
-    "version_id",
-    "item_id",
-    "exercise_code",
-    "session_id",
-    "kind",
-    "description",
-    "occurred_on",
-    "ended_on",
-    "grade",
-    "seriousness",
-    "relatedness",
-    "outcome",
-    "rule_version",
-    "reported_via",
-    "reported_at",
-    "status",
-    "conclusion",
-    "review_note",
-    "reviewed_at",
-    "reviewed_by",
-)
-"""What an export tells of each event: ids, no names."""
+from services.crisis import told_in_refusals
 
 VIA = {Role.PATIENT: AdverseEventReporter.PATIENT, Role.THERAPIST: AdverseEventReporter.THERAPIST}
 """Who reported it, by his role; else an assistant did."""
@@ -93,10 +61,7 @@ class AdverseEventIncomplete(Conflict):
     """Something must be known before this adverse event is reviewed; see errors for all of it."""
 
 
-class SpanRefused(Invalid):
-    """These days cannot be exported at once."""
-
-
+@told_in_refusals
 async def create(
     session: AsyncSession, actor: Actor, patient_id: UUID, form: AdverseEventCreate, *, at: datetime
 ) -> AdverseEventReported:
@@ -105,10 +70,10 @@ async def create(
     Raises NotFound, AdverseEventRefused with the advice.
     """
     patient = await access.patient(session, actor, Action.REPORT_ADVERSE_EVENTS, patient_id, at=at)
-    judged = rules.judge(form.grade, form.seriousness)
+    judged = rules.judge(form.grade, form.seriousness, form.outcome)
     country = await places.country_of(session, actor.clinic_id, patient_id)
-    # Of a death staff read nothing; a patient who picks the last grade for the worst lives, and needs help.
-    died = form.grade == rules.DEATH and actor.role is not Role.PATIENT
+    # Of a death staff read nothing; a patient who picks the worst of all lives, and needs help.
+    died = rules.died(form.grade, form.seriousness, form.outcome) and actor.role is not Role.PATIENT
     advice = None if died else _advice(judged.advice, country)
     values = form.model_dump()
     try:
@@ -134,9 +99,11 @@ async def create(
     await session.flush()
     _note(session, actor, row, "reported", {}, _plain(values), at=at)
     await _alert(session, row, judged.alert, at=at)
+    source = ("adverse_event", row.id)
+    told = await crisis.heed(session, actor, [row.description], episode_id=row.episode_id, source=source, at=at)
     await _record(session, actor, "adverse_event.create", row, at=at)
     read = AdverseEventRead.model_validate(row).model_dump()
-    return AdverseEventReported.model_validate({**read, "advice": advice})
+    return AdverseEventReported.model_validate({**read, "advice": told or advice})
 
 
 def advice_on(body: Any) -> dict[str, Any] | None:
@@ -147,7 +114,8 @@ def advice_on(body: Any) -> dict[str, Any] | None:
     said = body if isinstance(body, dict) else {}
     given, criteria = said.get("grade"), said.get("seriousness")
     grade = max((each for each in range(1, rules.DEATH + 1) if _reaches(given, each)), default=None)
-    advice = _advice(rules.judge(grade, criteria if isinstance(criteria, list | str) else None).advice, "")
+    outcome = said.get("outcome") if said.get("outcome") == rules.FATAL else None
+    advice = _advice(rules.judge(grade, criteria if isinstance(criteria, list | str) else None, outcome).advice, "")
     return None if advice is None else advice.model_dump(mode="json")
 
 
@@ -180,7 +148,7 @@ async def register(
     at: datetime,
 ) -> Paged[AdverseEvent]:
     """List the events within a reviewer's reach, the latest first. Raises Forbidden."""
-    query = _within_reach(actor, at)
+    query = within_reach(actor, at)
     if status is not None:
         query = query.where(AdverseEvent.status == status)
     if least_grade is not None:
@@ -231,8 +199,9 @@ async def update(
     await session.flush()
     # Within one level, too: life in danger after what was important, or a death, is news to whoever dealt with it.
     worse = (row.grade or 0) > grade or not criteria >= set(row.seriousness or ())
-    if judged.alert > before.alert or worse:
-        await _alert(session, row, judged.alert, at=at)
+    fatal = row.outcome is AdverseEventOutcome.FATAL and held["outcome"] is not AdverseEventOutcome.FATAL
+    if judged.alert > before.alert or worse or fatal:
+        await _alert(session, row, rules.judge(row.grade, row.seriousness, row.outcome).alert, at=at)
     await _record(session, actor, "adverse_event.update", row, at=at)
     return row
 
@@ -253,47 +222,8 @@ async def review(
     return row
 
 
-async def export(
-    session: AsyncSession, actor: Actor, *, first: date | None, last: date | None, at: datetime
-) -> list[dict[str, Any]]:
-    """Give the events of these days within a reviewer's reach, the first first; each look at one is on record.
-
-    By default the 400 days up to today. Raises Forbidden, SpanRefused.
-    """
-    reach = _within_reach(actor, at)
-    zone = (await session.scalars(select(Clinic.zone).where(Clinic.id == actor.clinic_id))).one()
-    end = local_date(at, zone) if last is None else last
-    start = date.fromordinal(max(end.toordinal() - SPAN.days, 1)) if first is None else first
-    if not timedelta() <= end - start <= SPAN:
-        raise SpanRefused(Problem("#/query/from", "span_range", "From one day to a later one, 400 days at most."))
-    query = (
-        reach.add_columns(ProgramItem.exercise_code)
-        .outerjoin(
-            ProgramItem, (ProgramItem.clinic_id == AdverseEvent.clinic_id) & (ProgramItem.id == AdverseEvent.item_id)
-        )
-        .where(AdverseEvent.occurred_on.between(start, end))
-        .order_by(AdverseEvent.occurred_on, AdverseEvent.id)
-    )
-    rows = (await session.execute(query.limit(MOST + 1))).all()
-    if len(rows) > MOST:
-        raise SpanRefused(Problem("#/query/from", "too_many", "These are too many: choose fewer days."))
-    seen = [(row.id, row.patient_id) for row, _ in rows]
-    await audit.record_many(session, actor.clinic_id, actor, "adverse_event.export", "adverse_event", seen, at=at)
-    if not seen:
-        await audit.record(session, actor, "adverse_event.export", subject=("adverse_event", None), at=at)
-    return [_exported(row, code) for row, code in rows]
-
-
-def _exported(row: AdverseEvent, exercise_code: str | None) -> dict[str, Any]:
-    read = AdverseEventRead.model_validate(row).model_dump(mode="json")
-    criteria = read["seriousness"]
-    told = read | {"exercise_code": exercise_code, "seriousness": None if criteria is None else " ".join(criteria)}
-    if criteria == []:
-        told["seriousness"] = "none"
-    return {name: told[name] for name in EXPORTED}
-
-
-def _within_reach(actor: Actor, at: datetime) -> Select[Any]:
+def within_reach(actor: Actor, at: datetime) -> Select[Any]:
+    """Choose the events that he may review."""
     return select(AdverseEvent).where(
         AdverseEvent.clinic_id == actor.clinic_id,
         AdverseEvent.patient_id.in_(access.patients(actor, Action.REVIEW_ADVERSE_EVENTS, at)),

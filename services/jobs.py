@@ -248,7 +248,7 @@ async def _follow_up(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
         return await suggestions.follow_up(session, clinic_id, at=at, dry_run=dry_run)
 
     async with reach.sweep() as session:
-        clinics = await suggestions.clinics_owed(session)
+        clinics = await suggestions.clinics_owed(session, at=at)
     return await _progress(reach, clinics, owed, at, dry_run=dry_run)
 
 

@@ -27,6 +27,7 @@ from schemas.outcomes import OutcomeCreate, OutcomeRead, OutcomeScored
 from schemas.pages import Page, Paged, fetch
 from services import access, alerts, audit, episode_gate, instrument_plans, instruments, places
 from services.access import Action, Actor
+from services.crisis import told_in_refusals
 
 SKEW = timedelta(minutes=5)
 """How far a device's clock may be ahead."""
@@ -48,6 +49,7 @@ class SupersedesRefused(Conflict):
     """The response to correct is not the newest of its instrument here, or was corrected already."""
 
 
+@told_in_refusals
 async def create(
     session: AsyncSession, actor: Actor, episode_id: UUID, form: OutcomeCreate, *, at: datetime
 ) -> OutcomeScored:
@@ -204,7 +206,7 @@ def _number(value: Any) -> float | int | None:
 def _raised(instrument: Instrument, form: OutcomeCreate, on: date, compared: Change | None) -> list[Raised]:
     """Tell what staff must know: a worse outcome (ES11), a hint of self-harm (ES02), each with its inputs."""
     found = [] if compared is None else escalation.outcome_worse(instrument.code, compared)
-    item9 = form.answers.get("q9") if instrument.code == "phq9" else None
+    item9 = form.answers.get(escalation.ITEM9) if instrument.code == escalation.PHQ9 else None
     if isinstance(item9, int):
         found += escalation.evaluate(escalation.CheckInContext(answers={}, on=on, phq9_item9=item9))
     return found

@@ -5,7 +5,6 @@ PostgreSQL brings tz files of its own, as old as its packaging. No statement of 
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from sqlalchemy import Connection, Row, func, select, text
 from sqlalchemy.dialects.postgresql import insert
@@ -30,7 +29,7 @@ def sync(connection: Connection) -> bool:
             index_elements=[TimeZone.name],
             set_={name: statement.excluded[name] for name in ("release", "changes", "walls", "offsets")},
         ),
-        [{**asdict(each), "release": zones.RELEASE} for each in zones.every_zone()],
+        [{**vars(each), "release": zones.RELEASE} for each in zones.every_zone()],
     )
     return True
 

@@ -211,6 +211,7 @@ def _measured() -> slipcover.Slipcover | None:
     """Have coverage measured in whatever is loaded from now on, if it is measured in this run."""
     if FOLDER not in os.environ:
         return None
+    import_module("tests.marks")  # spares what nobody asks for
     patterns = os.environ["SLIPCOVER_EXCLUDE_LINES"].split("\n")
     measured = slipcover.Slipcover(immediate=True, branch=True, exclude_lines=patterns)
     matcher = slipcover.FileMatcher(sources=os.environ["SLIPCOVER_SOURCE"].split(","))

@@ -3,7 +3,7 @@
 A registration token that begins with `gone` is unregistered, with `bad` invalid, with `other` of another project.
 """
 
-from functools import cached_property
+from functools import cache
 from typing import Any
 
 import orjson
@@ -26,18 +26,25 @@ KEYS = 4
 """Collapse keys that are kept for a phone; which ones, Google does not say. A message without one has the app's name."""
 
 
-class FcmTwin(Twin):
-    """One project. `granted`: how many access tokens were given."""
+@cache
+def _key() -> rsa.RSAPrivateKey:
+    return make_key()
 
-    def __init__(self, life: int = HOUR - 1) -> None:
+
+def make_key() -> rsa.RSAPrivateKey:
+    """Make a key such as Google gives a service account; it takes a while."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+class FcmTwin(Twin):
+    """One project. `granted`: how many access tokens were given. key: of the service account; else one for all."""
+
+    def __init__(self, life: int = HOUR - 1, key: rsa.RSAPrivateKey | None = None) -> None:
         super().__init__()
+        self._key = key or _key()
         self.granted = 0
         self._life = life
         self._valid: set[str] = set()
-
-    @cached_property
-    def _key(self) -> rsa.RSAPrivateKey:
-        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
     def credentials(self) -> str:
         """Give the service account's file, as Google would."""

@@ -28,6 +28,7 @@ from schemas.check_ins import AdHocIn, Answered, AnswersIn, NextStep
 from services import access, alerts, audit, places
 from services.access import Action, Actor
 from services.check_ins import beginning
+from services.crisis import told_in_refusals
 
 CRISIS = "ES02"
 OUTAGE = "outage"
@@ -152,6 +153,7 @@ WITH marked AS (
 """  # noqa: S608 - built of constants
 
 
+@told_in_refusals
 async def answer(
     session: AsyncSession, actor: Actor, check_in_id: UUID, form: AnswersIn, *, at: datetime
 ) -> tuple[Answered, bool]:
@@ -186,6 +188,7 @@ async def answer(
     return await _answered(session, actor, check_in_id, status, at, found, form.answers, late=late), True
 
 
+@told_in_refusals
 async def put(
     session: AsyncSession, actor: Actor, check_in_id: UUID, form: AdHocIn, *, at: datetime
 ) -> tuple[Answered, bool]:

@@ -7,7 +7,7 @@ from services.programs.comparing import compare
 from services.programs.halting import CONSENT_EXPIRED, CONSENT_WITHDRAWN, halt, rest, review
 from services.programs.lifecycle import activate, complete, pause, require_ready, resume
 from services.programs.reading import browse, get
-from services.programs.records import ProgramNotInState, lock_patient
+from services.programs.records import lock_patient
 from services.programs.suspension import suspend
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "Adjusted",
     "LastExercise",
     "Planned",
-    "ProgramNotInState",
     "activate",
     "adjust",
     "browse",

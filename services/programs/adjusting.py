@@ -6,13 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, inspect, select
-from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy import inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import flag_modified
 
 from clinical.dosing import Dose
-from clinical.recurrence import local_date
+from clinical.program_life import ProgramAction, step
 from core.errors import Conflict
 from models.patients import Patient
 from models.programs import Program, ProgramItem, ProgramPhase, ProgramVersion
@@ -21,7 +20,7 @@ from services import audit, exercises
 from services.access import Actor
 from services.programs.authoring import Draft, item_columns
 from services.programs.lifecycle import require_ready
-from services.programs.records import close_versions
+from services.programs.records import make_place
 
 AMOUNTS = ("sets", "reps", "hold_seconds", "duration_seconds", "load_kg")
 
@@ -53,9 +52,10 @@ async def adjust(
     """Write the version after `before`, which is in force, to hold from today; patient and program are locked.
 
     changes: by item, the new dose, or None to take the exercise out. actor: the therapist whose prescription it is;
-    by_itself: he set the bounds, and the system stays within them. Raises ProgramNotReady, LastExercise, ProgramRefused,
-    Contraindicated.
+    by_itself: he set the bounds, and the system stays within them. Raises ProgramNotInState,
+    ProgramNotReady, LastExercise, ProgramRefused, Contraindicated.
     """
+    step(program.status, ProgramAction.ADJUST)
     await require_ready(session, actor, program, before, patient, at=at)
     where = (ProgramItem.clinic_id == program.clinic_id, ProgramItem.version_id == before.id)
     phases = list(
@@ -70,28 +70,11 @@ async def adjust(
     if {phase.id for phase in phases} - left:
         raise LastExercise
     columns = await _columns(session, actor, patient, items, changes)
-    today = local_date(at, patient.zone)
-    number = await session.scalar(
-        select(func.max(ProgramVersion.number)).where(
-            ProgramVersion.clinic_id == program.clinic_id, ProgramVersion.program_id == program.id
-        )
-    )
-    assert number is not None
     assert actor.therapist_id is not None
-    await close_versions(session, program, today)
-    version = ProgramVersion(
-        clinic_id=program.clinic_id,
-        program_id=program.id,
-        patient_id=program.patient_id,
-        author_id=actor.therapist_id,
-        number=number + 1,
-        reason=reason,
-        starts_on=before.starts_on,
-        pain_ceiling=before.pain_ceiling,
-        progression=before.progression,
-        in_force=Range(today, None),
-        created_at=at,
-    )
+    _, version = await make_place(session, program, ProgramAction.ADJUST, patient, at=at)
+    version.clinic_id, version.program_id, version.patient_id = program.clinic_id, program.id, program.patient_id
+    version.author_id, version.reason, version.created_at = actor.therapist_id, reason, at
+    version.pain_ceiling, version.progression = before.pain_ceiling, before.progression
     session.add(version)
     await session.flush()
     copied = {phase.id: ProgramPhase(**{**_row(phase), "version_id": version.id}) for phase in phases}

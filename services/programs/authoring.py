@@ -9,18 +9,18 @@ from uuid import UUID
 
 from pydantic import ValidationError
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import flag_modified
 
 from clinical.forms import Contraindication, DefaultDosage
 from clinical.prescription import Dosage, conflicts, starting_dosage
+from clinical.program_life import IN_USE, ProgramAction, step
 from clinical.recurrence import local_date
 from core.errors import Invalid, Problem
 from models.episodes import Episode
 from models.exercises import Exercise
 from models.patients import Patient
-from models.programs import Program, ProgramItem, ProgramPhase, ProgramStatus, ProgramVersion
+from models.programs import Program, ProgramItem, ProgramPhase, ProgramVersion
 from schemas.programs import (
     PinnedExercise,
     ProgramCreate,
@@ -32,9 +32,9 @@ from schemas.programs import (
 )
 from services import access, audit, episode_gate, exercises
 from services.access import Action, Actor
-from services.programs.lifecycle import IN_USE, require_ready
+from services.programs.lifecycle import require_ready
 from services.programs.reading import read
-from services.programs.records import ProgramNotInState, close_versions, drop_suggestions, locked
+from services.programs.records import drop_suggestions, locked, make_place
 
 LATEST = timedelta(days=366)
 """How far ahead a program or a version may begin."""
@@ -127,38 +127,28 @@ async def create_version(
     Raises NotFound, Stale, ProgramNotInState, ProgramNotReady, ProgramRefused, Contraindicated.
     """
     program, patient = await locked(session, actor, program_id, version, at=at)
-    running = program.status in IN_USE
-    if not running and program.status is not ProgramStatus.DRAFT:
-        raise ProgramNotInState
+    needed = step(program.status, ProgramAction.WRITE)
     today = local_date(at, patient.zone)
-    effective_on = _begin(form.effective_on, today, "/effective_on")
+    _begin(form.effective_on, today, "/effective_on")
     _bounded(form.progression)
     draft = await _draft(session, actor, patient, form.phases)
-    if program.status is ProgramStatus.ACTIVE:
+    if needed.ready:
         await require_ready(session, actor, program, at=at)
-    found = await session.scalars(
-        select(ProgramVersion)
-        .where(ProgramVersion.clinic_id == program.clinic_id, ProgramVersion.program_id == program_id)
-        .order_by(ProgramVersion.number)
-        .execution_options(populate_existing=True)
+    last, written = await make_place(
+        session,
+        program,
+        ProgramAction.WRITE,
+        patient,
+        effective_on=form.effective_on,
+        restart=form.restart_phases,
+        at=at,
     )
-    versions = list(found)
-    last = versions[-1]
-    written = ProgramVersion(
-        number=last.number + 1,
-        reason=form.reason,
-        starts_on=effective_on,
-        pain_ceiling=last.pain_ceiling if form.pain_ceiling is None else form.pain_ceiling,
-        progression=last.progression if form.progression is None else form.progression.model_dump(mode="json"),
-    )
+    written.reason = form.reason
+    written.pain_ceiling = last.pain_ceiling if form.pain_ceiling is None else form.pain_ceiling
+    written.progression = last.progression if form.progression is None else form.progression.model_dump(mode="json")
+    running = program.status in IN_USE
     if running:
-        before = next((each for each in versions if _holds(each, effective_on)), last)
-        written.starts_on = effective_on if form.restart_phases else before.starts_on
-        written.in_force = Range(max(effective_on, written.starts_on), None)
-        await close_versions(session, program, max(effective_on, written.starts_on))
         await drop_suggestions(session, program, at=at)
-    elif form.effective_on is None:
-        written.starts_on = max(last.starts_on, today)
     await _write(session, actor, program, written, form.phases, draft, at=at)
     flag_modified(program, "title")  # the program counts its versions: whoever read the last one holds a stale tag
     await session.flush()
@@ -193,10 +183,6 @@ def _bounded(progression: ProgressionIn | None) -> None:
         raise ProgramRefused(
             Problem("/progression/bounds", "bounds_missing", "What happens by itself needs bounds: say how far.")
         )
-
-
-def _holds(version: ProgramVersion, day: date) -> bool:
-    return version.in_force is not None and version.in_force.contains(day)
 
 
 async def _draft(

@@ -11,16 +11,13 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical import escalation
-from clinical.recurrence import local_date
+from clinical.program_life import STEPS, ProgramAction, ProgramStatus, step
 from core.database import fetch
 from models.episodes import Episode
-from models.patients import Patient
-from models.programs import Program, ProgramStatus
+from models.programs import Program
 from services import alerts, audit, licensing
 from services.access import Actor
-from services.programs.records import close_versions, drop_suggestions, end_pause, lock_patient, open_pause
-
-RUNNING = (ProgramStatus.ACTIVE, ProgramStatus.PAUSED, ProgramStatus.SUSPENDED_RED_FLAG)
+from services.programs.records import lock_patient, move
 
 CONSENT_WITHDRAWN = "telehealth_consent_withdrawn"
 CONSENT_EXPIRED = "telehealth_consent_expired"
@@ -35,13 +32,23 @@ REASONS: Mapping[str, str] = {
 UNTREATED = "Nobody may treat the patient at present"
 """The same for every other code of `licensing`: whose license it is about is no matter of the patient's."""
 
+# The same for many patients in few statements as `clinical.program_life` says for one program: first, days of earlier
+# pauses are given up that are still to come (the patient's calendar may have gone back), then a pause begins.
+_GIVE_UP = """
+UPDATE program_pauses s
+SET during = daterange(lower(s.during), greatest(lower(s.during), local_day($3, p.zone)))
+FROM patients p JOIN programs g ON g.clinic_id = p.clinic_id AND g.patient_id = p.id
+WHERE p.clinic_id = $1 AND p.id = ANY ($2) AND g.status = ANY ($4)
+  AND s.clinic_id = g.clinic_id AND s.program_id = g.id AND s.during && daterange(local_day($3, p.zone), NULL)
+"""
+
 # Rows that a person pauses at the same moment are left to him: only what is still active rests.
 _REST = """
 WITH resting AS (
-  UPDATE programs g SET status = 'paused', status_reason = f.reason, halted_by = f.code, updated_at = $5,
+  UPDATE programs g SET status = $10, status_reason = f.reason, halted_by = f.code, updated_at = $5,
          version = g.version + 1
   FROM unnest($2::uuid[], $3::text[], $4::text[]) AS f(patient_id, code, reason)
-  WHERE g.clinic_id = $1 AND g.patient_id = f.patient_id AND g.status = 'active'
+  WHERE g.clinic_id = $1 AND g.patient_id = f.patient_id AND g.status = ANY ($11)
   RETURNING g.clinic_id, g.id, g.patient_id, g.episode_id, g.halted_by
 ), paused AS (
   INSERT INTO program_pauses (clinic_id, program_id, reason, during, began_at)
@@ -69,41 +76,24 @@ async def halt(
     )
     assert patient_id is not None
     patient = await lock_patient(session, clinic_id, patient_id)
-    today = local_date(at, patient.zone)
+    action = ProgramAction.DISCHARGE if ended else ProgramAction.HOLD
     found = await session.scalars(
         select(Program)
         .where(
             Program.clinic_id == clinic_id,
             Program.episode_id == episode_id,
-            Program.status.in_(RUNNING if ended else [ProgramStatus.ACTIVE]),
+            Program.status.in_(STEPS[action]),
         )
         .with_for_update()
         .execution_options(populate_existing=True)
     )
     stopped = list(found)
     for program in stopped:
-        program.status_reason = reason
-        if ended:
-            await end_program(session, program, ProgramStatus.COMPLETED, patient, at=at)
-            await close_versions(session, program, today)
-        else:
-            program.status = ProgramStatus.PAUSED
-            await open_pause(session, program, "program_paused", today, at=at)
-    await session.flush()
-    action = "program.complete" if ended else "program.pause"
+        await move(session, program, action, patient, at=at, reason=reason)
+    verb = "program.complete" if ended else "program.pause"
     subjects = [(program.id, patient_id) for program in stopped]
-    await audit.record_many(session, clinic_id, actor, action, "program", subjects, at=at)
+    await audit.record_many(session, clinic_id, actor, verb, "program", subjects, at=at)
     return len(stopped)
-
-
-async def end_program(
-    session: AsyncSession, program: Program, status: ProgramStatus, patient: Patient, *, at: datetime
-) -> None:
-    """End a program; of one that a red flag had suspended no session counts that was done after the red flag."""
-    suspended = program.status is ProgramStatus.SUSPENDED_RED_FLAG
-    await end_pause(session, program, local_date(at, patient.zone), at=None if suspended else at)
-    program.status, program.ended_at, program.suspended_by_id, program.halted_by = status, at, None, None
-    await drop_suggestions(session, program, at=at, ended=True)
 
 
 async def rest(
@@ -116,6 +106,8 @@ async def rest(
     """
     await session.flush()
     await _lock(session, clinic_id, halts)
+    active = list(STEPS[ProgramAction.REST])
+    await fetch(session, _GIVE_UP, clinic_id, list(halts), at, active)
     rows = await fetch(
         session,
         _REST,
@@ -125,6 +117,8 @@ async def rest(
         [REASONS.get(code, UNTREATED) for code in halts.values()],
         at,
         *audit.stamp(actor),
+        step(ProgramStatus.ACTIVE, ProgramAction.REST).to,
+        active,
     )
     await alerts.raise_many(
         session,

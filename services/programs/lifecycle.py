@@ -5,28 +5,25 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Text, cast, exists, func, select
-from sqlalchemy.dialects.postgresql import ARRAY, Range
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical.forms import Contraindication
 from clinical.prescription import conflicts
-from clinical.recurrence import local_date
+from clinical.program_life import IN_USE, ProgramAction, step
 from clinical.red_flags import required_questions
 from clinical.screening import Screened, must_unlock
 from core.errors import Conflict, Problem
 from models.consents import ConsentPurpose
 from models.episodes import Episode
 from models.patients import Patient
-from models.programs import Program, ProgramItem, ProgramStatus, ProgramVersion
+from models.programs import Program, ProgramItem, ProgramVersion
 from models.red_flag_screens import RedFlagScreen, ScreenTrigger
 from schemas.programs import ProgramPauseIn, ProgramRead, ProgramReason
 from services import agreements, audit, episode_gate, licensing
 from services.access import Actor
-from services.programs.halting import end_program
 from services.programs.reading import read
-from services.programs.records import ProgramNotInState, close_versions, end_pause, locked, open_pause
-
-IN_USE = (ProgramStatus.ACTIVE, ProgramStatus.PAUSED, ProgramStatus.SUSPENDED_RED_FLAG)
+from services.programs.records import locked, move
 
 
 class ProgramNotReady(Conflict):
@@ -39,21 +36,16 @@ async def activate(session: AsyncSession, actor: Actor, program_id: UUID, *, ver
     Raises NotFound, Stale, ProgramNotInState, ProgramNotReady.
     """
     program, patient = await locked(session, actor, program_id, version, at=at)
-    if program.status is not ProgramStatus.DRAFT:
-        raise ProgramNotInState
+    step(program.status, ProgramAction.ACTIVATE)
     newest = await _newest_version(session, program)
     await require_ready(session, actor, program, newest, patient, at=at)
-    begins_on = max(newest.starts_on, local_date(at, patient.zone))
     others = select(Program).where(
         Program.clinic_id == program.clinic_id, Program.episode_id == program.episode_id, Program.status.in_(IN_USE)
     )
     for other in await session.scalars(others.with_for_update().execution_options(populate_existing=True)):
-        await end_program(session, other, ProgramStatus.SUPERSEDED, patient, at=at)
-        await close_versions(session, other, begins_on)
+        await move(session, other, ProgramAction.SUPERSEDE, patient, at=at)  # it gives up its place first
         await _record(session, actor, "program.supersede", other, at=at)
-    await session.flush()  # the one before gives up its place first
-    newest.starts_on, newest.in_force = begins_on, Range(begins_on, None)
-    program.status, program.status_reason, program.activated_at = ProgramStatus.ACTIVE, "", at
+    await move(session, program, ProgramAction.ACTIVATE, patient, at=at)
     return await _done(session, actor, "program.activate", program, patient, at=at)
 
 
@@ -62,10 +54,7 @@ async def pause(
 ) -> ProgramRead:
     """Plan nothing from today. Raises NotFound, Stale, ProgramNotInState."""
     program, patient = await locked(session, actor, program_id, version, at=at)
-    if program.status is not ProgramStatus.ACTIVE:
-        raise ProgramNotInState
-    program.status, program.status_reason = ProgramStatus.PAUSED, form.reason
-    await open_pause(session, program, form.kind, local_date(at, patient.zone), at=at)
+    await move(session, program, ProgramAction.PAUSE, patient, at=at, reason=form.reason, pause=form.kind)
     return await _done(session, actor, "program.pause", program, patient, at=at)
 
 
@@ -77,12 +66,9 @@ async def resume(
     Raises NotFound, Stale, ProgramNotInState, ProgramNotReady.
     """
     program, patient = await locked(session, actor, program_id, version, at=at)
-    if program.status not in {ProgramStatus.PAUSED, ProgramStatus.SUSPENDED_RED_FLAG}:
-        raise ProgramNotInState
+    step(program.status, ProgramAction.RESUME)
     await require_ready(session, actor, program, await _newest_version(session, program), patient, at=at)
-    await end_pause(session, program, local_date(at, patient.zone), at=at)
-    program.status, program.status_reason = ProgramStatus.ACTIVE, form.reason
-    program.suspended_by_id = program.halted_by = None
+    await move(session, program, ProgramAction.RESUME, patient, at=at, reason=form.reason)
     return await _done(session, actor, "program.resume", program, patient, at=at)
 
 
@@ -94,11 +80,7 @@ async def complete(
     Raises NotFound, Stale, ProgramNotInState.
     """
     program, patient = await locked(session, actor, program_id, version, at=at)
-    if program.status not in {ProgramStatus.ACTIVE, ProgramStatus.PAUSED}:
-        raise ProgramNotInState
-    program.status_reason = form.reason
-    await end_program(session, program, ProgramStatus.COMPLETED, patient, at=at)
-    await close_versions(session, program, local_date(at, patient.zone))
+    await move(session, program, ProgramAction.COMPLETE, patient, at=at, reason=form.reason)
     return await _done(session, actor, "program.complete", program, patient, at=at)
 
 

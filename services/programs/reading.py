@@ -8,12 +8,13 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from clinical.program_life import ProgramStatus
 from clinical.recurrence import local_date
 from core.errors import NotFound
 from models.episodes import Episode
 from models.identity import Role
 from models.patients import Patient
-from models.programs import Program, ProgramItem, ProgramPhase, ProgramStatus, ProgramVersion
+from models.programs import Program, ProgramItem, ProgramPhase, ProgramVersion
 from models.red_flag_screens import RedFlagScreen
 from schemas.advice import Advice
 from schemas.pages import Page, Paged, fetch

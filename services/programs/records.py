@@ -1,22 +1,22 @@
-"""Rows that every change of a program goes through: locked in one order, paused and closed in one way."""
+"""Rows that every change of a program goes through: locked in one order, and changed as `clinical.program_life` says."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import func, literal, select, update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.errors import Conflict, NotFound, Stale
+from clinical.program_life import ENDED, NEVER, Life, Pause, ProgramAction, Span, Version
+from clinical.recurrence import local_date
+from core.errors import NotFound, Stale
 from models.patients import Patient
 from models.programs import Program, ProgramPause, ProgramVersion
 from models.suggestions import Suggestion, SuggestionOutcome, SuggestionStatus
 from services import access, audit
 from services.access import Action, Actor
-
-
-class ProgramNotInState(Conflict):
-    """This is not possible in the program's present state."""
 
 
 async def locked(
@@ -43,19 +43,118 @@ async def lock_patient(session: AsyncSession, clinic_id: UUID, patient_id: UUID)
     return patient
 
 
-async def close_versions(session: AsyncSession, program: Program, on: date) -> None:
-    """Let no version hold from `on`; one that would have begun then or later never does."""
-    held = ProgramVersion.in_force
-    await session.execute(
-        update(ProgramVersion)
-        .where(
-            ProgramVersion.clinic_id == program.clinic_id,
-            ProgramVersion.program_id == program.id,
-            held.op("&&")(func.daterange(literal(on), None)),
+@dataclass(frozen=True)
+class Living:
+    """A program with its versions and its pauses, as they are stored."""
+
+    program: Program
+    versions: Sequence[ProgramVersion]
+    pauses: Sequence[ProgramPause]
+
+    @property
+    def life(self) -> Life:
+        """What `clinical.program_life` says of it."""
+        return Life(
+            self.program.status,
+            tuple(
+                Version(one.starts_on, None if one.in_force is None else _span(one.in_force)) for one in self.versions
+            ),
+            tuple(Pause(one.reason, _span(one.during), over=one.ended_at is not None) for one in self.pauses),
         )
-        .values(in_force=func.daterange(func.lower(held), func.greatest(func.lower(held), literal(on))))
-        .execution_options(synchronize_session=False)
+
+    async def become(self, session: AsyncSession, life: Life, *, at: datetime) -> None:
+        """Store what has changed in it; a version that is new is left to whoever wrote it."""
+        for version, told in zip(self.versions, life.versions, strict=False):
+            version.starts_on = told.starts_on
+            version.in_force = None if told.held is None else _range(told.held)
+        for pause, rested in zip(self.pauses, life.pauses, strict=False):
+            pause.during = _range(rested.during)
+            if rested.over and pause.ended_at is None:
+                pause.ended_at = at
+        self.program.status = life.status
+        await session.flush()  # days are given up before others take them
+        where = {"clinic_id": self.program.clinic_id, "program_id": self.program.id, "began_at": at}
+        session.add_all(
+            ProgramPause(**where, reason=rested.reason, during=_range(rested.during))
+            for rested in life.pauses[len(self.pauses) :]
+        )
+        await session.flush()
+
+
+async def life_of(session: AsyncSession, program: Program) -> Living:
+    """Read the life of a program that is locked."""
+    versions = await session.scalars(
+        select(ProgramVersion)
+        .where(ProgramVersion.clinic_id == program.clinic_id, ProgramVersion.program_id == program.id)
+        .order_by(ProgramVersion.number)
+        .execution_options(populate_existing=True)
     )
+    pauses = await session.scalars(
+        select(ProgramPause)
+        .where(ProgramPause.clinic_id == program.clinic_id, ProgramPause.program_id == program.id)
+        .order_by(ProgramPause.began_at, ProgramPause.id)
+        .execution_options(populate_existing=True)
+    )
+    return Living(program, list(versions), list(pauses))
+
+
+def _span(held: Range[date]) -> Span:
+    return NEVER if held.isempty or held.lower is None else Span(held.lower, held.upper)
+
+
+def _range(span: Span) -> Range[date]:
+    return Range(empty=True) if span == NEVER else Range(span.begins, span.ends)
+
+
+async def move(
+    session: AsyncSession,
+    program: Program,
+    action: ProgramAction,
+    patient: Patient,
+    *,
+    at: datetime,
+    reason: str = "",
+    pause: str = "program_paused",
+    screen_id: UUID | None = None,
+) -> None:
+    """Let an action be done with a program, or happen to it; patient and program are locked.
+
+    reason: in words, for whoever reads the program. pause: the code for the days of a pause that begins. screen_id: the
+    screen that suspends it. Raises ProgramNotInState.
+    """
+    stored = await life_of(session, program)
+    life = stored.life.after(action, local_date(at, patient.zone), reason=pause)
+    program.status_reason, program.suspended_by_id, program.halted_by = reason, screen_id, None
+    if action is ProgramAction.ACTIVATE:
+        program.activated_at = at
+    if life.status in ENDED:
+        program.ended_at = at
+    await stored.become(session, life, at=at)
+    if life.status in ENDED:
+        await drop_suggestions(session, program, at=at, ended=True)
+
+
+async def make_place(
+    session: AsyncSession,
+    program: Program,
+    action: ProgramAction,
+    patient: Patient,
+    *,
+    effective_on: date | None = None,
+    restart: bool = False,
+    at: datetime,
+) -> tuple[ProgramVersion, ProgramVersion]:
+    """Let the versions of a program give way to the next one; patient and program are locked.
+
+    Gives the last there was, and the next with its number and its days, not yet stored. Raises ProgramNotInState.
+    """
+    stored = await life_of(session, program)
+    today = local_date(at, patient.zone)
+    life = stored.life.written(action, today, effective_on=effective_on, restart=restart)
+    await stored.become(session, life, at=at)
+    last, told = stored.versions[-1], life.versions[-1]
+    in_force = None if told.held is None else _range(told.held)
+    return last, ProgramVersion(number=last.number + 1, starts_on=told.starts_on, in_force=in_force)
 
 
 async def drop_suggestions(session: AsyncSession, program: Program, *, at: datetime, ended: bool = False) -> None:
@@ -81,31 +180,3 @@ async def drop_suggestions(session: AsyncSession, program: Program, *, at: datet
     await audit.record_many(
         session, program.clinic_id, None, "suggestion.supersede", "suggestion", subjects, at=at
     )  # whoever changed the program is on record for that
-
-
-async def open_pause(session: AsyncSession, program: Program, reason: str, on: date, *, at: datetime) -> None:
-    """Leave out the days from `on`, until the pause ends."""
-    session.add(
-        ProgramPause(
-            clinic_id=program.clinic_id, program_id=program.id, reason=reason, during=Range(on, None), began_at=at
-        )
-    )
-    await session.flush()
-
-
-async def end_pause(session: AsyncSession, program: Program, on: date, *, at: datetime | None) -> None:
-    """Plan again from `on`; nothing happens when no pause is open.
-
-    at: the moment from which sessions count again; None when they never do, because the program ends suspended.
-    """
-    pause = await session.scalar(
-        select(ProgramPause).where(
-            ProgramPause.clinic_id == program.clinic_id,
-            ProgramPause.program_id == program.id,
-            ProgramPause.ended_at.is_(None),
-        )
-    )
-    if pause is not None:
-        began_on = pause.during.lower or on
-        pause.during, pause.ended_at = Range(began_on, max(began_on, on)), at
-        await session.flush()

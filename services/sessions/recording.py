@@ -16,15 +16,17 @@ import orjson
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from clinical import escalation
 from clinical.levels import AlertLevel
 from clinical.progression import decide
 from clinical.recurrence import local_date
 from core.database import fetch, fetchrow
 from core.errors import Conflict, Invalid, Problem
 from models.sessions import ExerciseSession
-from schemas.sessions import SessionLog, SessionRead
-from services import access, alerts, audit, check_ins
+from schemas.sessions import SessionLog, SessionLogged
+from services import access, alerts, audit, check_ins, crisis
 from services.access import Action, Actor
+from services.crisis import told_in_refusals
 from services.sessions import contents, measuring
 from services.sessions.contents import Content, Contents
 from services.sessions.reading import with_items
@@ -53,9 +55,9 @@ class SessionSupersededAlready(Conflict):
 
 @dataclass(frozen=True)
 class Logged:
-    """A session as it is stored, and whether this request stored it."""
+    """A session as it is stored, with what its patient must read now, and whether this request stored it."""
 
-    session: SessionRead
+    session: SessionLogged
     created: bool
 
 
@@ -136,6 +138,7 @@ _COLUMNS = (
 )
 
 
+@told_in_refusals
 async def log(session: AsyncSession, actor: Actor, session_id: UUID, form: SessionLog, *, at: datetime) -> Logged:
     """Keep a session of the caller; the same again is answered with what is stored.
 
@@ -178,7 +181,9 @@ async def log(session: AsyncSession, actor: Actor, session_id: UUID, form: Sessi
     if plan["asks_after"] and form.supersedes_id is None and at - form.performed_at < STILL_ASKED:
         ended_at = min(form.performed_at, at)
         await check_ins.after_session(session, actor.clinic_id, patient_id, session_id, ended_at=ended_at, at=at)
-    return Logged(SessionRead.model_validate(made), created=True)
+    source = ("session", session_id)
+    told = await crisis.heed(session, actor, _words(made), episode_id=plan["episode_id"], source=source, at=at)
+    return Logged(SessionLogged.model_validate({**made, "advice": told}), created=True)
 
 
 def _content(actor: Actor, rows: Sequence[asyncpg.Record], known: Content | None) -> Content | None:
@@ -213,7 +218,15 @@ async def _again(
         session, actor, "session.read", subject=("session", session_id), patient_id=actor.patient_id, at=at
     )
     assert stored is not None
-    return Logged((await with_items(session, actor.clinic_id, [stored]))[0], created=False)
+    read = (await with_items(session, actor.clinic_id, [stored]))[0].model_dump()
+    spoken = any(map(escalation.has_crisis_word, _words(read)))
+    told = await crisis.advise(session, actor.clinic_id, stored.patient_id) if spoken else None
+    return Logged(SessionLogged.model_validate({**read, "advice": told}), created=False)
+
+
+def _words(made: Mapping[str, Any]) -> list[str]:
+    """Give what the patient wrote himself."""
+    return [made["note"], *(item["note"] for item in made["items"])]
 
 
 async def _stored(session: AsyncSession, actor: Actor, session_id: UUID) -> asyncpg.Record:

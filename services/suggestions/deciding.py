@@ -11,13 +11,14 @@ from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical.dosing import Dose
+from clinical.program_life import ProgramAction, ProgramStatus, possible, step
 from clinical.recurrence import local_date
 from clinical.suggesting import read
 from core.errors import Conflict, Refusal, Stale
 from models.flares import Flare
 from models.identity import Role
 from models.patients import Patient
-from models.programs import Program, ProgramStatus, ProgramVersion
+from models.programs import Program, ProgramVersion
 from models.suggestions import EvaluationOwed, Suggestion, SuggestionOutcome, SuggestionStatus
 from models.therapists import Therapist
 from schemas.suggestions import BatchResult, SuggestionAcceptance, SuggestionBatch, SuggestionRejection
@@ -147,7 +148,7 @@ async def apply(
         )
     )
     rows = [row for row in await _lock(session, clinic_id, list(ids)) if row.status is SuggestionStatus.OPEN]
-    if current is None or program.status is not ProgramStatus.ACTIVE or not rows:
+    if current is None or not possible(program.status, ProgramAction.ADJUST) or not rows:
         return 0
     if any(row.version_id != current.id for row in rows) or await _flaring(session, program):
         return 0
@@ -176,8 +177,7 @@ async def _accept(
 ) -> None:
     if any(row.status is not SuggestionStatus.OPEN for row in rows):
         raise SuggestionDecided
-    if program.status is not ProgramStatus.ACTIVE:
-        raise programs.ProgramNotInState
+    step(program.status, ProgramAction.ADJUST)
     current = await _current(session, program, patient, at)
     if current is None or any(row.version_id != current.id for row in rows):
         for row in rows:

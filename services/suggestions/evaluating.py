@@ -19,16 +19,20 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical.library import load
+from clinical.program_life import ProgramStatus
 from clinical.progression import Outcome, hopeful
 from clinical.suggesting import Advised, Bounds, advise, held_since, told
 from core.crypto import new_id
-from models.programs import Program, ProgramStatus
+from models.programs import Program
 from models.suggestions import EvaluationOwed, Suggestion, SuggestionOutcome, SuggestionStatus
 from services import audit
 from services.suggestions.prescribed import Done, Item, Prescription, done, prescriptions
 
 AT_ONCE = 250
 """Programs that are looked at in one transaction."""
+
+PUT_OFF = timedelta(days=1)
+"""How long a session of a program that rests is left alone, unless another one comes in."""
 
 SUGGESTED = frozenset(outcome.value for outcome in SuggestionOutcome)
 WAITING = ("next_day_pain_unknown",)
@@ -48,25 +52,45 @@ class Evaluated:
     last: UUID | None
 
 
-async def clinics_owed(session: AsyncSession) -> list[UUID]:
+async def clinics_owed(session: AsyncSession, *, at: datetime) -> list[UUID]:
     """Clinics in which a session waits to be looked at. Runs as the sweeper, too."""
-    return list(await session.scalars(select(EvaluationOwed.clinic_id).distinct()))
+    return list(await session.scalars(select(EvaluationOwed.clinic_id).where(EvaluationOwed.owed_at <= at).distinct()))
 
 
 async def follow_up(session: AsyncSession, clinic_id: UUID, *, at: datetime, dry_run: bool = False) -> Evaluated:
-    """Look at the programs of which sessions were logged, those that wait longest first; a dry run at the first of them."""
+    """Look at the programs of which sessions were logged, those that wait longest first; a dry run at the first of them.
+
+    Of a program that rests nothing is judged: its sessions are put off, and looked at when it goes on.
+    """
     mine = EvaluationOwed.clinic_id == clinic_id
     longest = func.min(EvaluationOwed.owed_at)
-    query = select(EvaluationOwed.program_id).where(mine).group_by(EvaluationOwed.program_id).order_by(longest)
+    due = (mine, EvaluationOwed.owed_at <= at)
+    query = select(EvaluationOwed.program_id).where(*due).group_by(EvaluationOwed.program_id).order_by(longest)
     programs = list(await session.scalars(query.limit(AT_ONCE)))
     theirs = (mine, EvaluationOwed.program_id.in_(programs))
     if dry_run:
-        fresh = await session.scalars(select(EvaluationOwed.session_id).where(*theirs))
+        fresh = frozenset(await session.scalars(select(EvaluationOwed.session_id).where(*theirs)))
     else:
-        gone = delete(EvaluationOwed).where(*theirs).returning(EvaluationOwed.session_id)
-        fresh = await session.scalars(gone.execution_options(synchronize_session=False))
-    made = await evaluate(session, clinic_id, programs, at=at, dry_run=dry_run, fresh=frozenset(fresh))
+        gone = delete(EvaluationOwed).where(*theirs).returning(EvaluationOwed.session_id, EvaluationOwed.program_id)
+        taken = (await session.execute(gone.execution_options(synchronize_session=False))).all()
+        await _put_off(session, clinic_id, {row.session_id: row.program_id for row in taken}, at)
+        fresh = frozenset(row.session_id for row in taken)
+    made = await evaluate(session, clinic_id, programs, at=at, dry_run=dry_run, fresh=fresh)
     return made if len(programs) == AT_ONCE and not dry_run else replace(made, last=None)
+
+
+async def _put_off(session: AsyncSession, clinic_id: UUID, taken: Mapping[UUID, UUID], at: datetime) -> None:
+    """Keep, of the sessions that were taken, by their programs, those of programs that rest."""
+    resting = (ProgramStatus.PAUSED, ProgramStatus.SUSPENDED_RED_FLAG)
+    query = select(Program.id).where(Program.clinic_id == clinic_id, Program.id.in_(set(taken.values())))
+    kept = set(await session.scalars(query.where(Program.status.in_(resting))))
+    later = [
+        {"clinic_id": clinic_id, "session_id": one, "program_id": program_id, "owed_at": at + PUT_OFF}
+        for one, program_id in taken.items()
+        if program_id in kept
+    ]
+    if later:
+        await session.execute(insert(cast("Table", EvaluationOwed.__table__)), later)
 
 
 async def running(session: AsyncSession, clinic_id: UUID, after: UUID | None) -> list[UUID]:

@@ -66,17 +66,18 @@ s.id AS session_id, s.performed_at, s.local_date, s.new_neurological_symptom, n.
     n.dose_prescribed, n.skip_reason, coalesce(n.effort, s.effort) AS effort,
     coalesce(n.pain_before, s.pain_before) AS pain_before
 """
-_STANDING = """
+_PERFORMED = """
 FROM exercise_sessions s
-  JOIN session_items n ON n.clinic_id = s.clinic_id AND n.session_id = s.id AND n.item_id = ANY (k.lineage)
+  JOIN session_items n ON n.clinic_id = s.clinic_id AND n.session_id = s.id
   WHERE s.clinic_id = $1 AND s.patient_id = k.patient AND s.performed_at > $3 AND s.performed_at <= $9
     AND NOT EXISTS (SELECT FROM exercise_sessions c WHERE c.clinic_id = $1 AND c.supersedes_id = s.id)
 """
+_STANDING = f"{_PERFORMED} AND n.item_id = ANY (k.lineage)"
 _NEWEST = "ORDER BY s.performed_at DESC, s.id DESC"
 
 # For each item the last sessions that did it, newest first: a short way down two indexes, however long the history is.
 # Those of days that have `passed` tell nothing of the usual dose; the last of them is looked at for danger signs only,
-# and so is each that came in since the last look, wherever it stands among them.
+# and so is each that came in since the last look, wherever it stands among them and at whatever dose (`kin`) it was done.
 # The day after: what was answered to the question about it, else pain at about that time.
 _DONE = f"""
 SELECT k.item, d.*,
@@ -89,13 +90,13 @@ SELECT k.item, d.*,
      WHERE a.clinic_id = $1 AND a.patient_id = k.patient AND a.answered_at >= d.performed_at + $7::interval
        AND a.answered_at < d.performed_at + $8::interval AND a.pain_now IS NOT NULL
      ORDER BY a.answered_at LIMIT 1)) AS pain_next_day
-FROM jsonb_to_recordset($2::text::jsonb) AS k (item uuid, patient uuid, lineage uuid[], passed datemultirange)
+FROM jsonb_to_recordset($2::text::jsonb) AS k (item uuid, patient uuid, lineage uuid[], kin uuid[], passed datemultirange)
 CROSS JOIN LATERAL (
   (SELECT {_COLUMNS}, true AS counts, false AS besides {_STANDING} AND NOT s.local_date <@ k.passed {_NEWEST} LIMIT $4)
   UNION ALL
   (SELECT {_COLUMNS}, false, false {_STANDING} AND s.local_date <@ k.passed AND NOT isempty(k.passed) {_NEWEST} LIMIT 1)
   UNION ALL
-  (SELECT {_COLUMNS}, false, true {_STANDING} AND s.id = ANY ($10::uuid[]))
+  (SELECT {_COLUMNS}, false, true {_PERFORMED} AND n.item_id = ANY (k.kin) AND s.id = ANY ($10::uuid[]))
 ) d
 ORDER BY k.item, d.performed_at, d.session_id, d.besides
 """  # noqa: S608 - built of constants
@@ -122,7 +123,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Item:
-    """A prescribed exercise. lineage: the ids it has had at this dose, in this version and those before.
+    """A prescribed exercise. lineage: the ids it has had at this dose, in this version and those before; kin: at any.
 
     since: the day from which this dose has held; None where it never has.
     """
@@ -134,6 +135,7 @@ class Item:
     ladder: Ladder
     names: dict[str, str]
     lineage: tuple[UUID, ...]
+    kin: tuple[UUID, ...]
     since: date | None
 
 
@@ -224,14 +226,15 @@ async def done(
 
     As many that count, and no older, than a decision needs, and the last one of all; `most`, however old and whether they
     count or not, for a simulation. Of the `fresh` ones, that nobody has looked at yet, those that stop an exercise are
-    among them however many came after.
+    among them however many came after, and whatever dose it had then: a phone that was offline knows of no later version.
     """
     rules = load().progression
     asked = [
         {
             "item": str(item.id),
             "patient": str(program.patient_id),
-            "lineage": "{" + ",".join(map(str, item.lineage)) + "}",
+            "lineage": _array(item.lineage),
+            "kin": _array(item.kin if fresh else ()),
             "passed": _passed(program.spells) if most is None else "{}",
         }
         for program, item in items
@@ -256,6 +259,10 @@ async def done(
         if each.alarming or not row["besides"]:
             held.append(each)
     return {item: sessions for item, sessions in found.items() if sessions}
+
+
+def _array(ids: Iterable[UUID]) -> str:
+    return "{" + ",".join(map(str, ids)) + "}"
 
 
 def _passed(spells: Sequence[Spell]) -> str:
@@ -326,6 +333,7 @@ def _prescription(program: asyncpg.Record, rows: Sequence[asyncpg.Record], shelf
                 ladder=ladder,
                 names=names,
                 lineage=lineage,
+                kin=_kin(row, rows),
                 since=None if since is None else max(since, begins[row["phase"]]),
             )
         )
@@ -357,6 +365,14 @@ def _run(row: asyncpg.Record, earlier: Sequence[Sequence[asyncpg.Record]]) -> tu
         elif not version[0]["never"]:  # one that was replaced on its first day never held
             break
     return tuple(lineage), since
+
+
+def _kin(row: asyncpg.Record, rows: Sequence[asyncpg.Record]) -> tuple[UUID, ...]:
+    """Give the ids of this exercise at any dose and in any phase; what stands beside it is judged by itself."""
+    beside = {one["id"] for one in rows if (one["number"], one["phase"]) == (row["number"], row["phase"])}
+    return tuple(
+        one["id"] for one in rows if one["code"] == row["code"] and (one["id"] == row["id"] or one["id"] not in beside)
+    )
 
 
 def _same(row: asyncpg.Record) -> tuple[Any, ...]:

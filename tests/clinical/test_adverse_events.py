@@ -3,7 +3,7 @@
 import pytest
 
 from clinical.adverse_event_rules import AdverseEventExample
-from clinical.adverse_events import contradictions, judge, unknown
+from clinical.adverse_events import contradictions, died, judge, unknown
 from clinical.levels import AlertLevel, Level
 from clinical.library import load
 
@@ -22,6 +22,14 @@ def test_a_severe_or_serious_event_is_always_alerted() -> None:
         for one in criteria:
             assert judge(grade, [one]).alert is AlertLevel.URGENT_SAME_DAY
             assert judge(grade, [one]).advice >= Level.URGENT_SAME_DAY
+
+
+def test_a_fatal_outcome_is_serious_whatever_else_is_known() -> None:
+    for grade, criteria in ((None, None), (1, None), (None, [])):
+        assert judge(grade, criteria, "fatal").alert is AlertLevel.URGENT_SAME_DAY
+        assert judge(grade, criteria, "recovering").alert is AlertLevel.NONE
+    assert [died(5, None, None), died(None, ["death"], None), died(None, None, "fatal")] == [True] * 3
+    assert not died(4, ["hospital"], "lasting_effects")
 
 
 def test_a_death_says_so_everywhere() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from clinical import flares
 from clinical.flare_rules import FlareExample
@@ -177,41 +178,78 @@ class Model:
         self.assessed |= today >= 14 or (len(low) == 2 and min(low) >= 5)  # of 8 left before, 5.6 is 30 % less
 
 
-@settings(max_examples=500)
-@given(st.binary(min_size=90, max_size=90))
-def test_thirty_days_go_as_the_plain_model_says(story: bytes) -> None:
-    """Three bytes a day: what is answered, what is done, and who intervenes."""
-    model, standing = Model(), replace(FRESH, cleared=False)
-    days: list[Day] = []
-    sessions: list[Trained] = []
-    for today in range(30):
-        said, done, other = story[3 * today : 3 * today + 3]
-        if said % 5:  # else nothing is answered
-            pain, limited, flare = said % 9, said % 7, said % 11 == 0
-            days.append(Day(on(today), pain, limited, flare))
-            model.told[today] = (pain, limited, flare)
-        if done % 2:
-            sessions.append(Trained(completed=done % 8 != 1, pain=done % 7))
-            model.sessions.append((done % 8 != 1, done % 7))
-        if other % 8 == 0:
-            standing, model.screened = replace(standing, cleared=other > 0), other > 0
-        if other % 16 == 1:
-            step = FlareStep.THREE_QUARTERS if other & 64 else FlareStep.REDUCED
-            standing, sessions = replace(standing, step=step, since=on(today), held_until=on(today + other % 3)), []
-            model.step, model.since, model.held, model.sessions = step.value, today, today + other % 3, []
-        model.night(today)
-        found = next_step(standing, days, sessions, on(today))
+class Stories(RuleBasedStateMachine):
+    """Flare-ups day by day: what is answered and done, what a therapist decides, and silence; one after the other."""
+
+    def __init__(self) -> None:
+        """Begin with a flare-up of which nobody has screened anything yet."""
+        super().__init__()
+        self.begin()
+
+    def begin(self) -> None:
+        self.model, self.standing = Model(), replace(FRESH, cleared=False)
+        self.days: list[Day] = []
+        self.sessions: list[Trained] = []
+        self.today = 0
+
+    def night(self) -> None:
+        """Let both decide at the end of the day, and compare."""
+        self.model.night(self.today)
+        standing = self.standing
+        found = next_step(standing, self.days, self.sessions, on(self.today))
         if found.step is not standing.step:
-            standing, sessions = replace(standing, step=found.step, since=on(today)), []
-        standing = replace(
+            standing, self.sessions = replace(standing, step=found.step, since=on(self.today)), []
+        self.standing = replace(
             standing,
             contacted=standing.contacted or bool(found.contact),
             reassessing=standing.reassessing or found.reassess,
         )
-        assert (standing.step.value, standing.contacted, standing.reassessing) == (
-            model.step,
-            model.called,
-            model.assessed,
+        assert (self.standing.step.value, self.standing.contacted, self.standing.reassessing) == (
+            self.model.step,
+            self.model.called,
+            self.model.assessed,
         )
-        if standing.step is FULL:
-            break
+        self.today += 1
+        if self.standing.step is FULL:
+            self.begin()
+
+    @rule(
+        said=st.none() | st.tuples(st.integers(0, 8), st.integers(0, 10), st.sampled_from([False, False, False, True])),
+        done=st.none() | st.tuples(st.sampled_from([True, True, True, False]), st.integers(2, 6)),
+    )
+    def day(self, said: tuple[int, int, bool] | None, done: tuple[bool, int] | None) -> None:
+        self.live(said, done)
+
+    @rule(pain=st.integers(0, 4), limited=st.integers(0, 10))
+    def good_day(self, pain: int, limited: int) -> None:
+        self.live((pain, limited, False), (True, pain))
+
+    def live(self, said: tuple[int, int, bool] | None, done: tuple[bool, int] | None) -> None:
+        if said is not None:
+            pain, limited, flare = said
+            self.days.append(Day(on(self.today), pain, limited, flare))
+            self.model.told[self.today] = said
+        if done is not None:
+            self.sessions.append(Trained(completed=done[0], pain=done[1]))
+            self.model.sessions.append(done)
+        self.night()
+
+    @rule(days=st.integers(1, 5))
+    def silence(self, days: int) -> None:
+        for _ in range(days):
+            self.night()
+
+    @rule(cleared=st.sampled_from([True, True, False]))
+    def screen(self, cleared: bool) -> None:
+        self.standing, self.model.screened = replace(self.standing, cleared=cleared), cleared
+
+    @rule(step=st.sampled_from([REDUCED, THREE_QUARTERS]), until=st.integers(0, 2))
+    def therapist_decides(self, step: FlareStep, until: int) -> None:
+        held = self.today + until
+        self.standing = replace(self.standing, step=step, since=on(self.today), held_until=on(held))
+        self.sessions = []
+        self.model.step, self.model.since, self.model.held, self.model.sessions = step.value, self.today, held, []
+
+
+Stories.TestCase.settings = settings(max_examples=500, stateful_step_count=30, deadline=None)
+TestStories = Stories.TestCase

@@ -143,6 +143,14 @@ def test_the_european_union_calls_112() -> None:
     assert {advice(Level.EMERGENCY_NOW, country=country).emergency_number for country in EU} == {"112"}
 
 
+@pytest.mark.parametrize("level", Level)
+def test_where_no_number_of_the_country_is_known_the_text_says_so(level: Level) -> None:
+    hedge = "(or the emergency number of the place where you are)"
+    for country, known in (("JP", False), ("", False), ("DE", True), ("us", True)):
+        assert (hedge in advice(level, country=country).text) is not known
+        assert (hedge in crisis_advice(country).text) is not known
+
+
 @pytest.mark.parametrize("country", ["ZZ", "", "us", "Nowhere at all"])
 def test_advice_is_given_wherever_the_patient_is(country: str) -> None:
     for level in Level:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from integrations.delivery import Accepted, Failed, Outcome, Reason, Refused
 from integrations.push import FcmSender, PushMessage, read_service_account
-from integrations.twins.fcm import PROJECT, FcmTwin, error
+from integrations.twins.fcm import PROJECT, FcmTwin, error, make_key
 from integrations.twins.server import Fault, Reply, json_reply
 
 TOKEN, TITLE, TEXT = "canary-of-the-device", "Canary title", "Canary words"
@@ -168,7 +168,7 @@ async def test_without_an_access_token_nothing_is_sent_and_the_next_message_asks
 
 
 async def test_an_account_of_somebody_else_is_not_trusted(twin: FcmTwin, pool: httpx.AsyncClient) -> None:
-    async with FcmTwin() as other:
+    async with FcmTwin(key=make_key()) as other:
         account = replace(
             read_service_account(other.credentials()), token_url=read_service_account(twin.credentials()).token_url
         )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,12 +15,13 @@ from models.alerts import Alert, AlertOutcome, AlertStatus
 from models.audit import AuditEvent
 from models.consents import Consent, ConsentMethod, ConsentPurpose, ConsentStatus
 from models.episodes import Episode, EpisodeStatus
+from models.identity import Role
 from models.red_flag_screens import RedFlagScreen
 from schemas.programs import ProgramCreate, ProgramRead
 from schemas.red_flag_screens import QUESTIONS, RedFlagScreenCreate
 from services import alerts, library, programs, red_flag_screens
 from services.access import Actor
-from tests.factories import NOW, World, make_world
+from tests.factories import NOW, World, link, locate, make_actor, make_patient, make_world
 
 DAY = timedelta(days=1)
 
@@ -104,30 +105,49 @@ async def care(sessions: Sessions, *, now: datetime = NOW, consent: bool = True,
     async with sessions.begin() as session:
         await bind_clinic(session, world.clinic.id)
         await library.sync(session, world.clinic.id)
-        episode = Episode(
-            clinic_id=world.clinic.id,
-            patient_id=world.alice.id,
-            title="Low back pain",
-            body_region="low_back",
-            status=EpisodeStatus.ACTIVE,
-            started_on=(now - DAY).date(),
-        )
-        session.add(episode)
-        if consent:
-            session.add(
-                Consent(
-                    clinic_id=world.clinic.id,
-                    patient_id=world.alice.id,
-                    purpose=ConsentPurpose.TELEHEALTH,
-                    status=ConsentStatus.GIVEN,
-                    text_version="1",
-                    method=ConsentMethod.ELECTRONIC,
-                    given_at=now - DAY,
-                    given_by=world.actors["alice"].account_id,
-                )
+        episode_id = await _take_in(session, world, now, consent=consent)
+    return Care(world, episode_id, sessions)
+
+
+async def another(clinic: Care, *, now: datetime = NOW, **changes: Any) -> Care:
+    """Bring somebody else into bob's care in the same clinic; `alice` is that patient from here on."""
+    async with clinic.sessions.begin() as session:
+        await clinic.open(session)
+        patient = await make_patient(session, clinic.clinic_id, **changes)
+        await link(session, patient, clinic.world.bob)
+        await locate(session, patient)
+        actors = {**clinic.world.actors, "alice": await make_actor(session, clinic.clinic_id, Role.PATIENT, patient)}
+        world = replace(clinic.world, alice=patient, actors=actors)
+        episode_id = await _take_in(session, world, now, consent=True)
+    return Care(world, episode_id, clinic.sessions)
+
+
+async def _take_in(session: AsyncSession, world: World, now: datetime, *, consent: bool) -> UUID:
+    """Open an episode for alice and, unless not, keep her consent; give the episode's id."""
+    episode = Episode(
+        clinic_id=world.clinic.id,
+        patient_id=world.alice.id,
+        title="Low back pain",
+        body_region="low_back",
+        status=EpisodeStatus.ACTIVE,
+        started_on=(now - DAY).date(),
+    )
+    session.add(episode)
+    if consent:
+        session.add(
+            Consent(
+                clinic_id=world.clinic.id,
+                patient_id=world.alice.id,
+                purpose=ConsentPurpose.TELEHEALTH,
+                status=ConsentStatus.GIVEN,
+                text_version="1",
+                method=ConsentMethod.ELECTRONIC,
+                given_at=now - DAY,
+                given_by=world.actors["alice"].account_id,
             )
-        await session.flush()
-    return Care(world, episode.id, sessions)
+        )
+    await session.flush()
+    return episode.id
 
 
 async def waiting_for_a_lock(session: AsyncSession) -> None:
@@ -139,9 +159,9 @@ async def waiting_for_a_lock(session: AsyncSession) -> None:
 
 
 async def settle(session: AsyncSession, world: Care, *, at: datetime = NOW) -> None:
-    """Let bob resolve every alert of the clinic; red flags must be closed before."""
-    waiting = select(Alert).where(Alert.clinic_id == world.clinic_id, Alert.status != AlertStatus.RESOLVED)
-    for alert in (await session.scalars(waiting)).all():
+    """Let bob resolve every alert about alice; red flags must be closed before."""
+    hers = (Alert.clinic_id == world.clinic_id, Alert.patient_id == world.world.alice.id)
+    for alert in (await session.scalars(select(Alert).where(*hers, Alert.status != AlertStatus.RESOLVED))).all():
         seen = await alerts.acknowledge(session, world.bob, alert.id, version=alert.version, at=at)
         outcome = AlertOutcome.NO_ACTION_NEEDED
         await alerts.resolve(session, world.bob, alert.id, outcome, None, version=seen.version, at=at)

@@ -16,13 +16,13 @@ from models.clinics import Clinic
 from models.episodes import Episode
 from schemas.adverse_events import AdverseEventCreate, AdverseEventPatch, AdverseEventReview
 from schemas.pages import Page
-from services import adverse_events
+from services import adverse_event_files, adverse_events
 from services.access import Actor
+from services.adverse_event_files import SpanRefused
 from services.adverse_events import (
     AdverseEventIncomplete,
     AdverseEventRefused,
     AdverseEventReviewed,
-    SpanRefused,
 )
 from tests.factories import NOW
 from tests.services.caring import Care, care, codes, pointers
@@ -157,6 +157,18 @@ async def test_what_gets_worse_within_one_level_is_told_again(here: Care) -> Non
 async def test_a_patient_who_picks_the_last_grade_for_the_worst_is_told_to_get_help(here: Care) -> None:
     assert (await report(here, grade=5)).advice.level == "emergency_now"
     assert (await report(here, by="bob", grade=5)).advice is None, "nobody is left to read it"
+    assert (await report(here, by="bob", outcome="fatal")).advice is None
+
+
+async def test_a_death_is_alerted_however_it_is_told(here: Care) -> None:
+    made = await report(here, by="bob", outcome="fatal")
+    urgent = ("adverse-events-2026-1", AlertLevel.URGENT_SAME_DAY)
+    assert await alerts_of(here) == [(*urgent, 0)]
+    await change(here, made, 1, description="Told by his wife")
+    assert await alerts_of(here) == [(*urgent, 0)], "known already"
+    other = await report(here, by="bob")
+    await change(here, other, 1, outcome="fatal")
+    assert await alerts_of(here) == [(*urgent, 1)]
 
 
 async def test_a_traveller_reports_on_a_day_that_his_zone_on_record_has_not_reached(here: Care) -> None:
@@ -218,11 +230,13 @@ async def test_a_reviewer_reaches_his_patients_and_the_clinical_lead_everybody(h
 
     async with here.sessions.begin() as session:
         await here.open(session)
-        (told,) = await adverse_events.export(session, stranger, first=None, last=None, at=NOW)
-        nothing = await adverse_events.export(session, stranger, first=None, last=TODAY - timedelta(days=1), at=NOW)
+        (told,) = await adverse_event_files.export(session, stranger, first=None, last=None, at=NOW)
+        nothing = await adverse_event_files.export(
+            session, stranger, first=None, last=TODAY - timedelta(days=1), at=NOW
+        )
         with pytest.raises(SpanRefused):
-            await adverse_events.export(session, stranger, first=TODAY, last=TODAY - timedelta(days=1), at=NOW)
+            await adverse_event_files.export(session, stranger, first=TODAY, last=TODAY - timedelta(days=1), at=NOW)
         kept = await session.scalar(text("SELECT count(*) FROM audit_events WHERE action = 'adverse_event.export'"))
-        assert await adverse_events.export(session, stranger, first=None, last=date.min, at=NOW) == []
-    assert (tuple(told), told["id"], told["seriousness"]) == (adverse_events.EXPORTED, str(made.id), None)
+        assert await adverse_event_files.export(session, stranger, first=None, last=date.min, at=NOW) == []
+    assert (tuple(told), told["id"], told["seriousness"]) == (adverse_event_files.EXPORTED, str(made.id), None)
     assert (nothing, kept) == ([], 2), "each look is on record, also one at nothing"

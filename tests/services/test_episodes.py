@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from clinical.program_life import ProgramStatus
 from core.database import Sessions
 from models.check_ins import CheckInPlan, PlanStatus
 from models.episodes import Episode, EpisodeStatus
-from models.programs import Program, ProgramPause, ProgramStatus
+from models.programs import Program, ProgramPause
 from schemas.check_ins import PlanIn
 from schemas.episodes import EpisodeChange, EpisodeCreate, EpisodeReason
 from schemas.red_flag_screens import RedFlagScreenClose, RedFlagScreenCreate

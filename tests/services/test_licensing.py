@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from clinical.program_life import ProgramStatus
 from core.errors import Refusal
 from models.care_team import CareRole
 from models.clinics import Clinic
 from models.episodes import Episode
 from models.patients import Patient
-from models.programs import Program, ProgramStatus
+from models.programs import Program
 from models.therapists import LicenseKind, LicenseStatus, Profession, Therapist, TherapistStatus
 from services import licensing
 from services.licensing import MayNotTreat

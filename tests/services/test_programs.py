@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import select, update
 
+from clinical.program_life import ProgramNotInState, ProgramStatus
 from clinical.red_flags import required_questions
 from core.database import Sessions
 from core.errors import Forbidden, NotFound, Refusal, Stale
@@ -16,7 +17,7 @@ from models.episodes import Episode, EpisodeStatus
 from models.exercises import Exercise, ExerciseScope
 from models.identity import Role
 from models.patients import Patient
-from models.programs import Program, ProgramStatus
+from models.programs import Program, ProgramPause
 from models.red_flag_screens import RedFlagScreen
 from schemas.episodes import EpisodeCreate, EpisodeReason
 from schemas.exercises import ExerciseCreate, ExerciseMerge
@@ -34,7 +35,6 @@ from services.access import Actor
 from services.episode_gate import EpisodeClosed
 from services.programs.authoring import Contraindicated, ProgramRefused
 from services.programs.lifecycle import ProgramNotReady
-from services.programs.records import ProgramNotInState
 from tests.factories import NOW, make_actor, make_patient
 from tests.services.caring import DAY, MOBILITY, STRENGTH, Care, care, codes, pointers, settle
 
@@ -384,6 +384,18 @@ async def test_the_program_before_is_superseded(sessions: Sessions) -> None:
         await _edit(world, before)
 
 
+async def test_a_superseded_program_is_over_at_once_also_when_the_next_one_begins_later(sessions: Sessions) -> None:
+    """Else it would be expected of the patient meanwhile, while today shows it no more and no red flag stops it."""
+    world = await care(sessions)
+    first = await _pause(world, await world.running())
+    draft = await world.draft(starts_on=(TODAY + 9 * DAY).isoformat())
+    await world.activate(draft, at=NOW + 2 * DAY)
+    before = await _get(world, first.id)
+    assert (before.status, before.status_reason) == (ProgramStatus.SUPERSEDED, "")
+    assert before.versions[0].in_force_until == TODAY + 2 * DAY
+    assert {each.program_id for each in await _planned(world, TODAY + 2 * DAY, TODAY + 12 * DAY)} == {draft.id}
+
+
 async def test_of_two_activations_at_once_one_is_stale(sessions: Sessions) -> None:
     world = await care(sessions)
     await world.screen()
@@ -509,6 +521,36 @@ async def test_a_pause_leaves_its_days_out(sessions: Sessions) -> None:
     days = {each.on: each.excused for each in await _planned(world, TODAY, TODAY + 3 * DAY)}
     assert list(days.values()) == ["holiday_agreed", "holiday_agreed", None, None]
     assert {"program.pause", "program.resume"} <= set(await world.actions())
+
+
+@pytest.mark.parametrize("rests", [False, True])
+async def test_a_day_that_is_lived_twice_is_paused_twice(sessions: Sessions, *, rests: bool) -> None:
+    """Who was on holiday in Auckland and flies to Honolulu has yesterday again; the earlier pause had taken that day."""
+    world = await care(sessions)
+    noon = NOW.replace(hour=12)
+
+    async def fly(zone: str) -> None:
+        async with sessions.begin() as session:
+            await world.open(session)
+            await session.execute(update(Patient).where(Patient.clinic_id == world.clinic_id).values(zone=zone))
+
+    await fly("Pacific/Auckland")
+    program = await _pause(world, await world.running(at=noon), at=noon)
+    program = await _resume(world, program, at=noon + DAY)
+    await fly("Pacific/Honolulu")
+    if rests:
+        async with sessions.begin() as session:
+            await world.open(session)
+            halts = {world.world.alice.id: programs.CONSENT_EXPIRED}
+            assert await programs.rest(session, world.clinic_id, halts, at=noon + DAY) == 1
+    else:
+        await _pause(world, program, at=noon + DAY)
+    async with sessions() as session:
+        await world.open(session)
+        query = select(ProgramPause.during).where(ProgramPause.clinic_id == world.clinic_id)
+        earlier, later = await session.scalars(query.order_by(ProgramPause.began_at))
+    assert earlier.isempty
+    assert (later.lower, later.upper) == (TODAY + DAY, None)
 
 
 async def test_states_that_do_not_allow_it_refuse(sessions: Sessions) -> None:

@@ -5,12 +5,13 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import ProgrammingError
 
+from clinical.program_life import ProgramStatus
 from clinical.red_flags import InvalidAnswers, required_questions
 from core.database import Sessions
 from core.errors import Forbidden, NotFound, Stale
 from models.alerts import Alert, AlertEvent
 from models.notifications import Notification
-from models.programs import Program, ProgramStatus
+from models.programs import Program
 from models.red_flag_screens import RedFlagLevel, RedFlagScreen, ScreenStatus
 from schemas.pages import Page
 from schemas.red_flag_screens import QUESTIONS, RedFlagScreenClose, RedFlagScreenCreate, RedFlagScreenRead

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from clinical.program_life import ProgramStatus
 from core.database import Sessions
 from models.alerts import Alert
 from models.audit import AuditEvent
@@ -16,7 +17,7 @@ from models.care_team import CareLink, CareRole
 from models.consents import Consent
 from models.notifications import Notification
 from models.patients import Patient
-from models.programs import Program, ProgramPause, ProgramStatus
+from models.programs import Program, ProgramPause
 from models.therapists import License, Profession, Therapist, TherapistStatus
 from schemas.care_team import CareLinkEnd
 from schemas.consents import ConsentCreate

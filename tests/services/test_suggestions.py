@@ -1,6 +1,7 @@
 """From sessions to suggestions, and from suggestions to versions: nothing without a human but inside his bounds."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -9,32 +10,33 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import delete, func, select, update
 
+from clinical.program_life import ProgramNotInState, ProgramStatus
 from core.crypto import new_id
-from core.database import CLINIC, Sessions, driver, make_sessions
+from core.database import CLINIC, Sessions, driver, fetch, make_sessions
 from core.errors import Forbidden, NotFound, Stale
 from integrations.delivery import Outcome
 from integrations.email import Letter
 from models.consents import Consent, ConsentStatus
 from models.flares import Flare
-from models.programs import ProgramStatus, ProgramVersion
+from models.programs import ProgramVersion
 from models.suggestions import EvaluationOwed, Suggestion, SuggestionOutcome, SuggestionStatus
 from schemas.episodes import EpisodeCreate
 from schemas.flares import FlareClose, FlareCreate
 from schemas.pages import Page
 from schemas.programs import ProgramPauseIn, ProgramRead, ProgramReason, ProgramVersionCreate
 from schemas.sessions import SessionLog
-from schemas.suggestions import SimulationIn, SuggestionAcceptance, SuggestionBatch, SuggestionRejection
+from schemas.suggestions import BatchResult, SimulationIn, SuggestionAcceptance, SuggestionBatch, SuggestionRejection
 from schemas.worklist import Reason
 from services import episodes, flares, jobs, programs, suggestions, today, worklist
 from services import sessions as sessions_module
 from services.isolation import ClinicsFailed
-from services.programs import LastExercise, ProgramNotInState
+from services.programs import LastExercise
 from services.programs.authoring import ProgramRefused
 from services.programs.lifecycle import ProgramNotReady
 from services.suggestions import FlareOpen, HistoryRefused, SuggestionDecided, SuggestionSuperseded, evaluating
 from services.suggestions.prescribed import prescriptions
 from tests.factories import NOW, TOKENS
-from tests.services.caring import Care, care, pointers
+from tests.services.caring import Care, another, care, pointers, waiting_for_a_lock
 from tests.services.histories import check_in, morning
 
 BRIDGE = {"exercise_code": "hp_bridge", "sets": 2, "reps": 15}
@@ -47,6 +49,7 @@ TAPS, SLIDES, ROWS, PRONE = (
 SLOW: dict[str, Any] = {**PHASE, "items": [TAPS, SLIDES]}
 BACK: dict[str, Any] = {**PHASE, "items": [ROWS, PRONE]}
 AUTO = {"mode": "auto", "bounds": {"max_sets": 3}}
+ROUNDS = 6
 NOTE = SuggestionAcceptance(note="Agreed")
 NO = SuggestionRejection(reason="A long journey")
 START = NOW.date()
@@ -205,7 +208,7 @@ async def test_a_session_is_owed_a_look_and_gets_it(here: Care) -> None:
     await train(here, program, 1, pains={"hp_bridge": 7})
     async with here.sessions.begin() as session:
         await here.open(session)
-        assert await suggestions.clinics_owed(session) == [here.clinic_id]
+        assert await suggestions.clinics_owed(session, at=night(2)) == [here.clinic_id]
         foreseen = await suggestions.follow_up(session, here.clinic_id, at=night(2), dry_run=True)
         made = await suggestions.follow_up(session, here.clinic_id, at=night(2))
         assert foreseen.suggestions == made.suggestions == 1
@@ -327,6 +330,61 @@ async def test_several_are_accepted_at_once_and_each_is_told_of(here: Care) -> N
     assert {one.written_version_id for one in results} == {after.shown.id, None}
 
 
+_HOLD = """
+INSERT INTO suggestions (clinic_id, patient_id, episode_id, program_id, version_id, item_id, exercise_code, outcome,
+  from_dose, reasons, rule_version, inputs, explanation)
+SELECT i.clinic_id, v.patient_id, g.episode_id, g.id, v.id, i.id, i.exercise_code, 'hold', '{}', '{HOLD-1}', '1', '{}', 'x'
+FROM program_items i JOIN program_versions v ON v.clinic_id = i.clinic_id AND v.id = i.version_id
+JOIN programs g ON g.clinic_id = v.clinic_id AND g.id = v.program_id WHERE i.clinic_id = $1 RETURNING id
+"""
+
+
+async def waiting(here: Care) -> list[UUID]:
+    """Let every exercise of the clinic have a suggestion that waits."""
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        return [row["id"] for row in await fetch(session, _HOLD, here.clinic_id)]
+
+
+async def batch(here: Care, ids: Sequence[UUID]) -> list[BatchResult]:
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        return await suggestions.accept_many(session, here.bob, SuggestionBatch(ids=ids), at=night(0))
+
+
+@pytest.fixture
+async def two(here: Care) -> Care:
+    """Two patients with a program each; the ids of the programs are not in the order of their patients'."""
+    other = await another(here)
+    first = await other.running(phases=[PHASE])
+    second = await here.running(phases=[PHASE])
+    assert (here.world.alice.id < other.world.alice.id, first.id < second.id) == (True, True)
+    return other
+
+
+async def test_of_two_batches_in_opposite_order_neither_meets_the_other_head_on(here: Care, two: Care) -> None:
+    for _ in range(ROUNDS):
+        ids = await waiting(here)
+        both = await asyncio.gather(batch(here, ids), batch(two, ids[::-1]))
+        results = [one for each in both for one in each]
+        assert sorted(one.id for one in results if one.status == "accepted") == sorted(ids)
+        assert {one.code for one in results if one.status == "refused"} <= {"suggestion_decided"}
+
+
+async def test_a_batch_locks_no_program_before_it_has_all_patients(here: Care, two: Care) -> None:
+    """The rules lock programs in the order of their ids: one patient after the other would be another order."""
+    ids = await waiting(here)
+    async with here.sessions() as session:
+        await here.open(session)
+        await programs.lock_patient(session, here.clinic_id, two.world.alice.id)
+        accepting = asyncio.create_task(batch(here, ids))
+        await waiting_for_a_lock(session)
+        async with asyncio.timeout(10):
+            await progress(here, 0)
+        await session.rollback()
+    assert {one.code for one in await accepting} <= {None, "suggestion_decided"}
+
+
 async def test_what_was_rejected_is_left_alone_for_a_week(here: Care) -> None:
     program = await green(here)
     await progress(here, 9)
@@ -432,6 +490,54 @@ async def test_a_better_session_that_comes_in_together_with_a_bad_one_hides_no_s
     await reject(here, stop, 6)
     await progress(here, 6)
     assert await stored(here) == [], "what a human has seen is seen"
+
+
+async def test_a_bad_session_that_comes_in_after_the_dose_was_changed_stops_the_exercise_all_the_same(
+    here: Care,
+) -> None:
+    program = await here.running(phases=[PHASE])
+    more = {**PHASE, "items": [BRIDGE | {"sets": 3}, TILT]}
+    form = ProgramVersionCreate.model_validate({"reason": "More of it", "phases": [more]})
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        await programs.create_version(
+            session, here.bob, program.id, form, version=program.version, at=morning(on(1), 7)
+        )
+    bad = await train(here, program, 1, pains={"hp_bridge": 9})  # the phone knows of the first version only
+    await follow_up(here, 2)
+    (stop,) = await stored(here)
+    assert (stop.exercise_code, stop.outcome, stop.session_id) == ("hp_bridge", "stop", bad)
+    await progress(here, 3)
+    assert [row.id for row in await stored(here)] == [stop.id], "no look of the night takes it back"
+    await reject(here, stop, 3)
+    await progress(here, 4)
+    assert await stored(here) == []
+
+
+async def test_a_bad_session_that_comes_in_while_the_program_rests_stops_the_exercise_when_it_goes_on(
+    here: Care,
+) -> None:
+    program = await here.running(phases=[PHASE])
+    bad = await train(here, program, 1, pains={"hp_bridge": 9})
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        pause = ProgramPauseIn(reason="Looks at it")
+        held = await programs.pause(
+            session, here.bob, program.id, pause, version=program.version, at=morning(on(1), 11)
+        )
+    for day in (2, 3):
+        await follow_up(here, day)
+        assert await stored(here) == []
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        assert await suggestions.clinics_owed(session, at=night(3)) == []
+        await programs.resume(
+            session, here.bob, program.id, ProgramReason(reason="Try"), version=held.version, at=morning(on(3), 8)
+        )
+    await train(here, program, 3)
+    await follow_up(here, 4)
+    (stop,) = await stored(here)
+    assert (stop.outcome, stop.session_id) == ("stop", bad), "the better session after it hides nothing"
 
 
 async def test_accepting_a_stop_takes_the_exercise_out_but_never_the_last(here: Care) -> None:

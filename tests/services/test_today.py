@@ -319,6 +319,16 @@ async def test_new_symptoms_and_a_closed_red_flag_ask_for_a_screen_of_their_own(
     assert (await day(alices, at=noon + 6 * HOUR)).screen_reasons == []
 
 
+async def test_a_new_neurological_symptom_in_a_session_asks_for_a_screen(alices: Care) -> None:
+    program = await alices.running()
+    await log(alices, program)
+    assert (await day(alices, at=NOW + HOUR)).screen_reasons == []
+    await log(alices, program, new_neurological_symptom=True)
+    assert (await day(alices, at=NOW + HOUR)).screen_reasons == ["new_symptom"]
+    await alices.screen(at=NOW + 2 * HOUR, trigger="new_symptom")
+    assert (await day(alices, at=NOW + 3 * HOUR)).screen_reasons == []
+
+
 async def test_a_screen_that_unlocks_must_have_asked_about_every_problem_in_treatment(alices: Care) -> None:
     """What the release refuses, the day goes on asking for."""
     await alices.running()

@@ -8,13 +8,14 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text, update
 
+from clinical.program_life import ProgramStatus
 from core.database import Sessions, bind_clinic
 from models.alerts import Alert, AlertLevel
 from models.care_team import CareRole
 from models.consents import Consent, ConsentMethod, ConsentPurpose, ConsentStatus
 from models.episodes import Episode, EpisodeStatus
 from models.patients import Patient
-from models.programs import Program, ProgramStatus
+from models.programs import Program
 from models.therapists import License, LicenseKind, LicenseStatus
 from schemas.pages import LIMIT, Page, UnknownCursor
 from schemas.worklist import Reason, WorklistEntry, WorklistFilters

@@ -7,12 +7,13 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import Range
 
+from clinical.program_life import ProgramStatus
 from core.database import Sessions, bind_clinic, make_engine, make_sessions
 from models.alerts import AlertLevel
 from models.check_ins import CheckInStatus
 from models.episodes import Episode, EpisodeStatus
 from models.events import Event
-from models.programs import Program, ProgramPause, ProgramStatus
+from models.programs import Program, ProgramPause
 from services import check_ins
 from services.check_ins import Closed, Dispatched
 from tests.conftest import Database
