@@ -70,8 +70,8 @@ async def test_an_article_goes_from_the_draft_to_the_patient_who_reads_it(
     assert (await client.get(given.headers["Location"], headers=alice)).json()["article"]["body"] == EXAMPLE["body"]
     read = await client.post(f"{given.headers['Location']}/read", headers=alice, json={"answer": 1})
     assert (read.json()["correct"], read.json()["article"]["check_question"]["answer"]) == (True, 1)
-    for later in ({"json": {"answer": 0}}, {}):
-        twice = await client.post(f"{given.headers['Location']}/read", headers=alice, **later)
+    for later in ({"answer": 0}, None):
+        twice = await client.post(f"{given.headers['Location']}/read", headers=alice, json=later)
         assert twice.json() == read.json()
     assert (await client.get("/v1/me/today", headers=alice)).json()["articles"] == []
     assert (await client.post(f"{given.headers['Location']}/read", headers=bob)).status_code == 403
