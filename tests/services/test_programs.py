@@ -346,6 +346,7 @@ async def test_a_condition_that_became_known_since_stops_the_activation(sessions
     with pytest.raises(ProgramNotReady) as refused:
         await world.activate(program)
     assert codes(refused.value.problems) == {"contraindicated"}
+    assert refused.value.problems[0].message.startswith(f"{exercise.code} is contraindicated"), "which one"
     item["accept_contraindications"] = {"codes": [code], "reason": "Half range, supervised"}
     edited = await _edit(world, program, phases=[{**STRENGTH, "items": [item]}])
     assert (await world.activate(edited)).status is ProgramStatus.ACTIVE
