@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Query, Response
+from fastapi import Body, Depends, Query, Response
 
 from api.dependencies import Caller, Now, Session
 from api.etags import IfMatch, created, etag
@@ -34,6 +34,9 @@ from schemas.patients import Language
 from services import article_assignments, articles
 
 router = Router("/v1", tags=["education"])
+
+READ = ArticleReading()
+"""Read just now, and nothing answered: what is meant without a body."""
 
 
 async def _wanted(
@@ -171,7 +174,12 @@ async def get_article_assignment(
 
 @router.post("/article-assignments/{assignment_id}/read")
 async def read_article(
-    session: Session, actor: Caller, assignment_id: UUID, form: ArticleReading, now: Now, response: Response
+    session: Session,
+    actor: Caller,
+    assignment_id: UUID,
+    now: Now,
+    response: Response,
+    form: Annotated[ArticleReading, Body()] = READ,
 ) -> ArticleAssignmentRead:
     """Say that you have read it, and answer its question; the first time and the first answer stand."""
     assignment = await article_assignments.acknowledge(session, actor, assignment_id, form, at=now)

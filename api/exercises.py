@@ -64,9 +64,13 @@ async def _wanted(
     region: Code | None = None,
     type: ExerciseType | None = None,  # noqa: A002 - the word of the API
     phase: Phase | None = None,
-    position: Annotated[str, Line(100)] | None = None,
+    position: Annotated[
+        Annotated[str, Line(100)] | None, Query(description="A part of the position: `lying`, `lying on back`")
+    ] = None,
     difficulty: Difficulty | None = None,
-    equipment: Equipment | None = None,
+    equipment: Annotated[
+        Equipment | None, Query(description="One thing that it needs, as it is called there; `none`: nothing at all")
+    ] = None,
     search: Annotated[
         Annotated[str, Line(80)] | None, Query(description="Words of the name, perhaps misspelled; best match first")
     ] = None,

@@ -1,8 +1,9 @@
 """Flare-ups over HTTP."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import Response
+from fastapi import Body, Response
 
 from api.dependencies import Caller, Now, Session
 from api.etags import IfMatch, created, etag
@@ -16,10 +17,17 @@ from services import flares
 
 router = Router("/v1", tags=["flares"])
 
+WORSE = FlareCreate()
+
 
 @router.post("/patients/{patient_id}/flares", status_code=201, response_model=FlareRead)
 async def create_flare(
-    session: Session, actor: Caller, patient_id: UUID, form: FlareCreate, now: Now, response: Response
+    session: Session,
+    actor: Caller,
+    patient_id: UUID,
+    now: Now,
+    response: Response,
+    form: Annotated[FlareCreate, Body()] = WORSE,
 ) -> Flare:
     """Report a flare-up: exercises become lighter at once, and questions come every day."""
     row = await flares.create(session, actor, patient_id, form, at=now)

@@ -11,10 +11,16 @@ from api.routes import Router
 from models.red_flag_screens import RedFlagScreen
 from schemas.base import Listing
 from schemas.pages import Paged
-from schemas.red_flag_screens import RedFlagScreenClose, RedFlagScreenCreate, RedFlagScreenRead
+from schemas.red_flag_screens import RedFlagQuestions, RedFlagScreenClose, RedFlagScreenCreate, RedFlagScreenRead
 from services import red_flag_screens
 
 router = Router("/v1", tags=["red-flags"])
+
+
+@router.get("/red-flag-questions")
+async def get_red_flag_questions(actor: Caller) -> RedFlagQuestions:
+    """Give the questions about warning signs, for an app to ask and to keep for when there is no network."""
+    return red_flag_screens.questions(actor)
 
 
 @router.post("/patients/{patient_id}/red-flag-screens", status_code=201, response_model=RedFlagScreenRead)

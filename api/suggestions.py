@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Query, Response
+from fastapi import Body, Query, Response
 
 from api.dependencies import Caller, Now, Session
 from api.etags import IfMatch, etag
@@ -24,6 +24,9 @@ from schemas.suggestions import (
 from services import suggestions
 
 router = Router("/v1", tags=["programs"])
+
+AS_IT_STANDS = SuggestionAcceptance()
+AS_IT_WAS = SimulationIn()
 
 
 @router.get("/suggestions", response_model=Listing[SuggestionRead])
@@ -71,10 +74,10 @@ async def accept_suggestion(
     session: Session,
     actor: Caller,
     suggestion_id: UUID,
-    form: SuggestionAcceptance,
     if_match: IfMatch,
     now: Now,
     response: Response,
+    form: Annotated[SuggestionAcceptance, Body()] = AS_IT_STANDS,
 ) -> Suggestion:
     """Do what is suggested from today: a new version of the program, with the suggestion as its reason."""
     row = await suggestions.accept(session, actor, suggestion_id, form, version=if_match, at=now)
@@ -100,7 +103,7 @@ async def reject_suggestion(
 
 @router.post("/programs/{program_id}/simulate")
 async def simulate_program(
-    session: Session, actor: Caller, program_id: UUID, form: SimulationIn, now: Now
+    session: Session, actor: Caller, program_id: UUID, now: Now, form: Annotated[SimulationIn, Body()] = AS_IT_WAS
 ) -> SimulationRead:
     """Show day by day what the rules say about a program's sessions, or about supposed ones; nothing is written."""
     return await suggestions.simulate(session, actor, program_id, form, at=now)

@@ -57,6 +57,7 @@ class Standing:
     since: the local day on which its present step began. cleared: a complete red-flag screen belongs to it, and nothing
     urgent of it is open. held_until: up to this day a therapist's choice of step stays. baseline_pain,
     baseline_limitation: before it, 0-10; None where nothing is known. contacted, reassessing: was asked for before.
+    symptom_waits: a new symptom was told since the last screen; until the next the dose does not rise.
     """
 
     step: FlareStep
@@ -68,6 +69,7 @@ class Standing:
     baseline_limitation: int | None = None
     contacted: bool = False
     reassessing: bool = False
+    symptom_waits: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def baseline(values: Sequence[int]) -> int | None:
 def _from_reduced(standing: Standing, answered: Sequence[Day], today: date) -> tuple[FlareStep, str]:
     rules = load().flares
     last = answered[-rules.settled.days :]
-    if not standing.cleared:
+    if not standing.cleared or standing.symptom_waits:
         return FlareStep.REDUCED, "screen_missing"
     if (today - standing.since).days < rules.reduced.least_days:
         return FlareStep.REDUCED, "too_early"
@@ -165,6 +167,8 @@ def _from_three_quarters(
         return FlareStep.THREE_QUARTERS, "sessions_missing"
     if answered and _worse(standing, answered[-1]):
         return FlareStep.THREE_QUARTERS, "not_settled"
+    if standing.symptom_waits:
+        return FlareStep.THREE_QUARTERS, "screen_missing"
     return FlareStep.FULL, "sessions_good"
 
 

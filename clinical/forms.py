@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictBool, StrictInt
+from pydantic import AfterValidator, Field, StrictBool, StrictInt
 
 from clinical.conditions import Condition
 from clinical.levels import Level
@@ -309,6 +309,18 @@ class CheckQuestion(Strict):
     explanation: str
 
 
+MARKS = {"V": "{source}", "M": "{source} (cited from memory)"}
+"""What is told of a source by its mark in the file; see `source_marking` there."""
+
+
+def _source(marked: str) -> str:
+    mark, _, source = marked.partition(" ")
+    if mark not in MARKS or not source:
+        message = f"a source begins with one of {', '.join(MARKS)}"
+        raise ValueError(message)
+    return MARKS[mark].format(source=source)
+
+
 class Article(Strict):
     """A piece of general education, in plain words; not personal advice."""
 
@@ -317,7 +329,7 @@ class Article(Strict):
     topic: Code
     concepts: tuple[str, ...]
     body: str
-    sources: tuple[str, ...] = Field(min_length=1)
+    sources: tuple[Annotated[str, AfterValidator(_source)], ...] = Field(min_length=1)
     check: CheckQuestion
 
 

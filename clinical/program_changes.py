@@ -56,11 +56,15 @@ class Phase:
 
 @dataclass(frozen=True)
 class Version:
-    """What one version prescribes. Phases count from `starts_on`; stop above `pain_ceiling` (0-10)."""
+    """What one version prescribes. Phases count from `starts_on`; stop above `pain_ceiling` (0-10).
+
+    `progression` says who takes the steps that the rules suggest: `mode`, and the `bounds` of what goes by itself.
+    """
 
     starts_on: date
     pain_ceiling: int
     phases: Sequence[Phase]
+    progression: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,9 @@ def changes(before: Version, after: Version) -> list[Change]:
         if old != new:
             words = _PROGRAM[name](_said(old), _said(new))
             found.append(Change("changed", "program", words, field=name, before=old, after=new))
+    old, new = dict(before.progression), dict(after.progression)
+    if old != new:
+        found.append(Change("changed", "program", _steps(old, new), field="progression", before=old, after=new))
     by_name: tuple[Callable[[Phase], Hashable], ...] = (
         lambda each: (each.name, each.kind),
         lambda each: each.name,
@@ -148,7 +155,7 @@ def _fields(old: Item, new: Item, phase: str) -> list[Change]:
         for each in fields(Item)
         if each.name not in {"exercise_code", "exercise"}
     ]
-    parts = sorted({*old.exercise, *new.exercise})
+    parts = sorted(part for part in {*old.exercise, *new.exercise} if old.exercise.get(part) or new.exercise.get(part))
     differing += [(f"exercise.{part}", old.exercise.get(part), new.exercise.get(part)) for part in parts]
     for name, before, after in differing:
         if before != after:
@@ -215,6 +222,16 @@ def _said(value: Any) -> str:
     if isinstance(value, Decimal):
         return f"{value:f}".rstrip("0").rstrip(".") if "." in f"{value:f}" else f"{value:f}"
     return str(value)
+
+
+def _steps(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    if before["mode"] == after["mode"]:
+        return "Your therapist has set anew how far your dose may change by itself"
+    return {
+        "suggest": "Your therapist decides on each change of your dose when he looks at it",
+        "approve": "Changes of your dose wait for your therapist, who decides on each",
+        "auto": "Your dose may now change by itself, as far as your therapist has set",
+    }[after["mode"]]
 
 
 _PROGRAM: Mapping[str, Callable[[str, str], str]] = {

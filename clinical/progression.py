@@ -86,6 +86,8 @@ def decide(
             (Outcome.PROGRESS, _progress(usual, limits, days_since_change)),
         ]
     nothing = "flare_open" if flaring else "nothing_else_fits" if usual else "no_sessions"
+    if usual and _ready(usual, limits):
+        nothing = "changed_lately"
     outcome, reasons = next(
         ((outcome, reasons) for outcome, reasons in candidates if reasons),
         (Outcome.MAINTAIN, [nothing]),
@@ -151,13 +153,16 @@ def _hold(sessions: Sequence[Performed], limits: ProgressionThresholds) -> list[
 
 
 def _progress(sessions: Sequence[Performed], limits: ProgressionThresholds, days_since_change: int) -> list[str]:
-    recent = sessions[-limits.sessions_needed :]
-    ready = (
-        len(recent) == limits.sessions_needed
-        and days_since_change >= limits.min_days_between_progressions
-        and all(_green(one, limits) and _at_most(one.rise_24h, limits.rise_24h_ok) for one in recent)
-    )
+    ready = days_since_change >= limits.min_days_between_progressions and _ready(sessions, limits)
     return ["green_sessions"] if ready else []
+
+
+def _ready(sessions: Sequence[Performed], limits: ProgressionThresholds) -> bool:
+    """Tell whether the sessions by themselves let the dose go up."""
+    recent = sessions[-limits.sessions_needed :]
+    return len(recent) == limits.sessions_needed and all(
+        _green(one, limits) and _at_most(one.rise_24h, limits.rise_24h_ok) for one in recent
+    )
 
 
 def _at_least(value: int | None, limit: int) -> bool:

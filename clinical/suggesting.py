@@ -176,6 +176,7 @@ def _why(reason: str) -> str:
         "next_day_pain_unknown": "how it felt a day after the last session is not known yet",
         "green_sessions": f"the last {last} were easy and done in full",
         "nothing_else_fits": "nothing asks for a change",
+        "changed_lately": f"it went well, but a dose stays for {limits.min_days_between_progressions} days at least",
         "no_sessions": "no session at this dose yet",
         "flare_open": "a flare-up lasts",
     }[reason]

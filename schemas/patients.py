@@ -22,7 +22,7 @@ Language = Annotated[
 ConditionCode = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
 Conditions = Annotated[
     list[ConditionCode],
-    Field(max_length=40, description="Contraindication codes of the exercise library; therapists only"),
+    Field(max_length=40, description="Codes of the vocabulary of contraindications; therapists only"),
 ]
 
 
@@ -119,7 +119,7 @@ class PatientRead(PatientSummary):
     language: str
     emergency_contact: str | None
     signed_up: bool = Field(description="Whether the person has an account here")
-    conditions: list[str] = Field(description="Contraindication codes of the exercise library")
+    conditions: list[str] = Field(description="Codes of the vocabulary of contraindications")
     place: PlaceRead | None = Field(description="The newest attested place; null until there is one")
 
 

@@ -4,24 +4,23 @@ from datetime import date
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
 from clinical.program_life import ProgramStatus
 from schemas.advice import Advice
 from schemas.base import EffortRating, In, Line, Out, PainRating, Record, Text, UtcDatetime
-from schemas.exercises import Code, Contraindication, Phase
+from schemas.exercises import Code, Contraindication, MediaSlot, Phase
 
 
 def _kilograms(load: float) -> float:
-    if round(load, 2) != load:
-        raise PydanticCustomError("too_fine", "Loads are kept in steps of 10 g")
-    return load
+    kept = round(load, 2)
+    if load and not kept:
+        raise PydanticCustomError("too_fine", "Loads are kept to 10 g")
+    return kept
 
 
-LoadKg = Annotated[
-    float, Field(ge=0, le=300, description="Kilograms in steps of 10 g: two decimals"), AfterValidator(_kilograms)
-]
+LoadKg = Annotated[float, Field(ge=0, le=300, description="Kilograms, kept to 10 g"), AfterValidator(_kilograms)]
 Reps = Annotated[int, Field(ge=1, le=100)]
 HoldSeconds = Annotated[int, Field(ge=1, le=600)]
 DurationSeconds = Annotated[int, Field(ge=1, le=7200)]
@@ -84,8 +83,18 @@ class AcceptedContraindications(In):
     reason: Annotated[str, Text(500)]
 
 
+def _written(text: Any) -> Any:
+    return None if isinstance(text, str) and not text.strip() else text
+
+
+Words = Annotated[Annotated[str, Text(500)] | None, BeforeValidator(_written)]
+"""Words that may be left out: an empty text, as a program shows it, says that there are none."""
+
+
 class ProgramItemIn(In):
     """An exercise, by id or by code, and its dose; what is left out of the dose comes from the exercise's usual one.
+
+    Named by both, they must be of one exercise. A `load_kg` without a `load_label` drops the usual words about load.
 
     Give reps (perhaps held for hold_seconds), or hold_seconds alone, or duration_seconds: naming one of them replaces
     all three. weekdays are ISO, Monday 1. pain_ceiling: stop above it; left out, the program's own holds.
@@ -106,7 +115,7 @@ class ProgramItemIn(In):
     weekdays: Annotated[list[Annotated[int, Field(ge=1, le=7)]], Field(min_length=1, max_length=7)] | None = None
     pain_ceiling: PainRating | None = None
     effort_ceiling: EffortRating | None = None
-    note: Annotated[str, Text(500)] | None = None
+    note: Words = None
     accept_contraindications: AcceptedContraindications | None = None
 
 
@@ -116,8 +125,8 @@ class ProgramPhaseIn(In):
     name: Annotated[str, Line(120)]
     kind: Phase
     weeks: Annotated[int, Field(ge=1, le=52)] | None = None
-    entry_criteria: Annotated[str, Text(500)] | None = None
-    exit_criteria: Annotated[str, Text(500)] | None = None
+    entry_criteria: Words = None
+    exit_criteria: Words = None
     items: Annotated[list[ProgramItemIn], Field(min_length=1, max_length=40)]
 
 
@@ -194,10 +203,11 @@ class PinnedExercise(Out):
     equipment: list[str]
     contraindications: list[Contraindication]
     target_region: str
+    media: list[MediaSlot] = []
 
 
 class ProgramItemRead(Out):
-    """A prescribed exercise with its whole dose; `pain_ceiling` is the one that holds for it."""
+    """A prescribed exercise with its whole dose; `pain_ceiling` is its own, null where the version's holds for it."""
 
     id: UUID
     position: int
@@ -215,7 +225,7 @@ class ProgramItemRead(Out):
     side: Side
     sessions_per_day: int
     weekdays: list[int]
-    pain_ceiling: int
+    pain_ceiling: int | None
     effort_ceiling: int | None
     note: str
     accepted_contraindications: dict[str, Any] | None
@@ -269,7 +279,7 @@ class ProgressionRead(Out):
 
 
 class ProgramVersionRead(ProgramVersionSummary):
-    """A version with everything it prescribes. Stop above `pain_ceiling` (0-10)."""
+    """A version with everything it prescribes. Stop above `pain_ceiling` (0-10), unless an item has its own."""
 
     pain_ceiling: int
     progression: ProgressionRead

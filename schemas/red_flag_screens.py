@@ -48,6 +48,23 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
+class RedFlagQuestion(Out):
+    """A question about a warning sign; a problem of these `regions` must answer it, one of any other region answers all."""
+
+    id: QuestionId
+    text: str
+    emergency: bool
+    regions: list[str]
+
+
+class RedFlagQuestions(Out):
+    """The questions of the present rules in the order in which they are asked, and what may be answered to each."""
+
+    version: str
+    answers: list[Answer]
+    questions: list[RedFlagQuestion]
+
+
 class RedFlagFacts(In):
     """Numbers that some rules look at; what is left out is not known. The age follows from the birth date.
 

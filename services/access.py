@@ -185,6 +185,7 @@ OPERATIONS: Mapping[str, Action] = {
     "update_instrument_plan": Action.PLAN_INSTRUMENTS,
     "list_outcomes": Action.READ_RECORD,
     "create_outcome": Action.ANSWER_INSTRUMENTS,
+    "get_red_flag_questions": Action.READ_INSTRUMENTS,
     "list_red_flag_screens": Action.READ_RECORD,
     "create_red_flag_screen": Action.SCREEN_RED_FLAGS,
     "close_red_flag_screen": Action.CLOSE_RED_FLAGS,

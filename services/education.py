@@ -40,12 +40,17 @@ WHERE p.clinic_id = $1 AND p.id > $3 AND p.status = 'active'
   AND EXISTS (SELECT FROM episodes e WHERE e.clinic_id = $1 AND e.patient_id = p.id AND e.status = ANY ($4::text[]))
 ORDER BY p.id LIMIT $5
 """
+# a flare-up that was reported without a check-in is as good as the answer
 _ANSWERS = """
 SELECT a.patient_id, c.local_date, a.question_set,
   (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(a.answers) WHERE key = ANY ($4::text[])) AS answers
 FROM unnest($2::uuid[]) AS asked(patient_id)
 JOIN check_in_answers a ON a.clinic_id = $1 AND a.patient_id = asked.patient_id AND a.answered_at > $3
 JOIN check_ins c ON c.clinic_id = $1 AND c.id = a.check_in_id
+UNION ALL
+SELECT f.patient_id, f.opened_on, 'daily', '{"flare": true}'::jsonb FROM flares f
+WHERE f.clinic_id = $1 AND f.patient_id = ANY ($2::uuid[]) AND f.opened_at > $3
+  AND f.close_reason IS DISTINCT FROM 'mistake'
 """
 _PHASES = """
 SELECT v.patient_id, v.starts_on,

@@ -203,7 +203,7 @@ def _check_values(values: Mapping[str, Any], today: date) -> None:
     conditions: list[str] = values.get("conditions") or []
     known = library.load().contraindications
     problems += [
-        Problem(f"/conditions/{place}", "condition_unknown", "The exercise library has no such contraindication.")
+        Problem(f"/conditions/{place}", "condition_unknown", "The vocabulary of contraindications has no such code.")
         for place, code in enumerate(conditions)
         if code not in known
     ]

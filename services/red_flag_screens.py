@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical import escalation, recurrence, red_flags
 from clinical.levels import Level
+from clinical.library import load
 from clinical.red_flags import Screening
 from core.errors import Conflict, Invalid, Problem, Refusal, Stale, Unavailable
 from models.episodes import Episode
@@ -26,7 +27,14 @@ from models.identity import Role
 from models.patients import Patient
 from models.red_flag_screens import RedFlagLevel, RedFlagNote, RedFlagScreen, ScreenStatus
 from schemas.pages import Page, Paged, fetch
-from schemas.red_flag_screens import RedFlagNoteRead, RedFlagScreenClose, RedFlagScreenCreate, RedFlagScreenRead
+from schemas.red_flag_screens import (
+    RedFlagNoteRead,
+    RedFlagQuestion,
+    RedFlagQuestions,
+    RedFlagScreenClose,
+    RedFlagScreenCreate,
+    RedFlagScreenRead,
+)
 from services import access, alerts, audit, flares, places, programs
 from services.access import Action, Actor
 
@@ -49,6 +57,23 @@ class ScreenNotSaved(Unavailable):
         """advice: what the patient must read, saved or not."""
         super().__init__()
         self.extras = {"advice": dict(advice)}
+
+
+def questions(actor: Actor) -> RedFlagQuestions:
+    """Give all questions, with the regions that must answer each. Raises Forbidden."""
+    access.require(actor, Action.READ_INSTRUMENTS)
+    rules = load().red_flags
+    asked = {region: red_flags.required_questions(region) for region in rules.regions}
+    found = [
+        RedFlagQuestion(
+            id=question.id,
+            text=question.text,
+            emergency=question.emergency,
+            regions=[region for region, ids in asked.items() if question.id in ids],
+        )
+        for question in rules.questions
+    ]
+    return RedFlagQuestions(version=rules.version, answers=["no", "yes", "unsure"], questions=found)
 
 
 async def create(

@@ -244,6 +244,7 @@ async def _go(reach: jobs.Reach, hands: Hands, way: _Way, now: datetime, to: dat
                 hands.show(await _set(session, hands, at))
                 due |= await _due(session, at)
                 passes, blind = 0, _BLIND if due - {FLARES} else set()
+                blind |= {*_BLIND, FLARES} if at >= to else set()  # nothing is late where it stops
         way.instants += bool(due) and passes == 0
         for entry in TIMETABLE:
             if entry.job in due | blind:

@@ -28,7 +28,7 @@ from schemas.today import (
     TodayProgram,
     TodaySession,
 )
-from services import audit, instrument_plans, programs
+from services import audit, instrument_plans, programs, symptoms
 from services.access import Action, Actor, require
 
 PAUSED = "Your therapist has paused your exercises. Ask your clinic when they go on."
@@ -51,8 +51,9 @@ STOPPED = (
 SUSPENDED = "suspended_red_flag"
 """The status of a program that a red flag keeps stopped."""
 
-# $1 the clinic, $2 the patient, $3 the moment, $4 days that symptoms look back, $5 questions by region. A screen is
-# complete for the region under which it was sent: it counts when it asked what all his problems in treatment must answer.
+# $1 the clinic, $2 the patient, $3 the moment, $4 days that symptoms look back, $5 questions by region, $6 pain that stops
+# an exercise. A screen is complete for the region under which it was sent: it counts when it asked what all his problems in
+# treatment must answer.
 _DAY = """
 WITH me AS MATERIALIZED (
   SELECT p.id, p.zone, local_day($3, p.zone) AS today
@@ -79,11 +80,7 @@ WITH me AS MATERIALIZED (
     (SELECT f.level FROM red_flag_screens f WHERE f.clinic_id = $1 AND f.patient_id = me.id AND f.status <> 'closed'
       AND f.level IN ('urgent_same_day', 'emergency_now') ORDER BY f.screened_at DESC LIMIT 1) AS open_level,
     screened.*,
-    greatest(
-      (SELECT max(a.answered_at) FROM check_in_answers a WHERE a.clinic_id = $1 AND a.patient_id = me.id
-        AND a.answered_at > $3::timestamptz - make_interval(days => $4) AND a.answers @> '{"new_symptoms": true}'),
-      (SELECT max(s.received_at) FROM exercise_sessions s WHERE s.clinic_id = $1 AND s.patient_id = me.id
-        AND s.performed_at > $3::timestamptz - make_interval(days => $4) AND s.new_neurological_symptom)) AS symptom_at,
+    {symptoms} AS symptom_at,
     (SELECT to_jsonb(f) FROM flares f WHERE f.clinic_id = $1 AND f.patient_id = me.id AND f.closed_at IS NULL) AS flare
   FROM me CROSS JOIN LATERAL (
     SELECT max(f.screened_at) FILTER (WHERE f.complete AND f.answers ?& asked.questions) AS complete_at,
@@ -121,14 +118,15 @@ SELECT day.*, program.id AS program_id, program.title, program.status, program.h
     WHERE u.clinic_id = $1 AND u.program_id = program.id AND u.status = 'accepted' AND u.outcome = 'stop') AS taken_out
 FROM day LEFT JOIN program ON true LEFT JOIN version ON version.program_id = program.id
 ORDER BY program.place
-""".replace("{instruments}", instrument_plans.DUE)
+""".replace("{instruments}", instrument_plans.DUE).replace("{symptoms}", symptoms.TOLD_AT)
 
 
 async def get(session: AsyncSession, actor: Actor, *, at: datetime) -> Today:
     """Give the caller's day in his own zone. Raises NotFound when there is no such patient."""
     require(actor, Action.READ_TODAY)
     asked = orjson.dumps(red_flags.required_by_region()).decode()
-    rows = await fetch(session, _DAY, actor.clinic_id, actor.patient_id, at, load().screening.weekly_days, asked)
+    limits = load().screening.weekly_days, asked, load().progression.thresholds.stop_pain
+    rows = await fetch(session, _DAY, actor.clinic_id, actor.patient_id, at, *limits)
     if not rows:
         raise NotFound
     await audit.record(
@@ -238,6 +236,7 @@ def _item(
 ) -> TodayItem:
     own = item["pain_ceiling"]
     shown = {**item, "item_id": item["id"], "pain_ceiling": pain_ceiling if own is None else own, "usual": None}
+    shown["exercise"] = {"media": [], **item["exercise"]}  # older programs pinned none
     if step is not FlareStep.FULL:
         usual = Dose.of(item["exercise_code"], item)
         due = dose_at(step, usual, kind, without=without)

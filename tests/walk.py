@@ -530,6 +530,7 @@ STEPS: tuple[Step, ...] = (
     Step("update_instrument_plan"),
     Step("create_outcome", "patient"),
     Step("list_outcomes"),
+    Step("get_red_flag_questions", "patient"),
     Step("create_red_flag_screen", "patient"),
     Step("list_red_flag_screens"),
     Step("create_assessment", keep={"assessment_id": "id"}),

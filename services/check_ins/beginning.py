@@ -17,7 +17,7 @@ from models.episodes import Episode, EpisodeStatus
 from models.flares import Flare, FlareOpener, FlareStep
 from models.patients import Patient
 from models.red_flag_screens import RedFlagScreen
-from services import audit
+from services import audit, symptoms
 from services import flare_records as records
 from services.access import Actor
 from services.check_ins import flaring
@@ -143,13 +143,19 @@ async def _before(
 async def _fresh_screen(
     session: AsyncSession, clinic_id: UUID, patient_id: UUID, region: str, at: datetime
 ) -> UUID | None:
-    """Give the complete screen that was taken just before, and asked what this region must answer."""
+    """Give the complete screen that was taken just before, and asked what this region must answer.
+
+    None that is older than a new symptom: it knows nothing of that.
+    """
+    told_at = await symptoms.told_at(session, clinic_id, patient_id, at=at)
+    since = at - timedelta(hours=load().flares.screen_hours)
     query = select(RedFlagScreen.id).where(
         RedFlagScreen.clinic_id == clinic_id,
         RedFlagScreen.patient_id == patient_id,
         RedFlagScreen.complete,
         RedFlagScreen.asked(required_questions(region)),
-        RedFlagScreen.screened_at > at - timedelta(hours=load().flares.screen_hours),
+        RedFlagScreen.screened_at > since,
         RedFlagScreen.screened_at <= at,
+        RedFlagScreen.screened_at >= (since if told_at is None else told_at),
     )
     return await session.scalar(query.order_by(RedFlagScreen.screened_at.desc(), RedFlagScreen.id.desc()).limit(1))

@@ -62,6 +62,7 @@ class _Plan:
     entries: dict[str, Entry] = field(default_factory=dict)
     unchanged: int = 0
     problems: list[ImportProblem] = field(default_factory=list)
+    unread: dict[str, str] = field(default_factory=dict)
 
     def steps(self) -> dict[str, str]:
         """Give what would follow what, of the exercises that the file adds or changes."""
@@ -167,10 +168,15 @@ def _plan(plan: _Plan, actor: Actor, entry: Entry, row: Exercise | None) -> None
     try:
         content = ExerciseEntry.model_validate(wanted).model_dump(mode="json")
     except ValidationError as error:
-        plan.problems += [
-            entry.problem(each["loc"], each["type"], each["msg"])
-            for each in error.errors(include_url=False, include_input=False, include_context=False)
-        ]
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+        plan.problems += [entry.problem(each["loc"], each["type"], each["msg"]) for each in found]
+        code, easier = wanted.get("code"), wanted.get("progression_of")
+        if (
+            isinstance(code, str)
+            and isinstance(easier, str)
+            and not {each["loc"][0] for each in found} & {"progression_of"}
+        ):
+            plan.unread[code] = easier
         return
     if content == before:
         plan.unchanged += 1
@@ -193,10 +199,13 @@ def _plan(plan: _Plan, actor: Actor, entry: Entry, row: Exercise | None) -> None
 
 
 async def _check_ladder(session: AsyncSession, actor: Actor, plan: _Plan) -> None:
-    """Find what would follow an exercise that is not there, or run in a circle together with what is there."""
-    steps = plan.steps()
+    """Find what would follow an exercise that is not there, or run in a circle together with what is there.
+
+    An entry with other problems is looked at, too, and may be followed: else the next attempt would find more.
+    """
+    steps = {**plan.unread, **plan.steps()}
     known = set(await session.scalars(select(Exercise.code).where(usable(actor), Exercise.code.in_(steps.values()))))
-    known |= {content["code"] for content in plan.added}
+    known |= plan.entries.keys()
     for code, easier in steps.items():
         if easier not in known:
             problem = "unknown_exercise", "There is no exercise of this code, neither here nor in the file."

@@ -24,6 +24,9 @@ TRANSLATED = ("name", "instructions", "cues", "precautions")
 ALIKE = 0.4
 """How alike a word and a part of the name must be (0 to 1, by their trigrams): a letter left out, doubled or swapped."""
 
+NOTHING = "none"
+"""Says, in place of a piece of equipment, that an exercise must need none."""
+
 EXACT = 1_000
 """The likeness of a word that stands in the name as it was typed, in thousandths."""
 
@@ -45,12 +48,14 @@ async def browse(session: AsyncSession, actor: Actor, wanted: ExerciseFilter, pa
         (Exercise.type, wanted.type),
         (Exercise.phase, wanted.phase),
         (Exercise.difficulty, wanted.difficulty),
-        (Exercise.position, wanted.position),
     ):
         if value is not None:
             query = query.where(column == value)
+    if wanted.position is not None:
+        query = query.where(Exercise.position.icontains(wanted.position, autoescape=True))
     if wanted.equipment is not None:
-        query = query.where(Exercise.equipment.contains([wanted.equipment]))
+        needs = Exercise.equipment.contains([wanted.equipment])
+        query = query.where(func.cardinality(Exercise.equipment) == 0 if wanted.equipment == NOTHING else needs)
     keys: tuple[Any, ...] = (Exercise.name, Exercise.id)
     if wanted.search is not None:
         words = [_likeness(word) for word in wanted.search.lower().split()[:8]]

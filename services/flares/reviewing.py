@@ -20,7 +20,7 @@ from clinical.flares import Day, Decision, Standing, Trained
 from clinical.library import load
 from core.database import fetch
 from models.flares import Flare, FlareEnd, FlareStep
-from services import alerts, audit
+from services import alerts, audit, symptoms
 from services import flare_records as records
 from services.check_ins.beginning import REVIEWED_EVERY
 from services.flares.ending import end
@@ -28,13 +28,16 @@ from services.flares.ending import end
 AT_ONCE = 200
 """Flare-ups that are looked at together: a handful of statements for all of them."""
 
-# $1 the clinic, $2 flare-ups, $3 the moment, $4 percent of a session that must be done, $5 so many sessions. A day is as bad
-# as the worst that was answered on it: a calm evening does not take back the morning.
+# $1 the clinic, $2 flare-ups, $3 the moment, $4 percent of a session that must be done, $5 so many sessions, $6 pain that
+# stops an exercise, $7 days that symptoms look back. A day is as bad as the worst that was answered on it: a calm evening
+# does not take back the morning.
 _SEEN = """
 SELECT f.id, greatest(local_day($3, p.zone), f.step_on) AS today, e.status = 'on_hold' AS resting,
   f.screen_id IS NOT NULL AND NOT EXISTS (
     SELECT FROM red_flag_screens s WHERE s.clinic_id = $1 AND s.patient_id = f.patient_id AND s.status <> 'closed'
       AND s.level IN ('urgent_same_day', 'emergency_now')) AS cleared,
+  coalesce({symptoms} > (SELECT max(s.screened_at) FROM red_flag_screens s
+                         WHERE s.clinic_id = $1 AND s.patient_id = f.patient_id AND s.complete), false) AS symptom_waits,
   (SELECT jsonb_agg(jsonb_build_array(d.day, d.pain, d.limitation, d.flare) ORDER BY d.day) FROM (
      SELECT local_day(a.answered_at, p.zone) AS day, max(a.pain_now) AS pain,
        max((a.answers ->> 'function_limit')::int) AS limitation, bool_or((a.answers ->> 'flare')::boolean) AS flare
@@ -56,7 +59,7 @@ FROM flares f
 JOIN patients p ON p.clinic_id = $1 AND p.id = f.patient_id
 JOIN episodes e ON e.clinic_id = $1 AND e.id = f.episode_id
 WHERE f.clinic_id = $1 AND f.id = ANY ($2::uuid[])
-"""
+""".replace("{symptoms}", symptoms.TOLD_AT.replace("$2", "f.patient_id").replace("$4", "$7"))
 
 # Why it stays where it stands, and when the next look is: no change of the flare-up, so no new version of it.
 _LOOKED = """
@@ -113,7 +116,8 @@ async def _review(
 ) -> int:
     wanted = [flare.id for flare in batch]
     share, many = load().adherence.completed_from_share, load().flares.three_quarters.good_sessions
-    rows = {row["id"]: row for row in await fetch(session, _SEEN, clinic_id, wanted, at, share, many)}
+    symptom = load().progression.thresholds.stop_pain, load().screening.weekly_days
+    rows = {row["id"]: row for row in await fetch(session, _SEEN, clinic_id, wanted, at, share, many, *symptom)}
     going = [flare for flare in batch if not rows[flare.id]["resting"]]
     seen = [_decide(flare, rows[flare.id]) for flare in going]
     changing = [one for one in seen if one.changes]
@@ -136,6 +140,7 @@ def _decide(flare: Flare, row: asyncpg.Record) -> _Seen:
         opened_on=flare.opened_on,
         since=flare.step_on,
         cleared=row["cleared"],
+        symptom_waits=row["symptom_waits"],
         held_until=flare.held_until,
         baseline_pain=flare.baseline_pain,
         baseline_limitation=flare.baseline_limitation,

@@ -220,11 +220,13 @@ def item_columns(
     draft: Draft, place: str, item: ProgramItemIn, shelf: Mapping[object, Exercise], patient: Patient | None
 ) -> dict[str, Any]:
     """Make the columns of one item; what is wrong goes to the draft."""
-    if (item.exercise_id is None) == (item.exercise_code is None):
-        draft.problems.append(Problem(place, "exercise_choice", "Name the exercise by its id or by its code."))
+    by_id, by_code = shelf.get(item.exercise_id), shelf.get(item.exercise_code)
+    unnamed = item.exercise_id is None and item.exercise_code is None
+    if unnamed or (item.exercise_id is not None and item.exercise_code is not None and by_id is not by_code):
+        draft.problems.append(Problem(place, "exercise_choice", "Name one exercise, by its id or by its code."))
         return {}
     name = "exercise_code" if item.exercise_id is None else "exercise_id"
-    exercise = shelf.get(item.exercise_code if item.exercise_id is None else item.exercise_id)
+    exercise = by_code if item.exercise_id is None else by_id
     if exercise is None or exercise.retired_at is not None:
         code, message = "exercise_unknown", "There is no such exercise."
         if exercise is not None and exercise.replaced_by is not None:
@@ -265,7 +267,11 @@ def _dosage(draft: Draft, place: str, item: ProgramItemIn, usual: Dosage) -> dic
     if any(given.get(name) is not None for name in AMOUNT):
         given = dict.fromkeys(AMOUNT) | given
     if given.get("load_kg") is not None:
-        given["load_kg"] = Decimal(str(given["load_kg"]))
+        given = {
+            "load_label": None,
+            **given,
+            "load_kg": Decimal(str(given["load_kg"])),
+        }  # the usual words tell another load
     if "weekdays" in given:
         given["weekdays"] = tuple(sorted(set(given["weekdays"])))
     whole = usual.model_dump() | {DOSAGE[name]: value for name, value in given.items()}

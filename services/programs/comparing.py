@@ -15,7 +15,7 @@ from models.programs import Program, ProgramItem, ProgramPhase, ProgramVersion
 from schemas.programs import ProgramChange, ProgramDiff
 from services import access, audit
 from services.access import Action, Actor
-from services.programs.reading import hides, summary, versions_of
+from services.programs.reading import NOBODY_SAID, hides, summary, versions_of
 
 
 async def compare(
@@ -75,6 +75,11 @@ async def _contents(session: AsyncSession, versions: Sequence[ProgramVersion]) -
         content = {field.name: getattr(phase, field.name) for field in fields(Phase) if field.name != "items"}
         by_version.setdefault(phase.version_id, []).append(Phase(**content, items=by_phase.get(phase.id, [])))
     return {
-        version.id: Version(version.starts_on, version.pain_ceiling, by_version.get(version.id, []))
+        version.id: Version(
+            version.starts_on,
+            version.pain_ceiling,
+            by_version.get(version.id, []),
+            {**NOBODY_SAID, **version.progression},
+        )
         for version in versions
     }

@@ -124,16 +124,18 @@ async def _problems(check: Awaitable[object]) -> list[Problem]:
 
 
 async def _contraindication_problems(session: AsyncSession, version: ProgramVersion, patient: Patient) -> list[Problem]:
-    """Tell whether the patient has come to meet a contraindication that nobody accepted for him."""
+    """Tell each exercise of which the patient has come to meet a contraindication that nobody accepted for him."""
     items = await session.scalars(
         select(ProgramItem).where(ProgramItem.clinic_id == version.clinic_id, ProgramItem.version_id == version.id)
     )
+    met = set()
     for item in items:
         known = map(Contraindication.model_validate, item.exercise["contraindications"])
         accepted = (item.accepted_contraindications or {}).get("codes", ())
         if {one.code for one in conflicts(known, patient.conditions)} - set(accepted):
-            return [Problem("", "contraindicated", "An exercise is contraindicated for this patient: edit first.")]
-    return []
+            met.add(item.exercise_code)
+    message = "{} is contraindicated for this patient: change it, or accept that with a reason, in a new version."
+    return [Problem("", "contraindicated", message.format(code)) for code in sorted(met)]
 
 
 async def _red_flag_problems(session: AsyncSession, program: Program, region: str) -> list[Problem]:

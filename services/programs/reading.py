@@ -138,7 +138,7 @@ async def _version(session: AsyncSession, version: ProgramVersion) -> ProgramVer
     )
     by_phase: dict[UUID, list[ProgramItemRead]] = {}
     for item in items:
-        by_phase.setdefault(item.phase_id, []).append(_item(item, version.pain_ceiling))
+        by_phase.setdefault(item.phase_id, []).append(ProgramItemRead.model_validate(item, from_attributes=True))
     begins_on = version.starts_on
     shown = []
     for phase in phases:
@@ -161,13 +161,6 @@ async def _version(session: AsyncSession, version: ProgramVersion) -> ProgramVer
 
 
 _PHASE = ("id", "position", "name", "kind", "weeks", "entry_criteria", "exit_criteria")
-_ITEM = tuple(name for name in ProgramItemRead.model_fields if name != "pain_ceiling")
-
-
-def _item(item: ProgramItem, ceiling: int) -> ProgramItemRead:
-    content: dict[str, Any] = {name: getattr(item, name) for name in _ITEM}
-    content["pain_ceiling"] = ceiling if item.pain_ceiling is None else item.pain_ceiling
-    return ProgramItemRead.model_validate(content)
 
 
 async def _advice(session: AsyncSession, actor: Actor, program: Program) -> Advice | None:

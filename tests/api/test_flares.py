@@ -26,7 +26,7 @@ async def test_a_flare_up_is_reported_steered_and_closed(desk: Desk) -> None:
     assert (made["step"], made["share_percent"], made["opened_via"], made["version"]) == ("reduced", 50, "patient", 1)
     soon = (date.fromisoformat(made["opened_on"]) + timedelta(days=2)).isoformat()
     assert (made["next_step"]["step"], made["next_step"]["not_before"]) == ("three_quarters", soon)
-    refused(await desk.ask("bob", "POST", path, {}), 409, "flare_stands")
+    refused(await desk.ask("bob", "POST", path), 409, "flare_stands")
     plans = (await desk.get("alice", f"/v1/episodes/{episode}/check-in-plans"))["items"]
     assert [(one["flare_id"], one["flare_only"], one["status"]) for one in plans] == [(made["id"], True, "active")]
     alerts = await desk.get("bob", f"/v1/alerts?patient_id={desk.world.alice.id}")

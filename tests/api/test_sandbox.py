@@ -284,6 +284,8 @@ async def test_it_moves_by_days_and_everybody_lives_by_it(box: Sandbox, client: 
     assert moved.status_code == 200, moved.text
     now = datetime.fromisoformat(moved.json()["now"])
     assert abs(now - box.start - timedelta(days=2, hours=1)) < timedelta(minutes=2)
+    reviewed = await box.rows.fetchval("SELECT max(started_at) FROM job_runs WHERE job = 'flares.review'")
+    assert abs(now - reviewed) < timedelta(minutes=2), "what is due every few minutes is not late where the clock stops"
     old = await client.get("/v1/me", headers=box.ward.world.headers["alice"])
     assert old.status_code == 401, "an access token lasts fifteen minutes, by the sandbox's clock"
     async with box.sessions.begin() as session:

@@ -29,8 +29,8 @@ async def test_a_suggestion_is_decided_once_and_an_outdated_one_is_out_of_the_wa
     stale = await client.post(f"{place}/accept", headers=bob | {"If-Match": '"2"'}, json={})
     assert (stale.status_code, stale.json()["current_version"]) == (412, 1)
     sent = bob | {"If-Match": '"1"', "Idempotency-Key": "once"}
-    taken = await client.post(f"{place}/accept", headers=sent, json={})
-    again = await client.post(f"{place}/accept", headers=sent, json={})
+    taken = await client.post(f"{place}/accept", headers=sent)
+    again = await client.post(f"{place}/accept", headers=sent)
     assert (taken.status_code, again.headers["Idempotent-Replay"]) == (200, "true")
     assert taken.json() == again.json()
     program = (await client.get(f"/v1/programs/{here.known['program_id']}", headers=bob)).json()

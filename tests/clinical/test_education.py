@@ -103,5 +103,6 @@ def test_the_nearest_language_is_shown(wanted: str, available: set[str], shown: 
 def test_every_shipped_article_has_its_sources_and_a_question_with_one_right_answer() -> None:
     for article in load().articles.values():
         assert article.sources
+        assert not [source for source in article.sources if source[:2] in {"V ", "M "}], "marks are for authors"
         assert len(set(article.check.options)) == len(article.check.options) >= 3
         assert article.check.explanation

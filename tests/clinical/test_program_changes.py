@@ -35,7 +35,8 @@ PLANK = replace(BIRD_DOG, exercise_code="plank", exercise={"name": "Plank"}, rep
 BRIDGE = replace(BIRD_DOG, exercise_code="bridge", exercise={"name": "Bridge"})
 CALM = Phase("Calm", "mobility", 2, "", "Pain at most 3", [BIRD_DOG, PLANK])
 STRONG = Phase("Strong", "strength", None, "", "", [BRIDGE])
-FIRST = Version(date(2026, 3, 2), 5, [CALM, STRONG])
+BY_HAND = {"mode": "suggest", "bounds": None}
+FIRST = Version(date(2026, 3, 2), 5, [CALM, STRONG], BY_HAND)
 
 
 def said(before: Version, after: Version) -> list[str]:
@@ -60,6 +61,11 @@ def said(before: Version, after: Version) -> list[str]:
 def test_a_change_of_the_dose_in_words(changed: dict[str, Any], text: str) -> None:
     after = replace(FIRST, phases=[replace(CALM, items=[replace(BIRD_DOG, **changed), PLANK]), STRONG])
     assert said(FIRST, after) == [text]
+
+
+def test_a_part_that_older_programs_did_not_pin_is_no_change() -> None:
+    shown = replace(BIRD_DOG, exercise={**BIRD_DOG.exercise, "media": []})
+    assert said(FIRST, replace(FIRST, phases=[replace(CALM, items=[shown, PLANK]), STRONG])) == []
 
 
 OTHER: dict[str, Any] = {
@@ -92,7 +98,8 @@ def test_every_field_that_there_is_is_named_when_it_changes() -> None:
     for name, value in of_phase.items():
         (change,) = changes(FIRST, replace(FIRST, phases=[replace(CALM, **{name: value}), STRONG]))
         assert (change.place, change.field, change.after) == ("phase", name, value)
-    of_program: dict[str, Any] = {"pain_ceiling": 4, "starts_on": date(2026, 4, 1)}
+    by_itself = {"mode": "auto", "bounds": {"max_reps": 12}}
+    of_program: dict[str, Any] = {"pain_ceiling": 4, "starts_on": date(2026, 4, 1), "progression": by_itself}
     assert {field.name for field in fields(Version)} == {*of_program, "phases"}
     for name, value in of_program.items():
         (change,) = changes(FIRST, replace(FIRST, **{name: value}))
@@ -133,7 +140,7 @@ PHASES = st.builds(
     st.lists(ITEMS, min_size=1, max_size=4),
 )
 VERSIONS = st.builds(
-    lambda phases, ceiling: Version(date(2026, 3, 2), ceiling, phases),
+    lambda phases, ceiling: Version(date(2026, 3, 2), ceiling, phases, BY_HAND),
     st.lists(PHASES, min_size=1, max_size=3),
     st.integers(3, 5),
 )

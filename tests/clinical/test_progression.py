@@ -82,6 +82,12 @@ def test_without_sessions_the_dose_stays() -> None:
     assert outcome(GREEN)[0] is Outcome.MAINTAIN
 
 
+def test_who_did_well_is_told_that_the_dose_was_changed_lately() -> None:
+    early = decide([GREEN, GREEN], days_since_change=6)
+    assert (early.outcome, early.reasons) == (Outcome.MAINTAIN, ("changed_lately",))
+    assert decide([GREEN, GREEN], days_since_change=6, flaring=True).reasons == ("flare_open",)
+
+
 def test_a_plan_may_carry_its_own_thresholds() -> None:
     careful = load().progression.thresholds.model_copy(update={"amber_max": 3})
     assert (

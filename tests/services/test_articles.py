@@ -25,8 +25,9 @@ from schemas.articles import (
     ArticleReading,
     ArticleUpdate,
 )
+from schemas.flares import FlareClose, FlareCreate
 from schemas.pages import Page
-from services import article_assignments, articles, education, jobs, today
+from services import article_assignments, articles, education, flares, jobs, today
 from services.access import Actor
 from services.article_assignments import ArticleWaiting, ArticleWasRead, ArticleWithdrawn
 from services.articles import ArticleCodeTaken, ArticleRefused, ArticleRetired, ShippedArticle
@@ -318,6 +319,18 @@ async def test_articles_come_by_answers_and_by_phase_once_and_never_too_many(ses
             AuditEvent.role == "system",
         )
         assert await session.scalar(by_system) == 6
+
+
+async def test_a_flare_up_brings_its_article_however_it_was_reported(sessions: Sessions, ward: Care) -> None:
+    async with sessions.begin() as session:
+        await ward.open(session)
+        await approve_all(session, ward)
+        flare = await flares.create(session, ward.alice, ward.world.alice.id, FlareCreate(), at=NOW)
+        assert await review(session, ward, at=NOW + 4 * DAY, dry_run=True) == 0, "three days later it is no news"
+        assert await review(session, ward, at=NOW + DAY, dry_run=True) == 1
+        form = FlareClose.model_validate({"reason": "mistake"})
+        await flares.close(session, ward.bob, flare.id, form, version=flare.version, at=NOW + HOUR)
+        assert await review(session, ward, at=NOW + DAY, dry_run=True) == 0
 
 
 async def test_patients_are_looked_at_in_bunches_each_in_its_own_transaction(

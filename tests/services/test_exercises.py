@@ -107,7 +107,7 @@ async def test_filters_narrow_and_every_one_must_fit(here: AsyncSession, world: 
         {"region": "thoracic"},
         {"type": "mobility"},
         {"phase": "mobility"},
-        {"position": "standing"},
+        {"position": "stand"},
         {"equipment": "towel"},
         {"search": "TOWEL slide"},
         {"scope": "own", "region": "shoulder", "search": "wall"},
@@ -120,10 +120,13 @@ async def test_filters_narrow_and_every_one_must_fit(here: AsyncSession, world: 
         {"phase": "strength"},
         {"position": "lying"},
         {"equipment": "band"},
+        {"equipment": "none"},
+        {"position": "st_nding"},
         {"search": "towel knee"},
         {"search": "%"},
     ):
         assert "wall_slide" not in await found(here, bob, **wanted), wanted
+    assert "lb_pelvic_tilt" in await found(here, bob, position="lying", equipment="none")
 
 
 async def test_pages_go_by_name_and_miss_nothing(here: AsyncSession, world: World) -> None:

@@ -108,6 +108,32 @@ async def asked_on(stage: Scene) -> list[date]:
     return [row.local_date for row in await stage.rows() if row.plan_id is not None]
 
 
+async def test_a_screen_from_before_a_new_symptom_counts_no_more(stage: Scene) -> None:
+    program = await stage.care.running(at=berlin(2, 9), phases=[STRENGTH])
+    assert program.shown is not None
+    (item,) = program.shown.phases[0].items
+    severe = [{"item_id": str(item.id), "sets": [{"reps": 4}], "pain_during": 8}]
+    await say(stage, berlin(2, 9, 30), **CALM)
+    await train(stage, program, berlin(2, 10), 12)
+    assert not (await day(stage, berlin(2, 11))).screen_due, "nothing to ask about"
+    await train(stage, program, berlin(3, 9), 4, items=severe)
+    assert (await day(stage, berlin(3, 10))).screen_reasons == ["new_symptom"]
+    await stage.care.screen(trigger="new_symptom", at=berlin(3, 11))
+    assert not (await day(stage, berlin(3, 11))).screen_due
+    await train(stage, program, berlin(3, 12), 12, new_neurological_symptom=True)
+    await say(stage, berlin(3, 12, 30), **FLARING)
+    seen = await day(stage, berlin(3, 13))
+    assert (seen.screen_reasons, (await only(stage)).screen_id) == (["new_symptom", "flare"], None)
+    await stage.care.screen(trigger="flare", at=berlin(3, 14))
+    await say(stage, berlin(4, 9), **CALM)
+    await say(stage, berlin(5, 9), **CALM, new_symptoms=True)
+    await review(stage, berlin(5, 10))
+    assert (await only(stage)).step is FlareStep.REDUCED, "nobody knows yet what it is"
+    await stage.care.screen(trigger="new_symptom", at=berlin(5, 11))
+    await review(stage, berlin(5, 12))
+    assert (await only(stage)).step is FlareStep.THREE_QUARTERS
+
+
 async def test_a_flare_up_from_its_first_answer_to_the_usual_dose(stage: Scene) -> None:
     plan = await stage.plan(at=berlin(2, 9), frequency="weekdays", weekdays=[1, 4])
     program = await stage.care.running(at=berlin(2, 9), phases=[STRENGTH])

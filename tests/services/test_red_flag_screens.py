@@ -6,7 +6,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import ProgrammingError
 
 from clinical.program_life import ProgramStatus
-from clinical.red_flags import InvalidAnswers
+from clinical.red_flags import InvalidAnswers, required_questions
 from core.database import Sessions
 from core.errors import Forbidden, NotFound, Stale
 from models.alerts import Alert, AlertEvent
@@ -268,3 +268,18 @@ async def test_named_conditions_tell_urgent_unresolved_and_clear_apart(sessions:
         ]
     assert counts == [1, 1, 1]
     assert codes([]) == set()
+
+
+async def test_an_app_learns_the_words_of_the_questions_and_which_of_them_a_region_must_answer(
+    sessions: Sessions,
+) -> None:
+    world = await care(sessions)
+    told = red_flag_screens.questions(world.alice)
+    asked = {"low_back": set[str](), "knee": set[str]()}
+    for question in told.questions:
+        for region in asked.keys() & set(question.regions):
+            asked[region].add(question.id)
+    assert asked == {region: set(required_questions(region)) for region in asked}
+    answers = dict.fromkeys(asked["low_back"], told.answers[0])
+    assert (await world.screen(answers=answers, episode_id=str(world.episode_id))).complete
+    assert all(question.text.endswith("?") for question in told.questions)

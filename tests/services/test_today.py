@@ -12,6 +12,7 @@ from clinical.red_flags import required_questions
 from core.database import Sessions, bind_clinic
 from core.errors import Forbidden, NotFound
 from models.check_ins import CheckIn, CheckInStatus
+from models.exercises import Exercise
 from models.identity import Role
 from models.patients import Patient
 from models.sessions import ExerciseSession
@@ -140,6 +141,25 @@ async def test_it_shows_the_session_of_the_day_with_its_dose(alices: Care) -> No
     assert (tilt.sets, tilt.reps, tilt.pain_ceiling) == (2, 10, seen.program.pain_ceiling)
     assert tilt.exercise["name"]
     assert not first.done
+
+
+async def test_pictures_come_with_the_exercise_as_they_were_when_it_was_prescribed(alices: Care) -> None:
+    film = {"kind": "video", "url": "https://films.example/tilt", "license": "CC-BY-4.0", "attribution": "A. Ney"}
+    slot = film | dict.fromkeys(("language", "alt", "sha256"))
+    tilt = update(Exercise).where(Exercise.code == "lb_pelvic_tilt")
+    async with alices.sessions.begin() as session:
+        await alices.open(session)
+        await session.execute(tilt.values(media=[slot]))
+    program = await alices.running()
+    async with alices.sessions.begin() as session:
+        await alices.open(session)
+        await session.execute(tilt.values(media=[]))
+    seen = await day(alices)
+    assert program.shown is not None
+    assert seen.program is not None
+    first, second = seen.program.sessions[0].items
+    assert (first.exercise["media"], second.exercise["media"]) == ([slot], [])
+    assert [one.model_dump() for one in program.shown.phases[0].items[0].exercise.media] == [slot]
 
 
 async def test_a_slot_is_done_by_its_own_program_only(alices: Care) -> None:
