@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import Range
 from clinical.program_life import ProgramStatus
 from core.database import Sessions, bind_clinic, make_engine, make_sessions
 from models.alerts import AlertLevel
-from models.check_ins import CheckInStatus
+from models.check_ins import CheckInPlan, CheckInStatus
 from models.episodes import Episode, EpisodeStatus
 from models.events import Event
 from models.programs import Program, ProgramPause
@@ -60,6 +60,20 @@ async def test_a_plan_ends_on_its_last_day(stage: Scene) -> None:
     await stage.plan(at=berlin(2, 7), ends_on="2026-03-03")
     await stage.dispatch(berlin(9, 9))
     assert [row.local_date.day for row in await stage.rows()] == [2, 3]
+
+
+async def test_what_is_there_already_is_kept_and_the_rest_is_made(stage: Scene) -> None:
+    again, other = await stage.plan(at=berlin(2, 7)), await stage.plan(at=berlin(2, 7))
+    await stage.dispatch(berlin(2, 6))
+    before = await stage.rows()
+    async with stage.sessions.begin() as session:  # as when a plan was changed and comes to a day for the second time
+        await bind_clinic(session, stage.clinic_id)
+        back = update(CheckInPlan).where(CheckInPlan.id == again.id)
+        await session.execute(back.values(next_on=berlin(2, 8).date(), next_due_at=berlin(2, 8)))
+    assert (await stage.dispatch(berlin(3, 6))).materialized == 2
+    rows = await stage.rows()
+    assert [row.id for row in rows if row.local_date.day == 2] == [row.id for row in before]
+    assert {row.plan_id for row in rows if row.local_date.day == 3} == {again.id, other.id}
 
 
 async def test_misses_in_a_row_escalate_each_once(stage: Scene) -> None:
