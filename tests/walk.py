@@ -576,6 +576,7 @@ STEPS: tuple[Step, ...] = (
     Step("list_programs"),
     Step("get_program", "patient"),
     Step("activate_program"),
+    Step("get_program_phases"),
     Step("log_session", "patient", before=_present_item),
     Step("list_sessions"),
     Step("list_suggestions", keep={"suggestion_id": "items.0.id"}, before=_suggested),

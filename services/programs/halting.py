@@ -18,7 +18,14 @@ from models.patients import Patient
 from models.programs import Program, ProgramStatus
 from services import alerts, audit, licensing
 from services.access import Actor
-from services.programs.records import close_versions, drop_suggestions, end_pause, lock_patient, open_pause
+from services.programs.records import (
+    close_versions,
+    drop_suggestions,
+    end_pause,
+    forget_readiness,
+    lock_patient,
+    open_pause,
+)
 
 RUNNING = (ProgramStatus.ACTIVE, ProgramStatus.PAUSED, ProgramStatus.SUSPENDED_RED_FLAG)
 
@@ -104,6 +111,7 @@ async def end_program(
     await end_pause(session, program, local_date(at, patient.zone), at=None if suspended else at)
     program.status, program.ended_at, program.suspended_by_id, program.halted_by = status, at, None, None
     await drop_suggestions(session, program, at=at, ended=True)
+    await forget_readiness(session, program)
 
 
 async def rest(

@@ -3,13 +3,13 @@
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import func, literal, select, update
+from sqlalchemy import delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.errors import Conflict, NotFound, Stale
 from models.patients import Patient
-from models.programs import Program, ProgramPause, ProgramVersion
+from models.programs import PhaseReadiness, Program, ProgramPause, ProgramVersion
 from models.suggestions import Suggestion, SuggestionOutcome, SuggestionStatus
 from services import access, audit
 from services.access import Action, Actor
@@ -81,6 +81,15 @@ async def drop_suggestions(session: AsyncSession, program: Program, *, at: datet
     await audit.record_many(
         session, program.clinic_id, None, "suggestion.supersede", "suggestion", subjects, at=at
     )  # whoever changed the program is on record for that
+
+
+async def forget_readiness(session: AsyncSession, program: Program) -> None:
+    """Let nobody be told any more that a phase may end: it has, or another one is prescribed."""
+    await session.execute(
+        delete(PhaseReadiness)
+        .where(PhaseReadiness.clinic_id == program.clinic_id, PhaseReadiness.program_id == program.id)
+        .execution_options(synchronize_session=False)
+    )
 
 
 async def open_pause(session: AsyncSession, program: Program, reason: str, on: date, *, at: datetime) -> None:
