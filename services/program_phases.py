@@ -256,9 +256,7 @@ async def standings(
 def _place(row: Row) -> Place | None:
     """Find the phase in force, and since when it has been: through versions that left it where it was."""
     versions = orjson.loads(row["versions"] or "[]")
-    if not versions:
-        return None
-    current = _phase_on(versions[0], row["today"])
+    current = _phase_on(versions[0], row["today"]) if versions else None
     if current is None:
         return None
     began_on = current["began_on"]
@@ -276,12 +274,13 @@ def _phase_on(version: Mapping[str, Any], day: date) -> dict[str, Any] | None:
     phases = version["phases"] or []
     begins = date.fromisoformat(version["starts_on"])
     position = phase_on([PhaseSpan(one["position"], one["weeks"]) for one in phases], begins, day)
+    found = None
     for phase in phases:
         ends = begins + timedelta(weeks=phase["weeks"] or 0)
         if phase["position"] == position:
-            return {**phase, "began_on": begins, "ends_on": ends}
+            found = {**phase, "began_on": begins, "ends_on": ends}
         begins = ends
-    return None
+    return found
 
 
 async def _observed(
@@ -331,13 +330,15 @@ async def _sessions(
     planned = await programs.planned_by_patient(session, clinic_id, spans)
     keys = [row["program_id"] for row in rows]
     first_days, last_days = [begun[key] for key in keys], [row["today"] for row in rows]
-    done = await fetch(session, _DONE, clinic_id, [row["patient_id"] for row in rows], keys, first_days, last_days)
+    done: dict[UUID, list[Row]] = {}
+    for one in await fetch(session, _DONE, clinic_id, [row["patient_id"] for row in rows], keys, first_days, last_days):
+        done.setdefault(one["program_id"], []).append(one)
     found = {}
     for row in rows:
         key = row["program_id"]
         mine = [one for one in planned[row["patient_id"]] if one.program_id == key and one.on >= begun[key]]
-        mine_done = [one for one in done if one["program_id"] == key]
-        found[key] = [(slot.on, slot.session) for slot in measuring.slots(mine, mine_done, row["today"])]
+        slots = measuring.slots(mine, done.get(key, ()), row["today"])
+        found[key] = [(slot.on, slot.session) for slot in slots]
     return found
 
 

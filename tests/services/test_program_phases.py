@@ -8,15 +8,18 @@ import pytest
 from clinical.library import load
 from core.database import Sessions
 from core.errors import Forbidden
+from integrations.delivery import Outcome
+from integrations.email import Letter
 from models.check_ins import CheckInStatus
+from schemas.flares import FlareCreate
 from schemas.pages import Page
 from schemas.program_templates import ProgramTemplateCreate, ProgramTemplateUse
 from schemas.programs import ProgramPauseIn, ProgramPhases, ProgramRead, ProgramVersionCreate
 from schemas.worklist import Reason
-from services import program_phases, program_templates, programs, worklist
+from services import flares, jobs, program_phases, program_templates, programs, worklist
 from services.caseload import WEIGHTS
 from services.programs.authoring import ProgramRefused
-from tests.factories import NOW
+from tests.factories import NOW, TOKENS
 from tests.services.caring import MOBILITY, STRENGTH, Care, care, pointers
 from tests.services.histories import check_in, exercised, morning, outcome, roland
 
@@ -29,6 +32,13 @@ OPEN: list[dict[str, Any]] = [
     {**MOBILITY, "weeks": None, "exit": [PAIN, SCORE]},
     {**STRENGTH, "entry": [DONE, KEPT], "entry_criteria": "Moves without fear"},
 ]
+
+
+class Nobody:
+    """A mail server that nothing is sent to here."""
+
+    async def deliver(self, letter: Letter) -> Outcome:
+        raise AssertionError(letter)
 
 
 @pytest.fixture
@@ -198,6 +208,25 @@ async def test_what_cannot_be_computed_is_refused_by_its_place_and_templates_car
             " (was: Pain at most 3 on each of the last 2 days you answered;"
             " Score of Roland-Morris Disability Questionnaire (24 items) at most 8, the last time)"
         ]
+
+
+async def test_the_job_goes_through_all_programs_and_none_is_ready_in_a_flare_up(
+    here: Care, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program_phases, "AT_ONCE", 1)
+    program = await here.running(phases=OPEN)
+    await reach_all(here, program)
+    reach = jobs.Reach(
+        here.sessions, here.sessions, Nobody(), "https://app.example", clinic_id=here.clinic_id, key=TOKENS.key
+    )
+    done = [await jobs.JOBS["programs.phases"](reach, night(4), dry_run=dry) for dry in (True, False, False)]
+    assert done == [{"ready": 1}, {"ready": 1}, {"ready": 0}]
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        form = FlareCreate(episode_id=here.episode_id)
+        await flares.create(session, here.bob, here.world.alice.id, form, at=night(4))
+    assert (await stand(here, program, 4)).held_by == "flare"
+    assert await told(here, 4) == []
 
 
 def test_the_reason_stands_below_what_can_hurt() -> None:
