@@ -16,12 +16,13 @@ from schemas.programs import (
     ProgramCreate,
     ProgramDiff,
     ProgramPauseIn,
+    ProgramPhases,
     ProgramRead,
     ProgramReason,
     ProgramSummary,
     ProgramVersionCreate,
 )
-from services import programs
+from services import program_phases, programs
 
 router = Router("/v1", tags=["programs"])
 
@@ -70,6 +71,12 @@ async def compare_program(
 ) -> ProgramDiff:
     """Tell what changed between two versions, field by field and in words for the patient."""
     return await programs.compare(session, actor, program_id, from_=from_, to=to, at=now)
+
+
+@router.get("/programs/{program_id}/phases")
+async def get_program_phases(session: Session, actor: Caller, program_id: UUID, now: Now) -> ProgramPhases:
+    """Tell where a program stands: which criteria of its phase and of the next are met, and by what."""
+    return await program_phases.get(session, actor, program_id, at=now)
 
 
 @router.post("/programs/{program_id}/versions", status_code=201)

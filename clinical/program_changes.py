@@ -10,7 +10,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Literal, TypeVar
 
+from clinical.phase_criteria import all_in_words
+
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+CRITERIA = ("entry", "exit")
 SIDES = {"none": "no side", "left": "left side", "right": "right side", "both": "both sides", "each": "each side"}
 
 
@@ -44,13 +47,18 @@ class Item:
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase with its exercises in their order; `weeks` None: until further notice."""
+    """One phase with its exercises in their order; `weeks` None: until further notice.
+
+    entry, exit: criteria as they are kept, see clinical/phase_criteria.py.
+    """
 
     name: str
     kind: str
     weeks: int | None
     entry_criteria: str
     exit_criteria: str
+    entry: Sequence[Mapping[str, Any]]
+    exit: Sequence[Mapping[str, Any]]
     items: Sequence[Item]
 
 
@@ -114,7 +122,10 @@ def _phase(old: Phase, new: Phase, was: int, place: int) -> list[Change]:
     for name in (each.name for each in fields(Phase) if each.name != "items"):
         before, after = getattr(old, name), getattr(new, name)
         if before != after:
-            words = _PHASE[name](old.name if name == "name" else new.name, _said(before), _said(after))
+            told = (
+                (_criteria(name, before), _criteria(name, after)) if name in CRITERIA else (_said(before), _said(after))
+            )
+            words = _PHASE[name](old.name if name == "name" else new.name, *told)
             found.append(Change("changed", "phase", words, new.name, field=name, before=before, after=after))
     if was != place:
         words = f"The phase {new.name} has another place in the order"
@@ -216,6 +227,10 @@ def dose_in_words(item: Item) -> str:
     return f"{item.sets} {'set' if item.sets == 1 else 'sets'} of {amount}"
 
 
+def _criteria(name: str, kept: Sequence[Mapping[str, Any]]) -> str:
+    return all_in_words(kept, entry=name == "entry") or "nothing"
+
+
 def _said(value: Any) -> str:
     if value is None or value == "":
         return "none"
@@ -244,6 +259,8 @@ _PHASE: Mapping[str, Callable[[str, str, str], str]] = {
     "weeks": lambda name, before, after: f"The phase {name} lasts {_weeks(after)} (was {_weeks(before)})",
     "entry_criteria": lambda name, before, after: f"The phase {name} begins when: {after} (was: {before})",
     "exit_criteria": lambda name, before, after: f"The phase {name} is done when: {after} (was: {before})",
+    "entry": lambda name, before, after: f"Before the phase {name} is reached: {after} (was: {before})",
+    "exit": lambda name, before, after: f"In the phase {name} is reached: {after} (was: {before})",
 }
 _ITEM: Mapping[str, str] = {
     "sets": "{before} → {after} sets of {name}",

@@ -11,6 +11,10 @@ TWO_PHASES: dict[str, Any] = {
             "kind": "mobility",
             "weeks": 3,
             "exit_criteria": "Pain at most 3 on three days in a row",
+            "exit": [
+                {"measure": "pain_now", "op": "lte", "value": 3, "over": {"last_n": 3}},
+                {"measure": "adherence_percent", "op": "gte", "value": 50, "over": {"days": 14}},
+            ],
             "items": [
                 {"exercise_code": "lb_pelvic_tilt"},
                 {"exercise_code": "br_belly_supine", "sets": 1, "reps": 8},
@@ -20,6 +24,7 @@ TWO_PHASES: dict[str, Any] = {
         {
             "name": "Build strength",
             "kind": "strength",
+            "entry": [{"measure": "function_limit", "op": "lte", "value": 4}],
             "items": [
                 {"exercise_code": "lb_pelvic_tilt"},
                 {"exercise_code": "hp_bridge", "sets": 3, "reps": 10, "effort_ceiling": 6, "weekdays": [1, 3, 5, 6]},

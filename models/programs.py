@@ -2,14 +2,15 @@
 
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Numeric, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import DATERANGE, ExcludeConstraint, Range
+from sqlalchemy.dialects.postgresql import DATERANGE, JSONB, ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, mapped_column
 
 from clinical.program_life import ProgramStatus
-from models.base import Base, Identified, Json, Made, Versioned, check, index, of_clinic, within, words
+from models.base import Base, Identified, Json, Made, OfClinic, Versioned, check, index, of_clinic, within, words
 
 
 class Program(Identified, Versioned, Base):
@@ -116,7 +117,11 @@ class ProgramPause(Identified, Base):
 
 
 class ProgramPhase(Identified, Base):
-    """One phase of a version, in order; `weeks` empty means until the version ends (last phase only)."""
+    """One phase of a version, in order.
+
+    `weeks` empty means until the version ends or, where another phase follows, until a therapist moves on. `entry` and
+    `exit` are lists of criteria (see clinical/phase_criteria.py), the two texts are words beside them.
+    """
 
     __tablename__ = "program_phases"
     __table_args__ = (
@@ -125,6 +130,8 @@ class ProgramPhase(Identified, Base):
         UniqueConstraint("clinic_id", "version_id", "position"),
         check("position", "position >= 1"),
         check("weeks", "weeks BETWEEN 1 AND 52"),
+        check("entry", "CASE jsonb_typeof(entry) WHEN 'array' THEN jsonb_array_length(entry) <= 8 ELSE false END"),
+        check("exit", "CASE jsonb_typeof(exit) WHEN 'array' THEN jsonb_array_length(exit) <= 8 ELSE false END"),
     )
 
     version_id: Mapped[UUID]
@@ -134,6 +141,30 @@ class ProgramPhase(Identified, Base):
     weeks: Mapped[int | None]
     entry_criteria: Mapped[str] = mapped_column(server_default="")
     exit_criteria: Mapped[str] = mapped_column(server_default="")
+    entry: Mapped[list[Any]] = mapped_column(JSONB, server_default=text("'[]'::jsonb"))
+    exit: Mapped[list[Any]] = mapped_column(JSONB, server_default=text("'[]'::jsonb"))
+
+
+class PhaseReadiness(OfClinic, Base):
+    """A program whose phase may end: what it asks for was met `since`. Found at night, for the worklist.
+
+    The phase is known by its place and the day it began, so it stays the same through a version that only moves a dose.
+    """
+
+    __tablename__ = "phase_readiness"
+    __table_args__ = (
+        of_clinic(),
+        within("program_id", "programs"),
+        within("patient_id", "patients"),
+        check("position", "position >= 1"),
+        index("ix_phase_readiness_patient_id", "patient_id"),
+    )
+
+    program_id: Mapped[UUID] = mapped_column(primary_key=True)
+    patient_id: Mapped[UUID]
+    position: Mapped[int]
+    began_on: Mapped[date]
+    since: Mapped[datetime]
 
 
 class ProgramItem(Identified, Base):

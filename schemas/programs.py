@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
+from clinical.phase_criteria import LONGEST, MOST, MOST_ANSWERS, Measure, Operator, State
 from clinical.program_life import ProgramStatus
 from schemas.advice import Advice
 from schemas.base import EffortRating, In, Line, Out, PainRating, Record, Text, UtcDatetime
@@ -31,6 +32,7 @@ PHASES: list[JsonValue] = [
         "name": "Get it moving",
         "kind": "mobility",
         "weeks": 2,
+        "exit": [{"measure": "pain_now", "op": "lte", "value": 3, "over": {"last_n": 3}}],
         "items": [
             {"exercise_code": "lb_pelvic_tilt"},
             {"exercise_code": "br_belly_supine", "sets": 1, "reps": 8, "weekdays": [1, 3, 5]},
@@ -39,7 +41,8 @@ PHASES: list[JsonValue] = [
     {
         "name": "Build strength",
         "kind": "strength",
-        "entry_criteria": "Pain at most 3 on three days in a row",
+        "entry_criteria": "Moves without fear",
+        "entry": [{"measure": "adherence_percent", "op": "gte", "value": 70, "over": {"days": 7}}],
         "items": [{"exercise_code": "hp_bridge", "sets": 3, "reps": 10, "effort_ceiling": 6, "pain_ceiling": 4}],
     },
 ]
@@ -119,14 +122,45 @@ class ProgramItemIn(In):
     accept_contraindications: AcceptedContraindications | None = None
 
 
+class CriterionWindow(In):
+    """Over each of the last full `days`, or over each of the last `last_n` answers."""
+
+    days: Annotated[int, Field(ge=1, le=LONGEST)] | None = None
+    last_n: Annotated[int, Field(ge=1, le=MOST_ANSWERS)] | None = None
+
+
+class CriterionIn(In):
+    """What can be computed: a measure that is at most (`lte`) or at least (`gte`) a value, since the phase began.
+
+    Pain and limitation (0-10) look at the last answer, at each of the last answers, or at each of the last full days.
+    `adherence_percent` needs `days`, `sessions_done` may have them, `days_in_phase` has no window. `instrument` names the
+    outcome measure of the measure `instrument`: its last score, or each of the last scores.
+    """
+
+    measure: Measure
+    instrument: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")] | None = None
+    op: Operator
+    value: Annotated[float, Field(ge=0, le=10_000), AfterValidator(lambda value: round(value, 2))]
+    over: CriterionWindow | None = None
+
+
+Criteria = Annotated[list[CriterionIn], Field(max_length=MOST)]
+
+
 class ProgramPhaseIn(In):
-    """A phase in its order; only the last may leave `weeks` open. Criteria are words for the therapist's judgement."""
+    """A phase in its order. `weeks` may be left open by the last one, and by one with `exit` criteria.
+
+    Such a phase lasts until a therapist moves on. All criteria of `exit`, and of the next phase's `entry`, must be met for
+    it to be ready; the texts beside them are words for people. `entry` of the first phase is not computed.
+    """
 
     name: Annotated[str, Line(120)]
     kind: Phase
     weeks: Annotated[int, Field(ge=1, le=52)] | None = None
     entry_criteria: Words = None
     exit_criteria: Words = None
+    entry: Criteria = []
+    exit: Criteria = []
     items: Annotated[list[ProgramItemIn], Field(min_length=1, max_length=40)]
 
 
@@ -231,17 +265,33 @@ class ProgramItemRead(Out):
     accepted_contraindications: dict[str, Any] | None
 
 
+class CriterionRead(Out):
+    """A criterion of a phase; `text` says it to the patient."""
+
+    measure: Measure
+    instrument: str | None
+    op: Operator
+    value: float
+    over: CriterionWindow | None
+    text: str
+
+
 class ProgramPhaseRead(Out):
-    """A phase with its exercises; `begins_on` is the day it starts, of a draft the day as planned."""
+    """A phase with its exercises; `begins_on` is the day it starts, of a draft the day as planned.
+
+    Null behind a phase that lasts until a therapist moves on.
+    """
 
     id: UUID
     position: int
     name: str
     kind: str
     weeks: int | None
-    begins_on: date
+    begins_on: date | None
     entry_criteria: str
     exit_criteria: str
+    entry: list[CriterionRead]
+    exit: list[CriterionRead]
     items: list[ProgramItemRead]
 
 
@@ -316,6 +366,45 @@ class ProgramDiff(Out):
     to_version: ProgramVersionSummary
     changes: list[ProgramChange] | None
     advice: Advice | None
+
+
+class CriterionState(CriterionRead):
+    """A criterion held against what is known since the phase in force began.
+
+    `no_data`: not enough of it yet, so it is not met. `seen`: the value that decides, of several the one farthest off.
+    """
+
+    state: State
+    seen: float | None
+    explanation: str
+
+
+class PhaseState(Out):
+    """A phase with what is asked of it now: to leave the one in force, to enter the next one."""
+
+    id: UUID
+    position: int
+    name: str
+    kind: str
+    weeks: int | None
+    begins_on: date | None
+    criteria: list[CriterionState]
+
+
+class ProgramPhases(Out):
+    """Where a program stands. `current` has its exit criteria, `next` its entry criteria.
+
+    `ready_for_next`: there are criteria, all are met, and nothing holds it; in the last phase, to end the program.
+    `held_by`: why it is not ready whatever is met. Nothing moves by itself when it becomes ready.
+    """
+
+    program_id: UUID
+    version_number: int | None
+    computed_at: UtcDatetime
+    current: PhaseState | None
+    next: PhaseState | None
+    ready_for_next: bool
+    held_by: Literal["not_in_use", "flare"] | None
 
 
 class ProgramSummary(Record):

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     FALLING_ADHERENCE = "falling_adherence"
     CONSENT_MISSING = "consent_missing"
     SUGGESTION_WAITING = "suggestion_waiting"
+    PHASE_READY = "phase_ready"
     REVIEW_DUE = "review_due"
     INSTRUMENT_OVERDUE = "instrument_overdue"
     LICENSE_EXPIRING = "license_expiring"

@@ -228,6 +228,7 @@ OPERATIONS: Mapping[str, Action] = {
     "list_programs": Action.READ_RECORD,
     "get_program": Action.READ_RECORD,
     "compare_program": Action.READ_RECORD,
+    "get_program_phases": Action.READ_SUGGESTIONS,
     "create_program_version": Action.PRESCRIBE,
     "activate_program": Action.PRESCRIBE,
     "pause_program": Action.PRESCRIBE,

@@ -65,6 +65,7 @@ SIGNS: Mapping[Reason, Sign] = {
         90, "k.last_day IS NULL OR (isfinite(k.last_day) AND k.last_day < local_day($3, p.zone))"
     ),
     Reason.SUGGESTION_WAITING: Sign(85, "u.since IS NOT NULL", since="u.since"),
+    Reason.PHASE_READY: Sign(82, "y.since IS NOT NULL AND f.opened_at IS NULL", since="y.since"),
     Reason.REVIEW_DUE: Sign(
         80,
         "e.status NOT IN ('on_hold', 'discharged') AND r.reviewed_at < $3::timestamptz - $4::interval",
@@ -158,6 +159,10 @@ WITH licensed AS (
     FROM suggestions i JOIN program_versions v ON v.clinic_id = i.clinic_id AND v.id = i.version_id
     WHERE i.clinic_id = $1 AND i.patient_id = p.id AND i.status = 'open'
       AND (i.outcome = 'stop' OR v.progression ->> 'mode' IN ('approve', 'auto'))) u
+  CROSS JOIN LATERAL (
+    SELECT min(i.since) AS since FROM phase_readiness i
+    JOIN programs v ON v.clinic_id = i.clinic_id AND v.id = i.program_id AND v.status = 'active'
+    WHERE i.clinic_id = $1 AND i.patient_id = p.id) y
   CROSS JOIN LATERAL (
     SELECT min(reported_at) AS since FROM adverse_events
     WHERE clinic_id = $1 AND patient_id = p.id AND status = 'reported') h

@@ -114,6 +114,7 @@ KINDS: Mapping[str, Kind] = {
     "program.complete": Kind("program.completed", Action.READ_RECORD),
     "program.supersede": Kind("program.superseded", Action.READ_RECORD),
     "program.suspend": Kind("program.suspended", Action.READ_RECORD),
+    "program.phase_ready": Kind("program.phase_ready", Action.READ_SUGGESTIONS),
     "session.log": Kind("session.logged", Action.READ_RECORD),
     # what patients read
     "article_assignment.create": Kind("article_assignment.created", Action.READ_RECORD),

@@ -40,6 +40,7 @@ from services import (
     instrument_plans,
     job_board,
     licenses,
+    program_phases,
     programs,
     suggestions,
     throttling,
@@ -262,6 +263,21 @@ async def _progress_all(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
     return await _progress(reach, clinics, every, at, dry_run=dry_run)
 
 
+async def _review_phases(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
+    async with reach.sweep() as session:
+        clinics = await adherence.clinics_to_review(session)
+
+    async def one(clinic_id: UUID) -> int:
+        count, after, more = 0, None, True
+        while more:
+            async with reach.work(clinic_id) as session:
+                ready, after = await program_phases.review(session, clinic_id, at=at, after=after, dry_run=dry_run)
+            count, more = count + ready, after is not None
+        return count
+
+    return await clinic_by_clinic(clinics, one, "ready", off=reach.clinic_id is not None)
+
+
 async def _housekeeping(reach: Reach, at: datetime, *, dry_run: bool) -> Counts:
     """Forget what is kept for a time only. A dry run counts what is of a clinic: keys and runs."""
     async with reach.sweep(dry_run=dry_run) as session:
@@ -319,6 +335,7 @@ JOBS: Mapping[str, Callable[..., Awaitable[Counts]]] = {
     "programs.review": _review_programs,
     "programs.follow-up": _follow_up,
     "programs.progress": _progress_all,
+    "programs.phases": _review_phases,
     "flares.review": _review_flares,
     "instruments.remind": _remind_instruments,
     "adherence.review": _review_adherence,

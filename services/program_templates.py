@@ -62,7 +62,7 @@ async def create(
     require(actor, Action.WRITE_TEMPLATES)
     if (form.scope is TemplateScope.CLINIC) != (actor.role is Role.CLINIC_ADMIN):
         raise Forbidden
-    await _check(session, actor, form.phases)
+    await _check(session, actor, form.phases, at=at)
     row = ProgramTemplate(
         clinic_id=actor.clinic_id,
         scope=form.scope,
@@ -92,7 +92,7 @@ async def update(
     content = {name: changes.pop(name) for name in ("pain_ceiling",) if name in changes}
     phases = form.phases if "phases" in form.model_fields_set else None
     if phases is not None:
-        await _check(session, actor, phases)
+        await _check(session, actor, phases, at=at)
     if content or phases is not None:
         row.content = {**row.content, **_content(content, phases)}
     for name, value in changes.items():
@@ -144,21 +144,21 @@ async def _find(session: AsyncSession, actor: Actor, template_id: UUID, *, lock:
     return row
 
 
-async def _check(session: AsyncSession, actor: Actor, phases: Sequence[ProgramPhaseIn]) -> None:
+async def _check(session: AsyncSession, actor: Actor, phases: Sequence[ProgramPhaseIn], *, at: datetime) -> None:
     """Refuse what is a patient's own, and what could not be prescribed to anybody."""
     problems = [
         Problem(
-            f"/phases/{place}/items/{at}/accept_contraindications",
+            f"/phases/{place}/items/{rank}/accept_contraindications",
             "patient_needed",
             "Contraindications are accepted for one patient, not in a template.",
         )
         for place, phase in enumerate(phases)
-        for at, item in enumerate(phase.items)
+        for rank, item in enumerate(phase.items)
         if item.accept_contraindications is not None
     ]
     if problems:
         raise TemplateRefused(*problems)
-    await programs.check(session, actor, phases)
+    await programs.check(session, actor, phases, at=at)
 
 
 def _content(content: dict[str, Any], phases: Sequence[ProgramPhaseIn] | None) -> dict[str, Any]:

@@ -30,6 +30,7 @@ TIMETABLE: tuple[Entry, ...] = (
         "programs.follow-up", "* * * * *", "look at the programs of which sessions were logged, suggest the next dose"
     ),
     Entry("programs.progress", "50 2 * * *", "look at every program in use, suggest or apply the next dose"),
+    Entry("programs.phases", "20 3 * * *", "find the programs whose phase may end by its criteria"),
     Entry(
         "flares.review", "*/15 * * * *", "move the dose in flare-ups by the rules, call the therapist on day 7 (ES06)"
     ),

@@ -50,7 +50,7 @@ APPEND_ONLY = {
     "red_flag_notes",
     "session_items",
 }
-REMOVABLE = {"check_ins", "evaluations_owed", "idempotency_keys", "worklist_views"}
+REMOVABLE = {"check_ins", "evaluations_owed", "idempotency_keys", "phase_readiness", "worklist_views"}
 """Only a check-in that has not opened yet, a kept answer after its time (policies say so), what is mere convenience, and
 that something is still to be done."""
 DEFINERS = {"identity.caller", "identity.clinic_admins"}

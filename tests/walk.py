@@ -23,6 +23,7 @@ from models.check_ins import CheckIn, CheckInStatus
 from models.identity import Account, Role
 from models.notifications import Notification, NotificationChannel, NotificationReceipt, NotificationStatus
 from models.patients import Patient
+from models.programs import PhaseReadiness
 from models.suggestions import Suggestion, SuggestionOutcome
 from models.therapists import Profession, Therapist
 from services import library
@@ -428,6 +429,16 @@ async def _suggested(walk: Walk) -> None:
         walk.known["suggestion_id"] = str(made.id)
 
 
+async def _phase_ready(walk: Walk) -> None:
+    """Leave what is found at night, when a phase has had all that it asks for."""
+    async with walk.sessions.begin() as session:
+        await bind_clinic(session, walk.cast.clinic_id)
+        mine = {"clinic_id": walk.cast.clinic_id, "patient_id": walk.cast.patient.id}
+        now = datetime.now(UTC)
+        program_id = UUID(walk.known["program_id"])
+        session.add(PhaseReadiness(**mine, program_id=program_id, position=1, began_on=now.date(), since=now))
+
+
 def _sudden(walk: Walk, body: Any) -> Any:
     return {**body, "answers": {**body["answers"], "saddle": "yes", "bladder": "yes"}}
 
@@ -577,6 +588,7 @@ STEPS: tuple[Step, ...] = (
     Step("list_programs"),
     Step("get_program", "patient"),
     Step("activate_program"),
+    Step("get_program_phases"),
     Step("log_session", "patient", before=_present_item),
     Step("list_sessions"),
     Step("list_suggestions", keep={"suggestion_id": "items.0.id"}, before=_suggested),
@@ -640,7 +652,7 @@ STEPS: tuple[Step, ...] = (
     # something is wrong, and somebody looks
     Step("create_red_flag_screen", "patient", {"screen_id": "id"}, change=_sudden),
     Step("list_alerts", keep={"alert_id": "items.0.id"}),
-    Step("list_worklist"),
+    Step("list_worklist", before=_phase_ready),
     Step("follow_events"),
     Step("create_worklist_view", keep={"view_id": "id"}, which=1),
     Step("delete_worklist_view"),

@@ -6,7 +6,7 @@ from services.programs.calendar import Planned, planned, planned_by_patient
 from services.programs.comparing import compare
 from services.programs.halting import CONSENT_EXPIRED, CONSENT_WITHDRAWN, halt, rest, review
 from services.programs.lifecycle import activate, complete, pause, require_ready, resume
-from services.programs.reading import browse, get
+from services.programs.reading import browse, criterion, get
 from services.programs.records import lock_patient
 from services.programs.suspension import suspend
 
@@ -24,6 +24,7 @@ __all__ = [
     "complete",
     "create",
     "create_version",
+    "criterion",
     "get",
     "halt",
     "lock_patient",

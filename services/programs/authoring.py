@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import flag_modified
 
 from clinical.forms import Contraindication, DefaultDosage
+from clinical.library import load
+from clinical.phase_criteria import Criterion, faults
 from clinical.prescription import Dosage, conflicts, starting_dosage
 from clinical.program_life import IN_USE, ProgramAction, step
 from clinical.recurrence import local_date
@@ -22,6 +24,7 @@ from models.exercises import Exercise
 from models.patients import Patient
 from models.programs import Program, ProgramItem, ProgramPhase, ProgramVersion
 from schemas.programs import (
+    CriterionIn,
     PinnedExercise,
     ProgramCreate,
     ProgramItemIn,
@@ -30,11 +33,11 @@ from schemas.programs import (
     ProgramVersionCreate,
     ProgressionIn,
 )
-from services import access, audit, episode_gate, exercises
+from services import access, audit, episode_gate, exercises, instrument_imports
 from services.access import Action, Actor
 from services.programs.lifecycle import require_ready
 from services.programs.reading import read
-from services.programs.records import drop_suggestions, locked, make_place
+from services.programs.records import drop_suggestions, forget_readiness, locked, make_place
 
 LATEST = timedelta(days=366)
 """How far ahead a program or a version may begin."""
@@ -102,7 +105,7 @@ async def create(
     assert patient is not None
     starts_on = _begin(form.starts_on, local_date(at, patient.zone), "/starts_on")
     _bounded(form.progression)
-    draft = await _draft(session, actor, patient, form.phases)
+    draft = await _draft(session, actor, patient, form.phases, at=at)
     program = Program(
         clinic_id=actor.clinic_id, patient_id=patient.id, episode_id=episode_id, title=form.title, created_at=at
     )
@@ -131,7 +134,7 @@ async def create_version(
     today = local_date(at, patient.zone)
     _begin(form.effective_on, today, "/effective_on")
     _bounded(form.progression)
-    draft = await _draft(session, actor, patient, form.phases)
+    draft = await _draft(session, actor, patient, form.phases, at=at)
     if needed.ready:
         await require_ready(session, actor, program, at=at)
     last, written = await make_place(
@@ -149,6 +152,7 @@ async def create_version(
     running = program.status in IN_USE
     if running:
         await drop_suggestions(session, program, at=at)
+        await forget_readiness(session, program)
     await _write(session, actor, program, written, form.phases, draft, at=at)
     flag_modified(program, "title")  # the program counts its versions: whoever read the last one holds a stale tag
     await session.flush()
@@ -163,9 +167,9 @@ async def create_version(
     return await read(session, actor, program, patient.zone, written.number, at=at)
 
 
-async def check(session: AsyncSession, actor: Actor, phases: Sequence[ProgramPhaseIn]) -> None:
+async def check(session: AsyncSession, actor: Actor, phases: Sequence[ProgramPhaseIn], *, at: datetime) -> None:
     """Tell whether this could be prescribed to somebody without conditions. Raises ProgramRefused."""
-    await _draft(session, actor, None, phases)
+    await _draft(session, actor, None, phases, at=at)
 
 
 def _begin(wanted: date | None, today: date, pointer: str) -> date:
@@ -186,9 +190,9 @@ def _bounded(progression: ProgressionIn | None) -> None:
 
 
 async def _draft(
-    session: AsyncSession, actor: Actor, patient: Patient | None, phases: Sequence[ProgramPhaseIn]
+    session: AsyncSession, actor: Actor, patient: Patient | None, phases: Sequence[ProgramPhaseIn], *, at: datetime
 ) -> Draft:
-    """Find the exercises, in the patient's language, and fill in the doses.
+    """Find the exercises, in the patient's language, fill in the doses, and look at the criteria.
 
     Raises ProgramRefused and Contraindicated with all there is to say.
     """
@@ -201,19 +205,43 @@ async def _draft(
     )
     shelf: Mapping[object, Exercise] = {row.id: row for row in found} | {row.code: row for row in found}
     draft = Draft()
+    draft.problems += await _criteria_problems(session, actor, phases, at=at)
     for place, phase in enumerate(phases):
-        if phase.weeks is None and place < len(phases) - 1:
-            draft.problems.append(
-                Problem(f"/phases/{place}/weeks", "weeks_missing", "Only the last phase may be open-ended.")
-            )
+        if phase.weeks is None and not phase.exit and place < len(phases) - 1:
+            message = "Only the last phase, and one with exit criteria, may be open-ended."
+            draft.problems.append(Problem(f"/phases/{place}/weeks", "weeks_missing", message))
         draft.items.append(
             [
-                item_columns(draft, f"/phases/{place}/items/{at}", item, shelf, patient)
-                for at, item in enumerate(phase.items)
+                item_columns(draft, f"/phases/{place}/items/{rank}", item, shelf, patient)
+                for rank, item in enumerate(phase.items)
             ]
         )
     draft.refuse()
     return draft
+
+
+async def _criteria_problems(
+    session: AsyncSession, actor: Actor, phases: Sequence[ProgramPhaseIn], *, at: datetime
+) -> list[Problem]:
+    """Tell which criteria cannot be computed, each by its place."""
+    given = [
+        (f"/phases/{place}/{side}/{rank}", Criterion.of(criterion.model_dump(mode="json")))
+        for place, phase in enumerate(phases)
+        for side, criteria in (("entry", phase.entry), ("exit", phase.exit))
+        for rank, criterion in enumerate(criteria)
+    ]
+    unlicensed: frozenset[str] = frozenset()
+    if any(criterion.instrument in load().slots for _, criterion in given):
+        unlicensed = frozenset(await instrument_imports.unusable(session, actor.clinic_id, at=at))
+    return [
+        Problem(f"{place}/{fault.field}", fault.code, fault.message)
+        for place, criterion in given
+        for fault in faults(criterion, unlicensed)
+    ]
+
+
+def _kept(criteria: Sequence[CriterionIn]) -> list[dict[str, Any]]:
+    return [criterion.model_dump(mode="json", exclude_none=True) for criterion in criteria]
 
 
 def item_columns(
@@ -317,6 +345,8 @@ async def _write(
             kind=phase.kind,
             weeks=phase.weeks,
             entry_criteria=phase.entry_criteria or "",
+            entry=_kept(phase.entry),
+            exit=_kept(phase.exit),
             exit_criteria=phase.exit_criteria or "",
         )
         for position, phase in enumerate(phases, 1)

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from clinical.phase_criteria import Criterion, in_words
 from clinical.program_life import ProgramStatus
 from clinical.recurrence import local_date
 from core.errors import NotFound
@@ -19,6 +20,7 @@ from models.red_flag_screens import RedFlagScreen
 from schemas.advice import Advice
 from schemas.pages import Page, Paged, fetch
 from schemas.programs import (
+    CriterionRead,
     ProgramItemRead,
     ProgramPhaseRead,
     ProgramRead,
@@ -139,7 +141,7 @@ async def _version(session: AsyncSession, version: ProgramVersion) -> ProgramVer
     by_phase: dict[UUID, list[ProgramItemRead]] = {}
     for item in items:
         by_phase.setdefault(item.phase_id, []).append(ProgramItemRead.model_validate(item, from_attributes=True))
-    begins_on = version.starts_on
+    begins_on: date | None = version.starts_on
     shown = []
     for phase in phases:
         shown.append(
@@ -147,17 +149,26 @@ async def _version(session: AsyncSession, version: ProgramVersion) -> ProgramVer
                 {
                     **{name: getattr(phase, name) for name in _PHASE},
                     "begins_on": begins_on,
+                    "entry": [criterion(each, entry=True) for each in phase.entry],
+                    "exit": [criterion(each) for each in phase.exit],
                     "items": by_phase.get(phase.id, []),
                 }
             )
         )
-        begins_on += timedelta(weeks=phase.weeks or 0)
+        begins_on = None if begins_on is None or phase.weeks is None else begins_on + timedelta(weeks=phase.weeks)
     return ProgramVersionRead(
         **dict(summary(version)),
         pain_ceiling=version.pain_ceiling,
         progression=ProgressionRead.model_validate({**NOBODY_SAID, **version.progression}),
         phases=shown,
     )
+
+
+def criterion(kept: Mapping[str, Any], *, entry: bool = False) -> CriterionRead:
+    """Show a criterion with its words."""
+    blank = dict.fromkeys(("instrument", "over"))
+    text = in_words(Criterion.of(kept), entry=entry)
+    return CriterionRead.model_validate({**blank, **kept, "text": text})
 
 
 _PHASE = ("id", "position", "name", "kind", "weeks", "entry_criteria", "exit_criteria")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,7 +13,7 @@ from clinical.program_life import ENDED, NEVER, Life, Pause, ProgramAction, Span
 from clinical.recurrence import local_date
 from core.errors import NotFound, Stale
 from models.patients import Patient
-from models.programs import Program, ProgramPause, ProgramVersion
+from models.programs import PhaseReadiness, Program, ProgramPause, ProgramVersion
 from models.suggestions import Suggestion, SuggestionOutcome, SuggestionStatus
 from services import access, audit
 from services.access import Action, Actor
@@ -132,6 +132,7 @@ async def move(
     await stored.become(session, life, at=at)
     if life.status in ENDED:
         await drop_suggestions(session, program, at=at, ended=True)
+        await forget_readiness(session, program)
 
 
 async def make_place(
@@ -180,3 +181,12 @@ async def drop_suggestions(session: AsyncSession, program: Program, *, at: datet
     await audit.record_many(
         session, program.clinic_id, None, "suggestion.supersede", "suggestion", subjects, at=at
     )  # whoever changed the program is on record for that
+
+
+async def forget_readiness(session: AsyncSession, program: Program) -> None:
+    """Let nobody be told any more that a phase may end: it has, or another one is prescribed."""
+    await session.execute(
+        delete(PhaseReadiness)
+        .where(PhaseReadiness.clinic_id == program.clinic_id, PhaseReadiness.program_id == program.id)
+        .execution_options(synchronize_session=False)
+    )

@@ -33,8 +33,9 @@ BIRD_DOG = Item(
 )
 PLANK = replace(BIRD_DOG, exercise_code="plank", exercise={"name": "Plank"}, reps=None, hold_seconds=20, sets=1)
 BRIDGE = replace(BIRD_DOG, exercise_code="bridge", exercise={"name": "Bridge"})
-CALM = Phase("Calm", "mobility", 2, "", "Pain at most 3", [BIRD_DOG, PLANK])
-STRONG = Phase("Strong", "strength", None, "", "", [BRIDGE])
+DAYS = {"measure": "days_in_phase", "op": "gte", "value": 14}
+CALM = Phase("Calm", "mobility", 2, "", "Pain at most 3", [], [DAYS], [BIRD_DOG, PLANK])
+STRONG = Phase("Strong", "strength", None, "", "", [], [], [BRIDGE])
 BY_HAND = {"mode": "suggest", "bounds": None}
 FIRST = Version(date(2026, 3, 2), 5, [CALM, STRONG], BY_HAND)
 
@@ -93,6 +94,8 @@ def test_every_field_that_there_is_is_named_when_it_changes() -> None:
         "weeks": 1,
         "entry_criteria": "x",
         "exit_criteria": "",
+        "entry": [DAYS],
+        "exit": [],
     }
     assert {field.name for field in fields(Phase)} == {*of_phase, "items"}
     for name, value in of_phase.items():
@@ -115,7 +118,9 @@ def test_what_comes_goes_and_moves_is_told_once() -> None:
         "The phase Strong is no longer part of the program",
         "No longer: Bridge",
     ]
-    new = Phase("Go", "functional", None, "", "", [replace(PLANK, exercise_code="walk", exercise={"name": "Walk"})])
+    new = Phase(
+        "Go", "functional", None, "", "", [], [], [replace(PLANK, exercise_code="walk", exercise={"name": "Walk"})]
+    )
     assert said(FIRST, replace(FIRST, phases=[CALM, STRONG, new])) == [
         "New phase: Go",
         "New: Walk, 1 set of 20 seconds held",
