@@ -56,6 +56,12 @@ def test_after_good_sessions_one_bad_day_waits_for_the_next_answer() -> None:
     assert (found.step, found.reasons) == (THREE_QUARTERS, ("not_settled",))
 
 
+def test_after_good_sessions_a_new_symptom_waits_for_its_screen() -> None:
+    waiting = replace(FRESH, step=THREE_QUARTERS, symptom_waits=True)
+    found = next_step(waiting, [Day(on(3), 1, 1, flare=False)], [Trained(completed=True, pain=1)] * 2, on(4))
+    assert (found.step, found.reasons) == (THREE_QUARTERS, ("screen_missing",))
+
+
 def test_what_a_therapist_holds_stays_until_his_day_is_over() -> None:
     calm = [Day(on(number), 0, 0, flare=False) for number in range(5)]
     held = replace(FRESH, held_until=on(4))

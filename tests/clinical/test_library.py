@@ -269,6 +269,7 @@ BREAKS: dict[str, Break] = {
         "[ed_swimming]",
         "ed_swimming",
     ),
+    "a source without its mark": ("education.yaml", '"M Brinjikji W', '"Brinjikji W', "begins with one of V, M"),
     "an article without a title": ("education.yaml", "title: Pain is real", "titel: Pain is real", "titel"),
 }
 

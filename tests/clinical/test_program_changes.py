@@ -109,6 +109,15 @@ def test_every_field_that_there_is_is_named_when_it_changes() -> None:
         assert (change.place, change.field, change.after) == ("program", name, value)
 
 
+def test_who_takes_the_steps_is_told_and_how_far() -> None:
+    auto = {"mode": "auto", "bounds": {"max_reps": 12}}
+    wider = replace(FIRST, progression={"mode": "auto", "bounds": {"max_reps": 15}})
+    assert said(replace(FIRST, progression=auto), wider) == [
+        "Your therapist has set anew how far your dose may change by itself"
+    ]
+    assert said(wider, FIRST) == ["Your therapist decides on each change of your dose when he looks at it"]
+
+
 def test_what_comes_goes_and_moves_is_told_once() -> None:
     after = replace(
         FIRST, phases=[replace(CALM, items=[PLANK]), replace(STRONG, items=[BRIDGE, replace(BIRD_DOG, sets=3)])]
