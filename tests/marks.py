@@ -1,10 +1,13 @@
-"""What SlipCover may cost, and no more; pytest loads this first.
+"""What loading the tests and measuring them may cost, and no more; pytest loads this first.
 
-Its plugin for test workers cannot be told to take each of its marks out at once when it was passed (the command line can:
-`--immediate`), which costs half. And it marks the branches of every file, for which each has to be compiled anew in each
+What is loaded stays: the garbage collector has nothing to look for meanwhile, and leaves it alone afterwards.
+
+SlipCover's plugin for test workers cannot be told to take each of its marks out at once when it was passed (the command line
+can: `--immediate`), which costs half. It marks the branches of every file, for which each has to be compiled anew by each
 process; `make cover` asks for those of one room only.
 """
 
+import gc
 from pathlib import Path
 from types import ModuleType
 
@@ -30,3 +33,14 @@ importer.SlipcoverLoader.exec_module = _marked
 
 if pytest_plugin._slipcover_instance is not None:
     pytest_plugin._slipcover_instance.immediate = True
+
+
+def pytest_configure() -> None:
+    """Look for no garbage while the tests are loaded."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage again, among what the tests leave."""
+    gc.freeze()
+    gc.enable()
