@@ -8,13 +8,23 @@ process; `make cover` asks for those of one room only.
 """
 
 import gc
+import json
+import os
+from collections import defaultdict
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import pytest
 from slipcover import importer, pytest_plugin
 
-BRANCHES = Path(__file__).parents[1] / "clinical"
+ROOT = Path(__file__).parents[1]
+BRANCHES = ROOT / "clinical"
 """Where every branch must be run by a test."""
+
+FOLDER = "SLIPCOVER_COVERAGE_DIR"
+SEEN = "seen.jsonl"
+"""In that folder: a line for each child of the nursery, which marks it passed by file; a branch is a pair of lines."""
 
 _execute = importer.SlipcoverLoader.exec_module
 
@@ -44,3 +54,32 @@ def pytest_collection_finish() -> None:
     """Look for garbage again, among what the tests leave."""
     gc.freeze()
     gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish() -> None:
+    """Add up what the nursery's children ran before SlipCover adds up what the test workers did."""
+    folder = Path(os.environ.get(FOLDER, os.devnull))
+    if (folder / SEEN).exists() and "PYTEST_XDIST_WORKER" not in os.environ:
+        (folder / "coverage-gw-children.json").write_text(json.dumps(_of_children(folder)))
+
+
+def _of_children(folder: Path) -> dict[str, Any]:
+    """Give, in SlipCover's form, what the children ran of all that counts in the others' accounts."""
+    seen: dict[str, set[Any]] = defaultdict(set)
+    for told in (folder / SEEN).read_bytes().splitlines():
+        for file, marks in json.loads(told).items():
+            seen[file].update(tuple(mark) if isinstance(mark, list) else mark for mark in marks)
+    counting: dict[str, set[Any]] = defaultdict(set)
+    accounts = [json.loads(account.read_bytes()) for account in folder.glob("coverage-gw*.json")]
+    for account in accounts:
+        for name, of in account["files"].items():
+            counting[name].update(of["executed_lines"], of["missing_lines"])
+            counting[name].update(map(tuple, [*of["executed_branches"], *of["missing_branches"]]))
+    nothing: dict[str, list[Any]] = {"missing_lines": [], "missing_branches": []}
+    files = {}
+    for name, marks in counting.items():
+        run = marks & seen[str(ROOT / name)]
+        lines, branches = (sorted(mark for mark in run if isinstance(mark, kind)) for kind in (int, tuple))
+        files[name] = {"executed_lines": lines, "executed_branches": branches, **nothing}
+    return {"meta": accounts[0]["meta"], "files": files}

@@ -33,12 +33,12 @@ from typing import Any
 import slipcover
 
 from cli.running import _end_with_parent
+from tests.marks import FOLDER, SEEN
 
 ROOT = Path(__file__).parents[1]
 LIBRARIES = ("cli.__main__", "cli.serving", "cli.people", "cli.migrations", "jobs.worker")
 ORDER_BYTES = 200_000
 NUMBER = struct.Struct("q")
-FOLDER = "SLIPCOVER_COVERAGE_DIR"
 PLAIN = {"NO_COLOR": "1", "COLUMNS": "200"}
 """What Rich wants to know when it is loaded."""
 
@@ -176,6 +176,8 @@ def _serve(listener: socket.socket, lifeline: int) -> None:
     measured = _measured()
     for name in LIBRARIES:
         import_module(name)
+    if measured is not None:  # SlipCover's own account of it takes longer than most commands, so it is given once
+        Path(os.environ[FOLDER], "coverage-gw-nursery.json").write_text(json.dumps(measured.get_coverage()))
     gc.freeze()  # or the first collection in a child would copy all of it
     customers: list[socket.socket] = []
     while True:
@@ -211,7 +213,6 @@ def _measured() -> slipcover.Slipcover | None:
     """Have coverage measured in whatever is loaded from now on, if it is measured in this run."""
     if FOLDER not in os.environ:
         return None
-    import_module("tests.marks")  # spares what nobody asks for
     patterns = os.environ["SLIPCOVER_EXCLUDE_LINES"].split("\n")
     measured = slipcover.Slipcover(immediate=True, branch=True, exclude_lines=patterns)
     matcher = slipcover.FileMatcher(sources=os.environ["SLIPCOVER_SOURCE"].split(","))
@@ -248,8 +249,10 @@ def _be_midwife(
 
 
 def _tell(measured: slipcover.Slipcover, folder: Path) -> None:
-    """Leave what was run where SlipCover's plugin looks for what the test workers ran."""
-    (folder / f"coverage-gw-{os.getpid()}.json").write_text(json.dumps(measured.get_coverage()))
+    """Leave what was run in a child, beyond what its parent had run, where `tests.marks` looks for it."""
+    seen = {file: list(marks) for file, marks in measured._get_newly_seen().items() if marks}
+    with (folder / SEEN).open("ab", buffering=0) as told:
+        told.write(json.dumps(seen).encode() + b"\n")
 
 
 def _leave_with(work: Callable[[], None]) -> None:
