@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from httpx import AsyncClient, Response
 from sqlalchemy import text
@@ -274,8 +275,12 @@ def fresh(value: Any, known: Mapping[str, Any], now: datetime) -> Any:
     return made
 
 
+PARIS = ZoneInfo("Europe/Paris")
+"""Where the patient is by then, by an example: at night it is the next day there."""
+
+
 def _instant(now: datetime) -> str:
-    return (now - timedelta(minutes=1)).isoformat()
+    return now.isoformat()  # a minute ago it may have been another day
 
 
 MOMENTS: Mapping[str, Callable[[datetime], str]] = {
@@ -292,8 +297,8 @@ MOMENTS: Mapping[str, Callable[[datetime], str]] = {
     "issued_on": lambda now: str((now - timedelta(days=700)).date()),
     "expires_on": lambda now: str((now + timedelta(days=700)).date()),
     "period_from": lambda now: str((now - timedelta(days=27)).date()),
-    "period_to": lambda now: str(now.date()),
-    "device_zone": lambda _now: "UTC",
+    "period_to": lambda now: str(now.astimezone(PARIS).date()),
+    "device_zone": lambda _now: PARIS.key,
 }
 """Days and moments of the examples that must lie close to today."""
 
