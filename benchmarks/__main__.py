@@ -12,10 +12,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import dataset, escalation, measures, progression, report, scale, sweep
+from benchmarks import databases, dataset, escalation, measures, progression, report, scale, sweep
 from benchmarks.measures import Bench, Plan
 from benchmarks.report import Result
 from cli import migrations
+from dev.cluster import DATABASE
 from dev.postgres import EmbeddedPostgres
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -90,9 +91,12 @@ def folder(keep: Path | None) -> Iterator[Path]:
 def prepare(bench: Bench, size: dataset.Size) -> None:
     """Bring the schema to the newest revision, make the data set unless it is there, and sign people in."""
     bench.tell("migrations")
-    migrations.upgrade(bench.postgres.url("physio_owner"))
-    if not asyncio.run(dataset.is_there(bench.postgres.cluster)):
-        asyncio.run(dataset.generate(bench.postgres.cluster, size, lambda step: bench.tell(f"data set: {step}")))
+    cluster = bench.postgres.cluster
+    if asyncio.run(dataset.is_there(cluster)):
+        migrations.upgrade(cluster.url("physio_owner"))
+    else:
+        databases.make(cluster, DATABASE)
+        asyncio.run(dataset.generate(cluster, size, lambda step: bench.tell(f"data set: {step}")))
     bench.sign_in()
 
 

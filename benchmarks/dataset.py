@@ -378,6 +378,8 @@ async def items_in_force(cluster: Cluster) -> dict[UUID, list[UUID]]:
 async def is_there(cluster: Cluster) -> bool:
     """Tell whether the data set was made before."""
     connection = await connect(cluster)
-    found = await connection.fetchval("SELECT EXISTS (SELECT FROM audit_events WHERE action = 'check_in.answer')")
+    found = await connection.fetchval("SELECT to_regclass('audit_events')") and await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM audit_events WHERE action = 'check_in.answer')"
+    )
     await connection.close()
     return bool(found)

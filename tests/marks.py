@@ -1,4 +1,6 @@
-"""What loading the tests and measuring them may cost, and no more; pytest loads this first.
+"""What loading the tests, measuring them and keeping their files may cost, and no more; pytest loads this first.
+
+Databases and files of the tests live in memory where there is enough of it: copying a database is mostly the disk's work.
 
 What is loaded stays: the garbage collector has nothing to look for meanwhile, and leaves it alone afterwards.
 
@@ -10,6 +12,8 @@ process; `make cover` asks for those of one room only.
 import gc
 import json
 import os
+import shutil
+import tempfile
 from collections import defaultdict
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +25,13 @@ from slipcover import importer, pytest_plugin
 ROOT = Path(__file__).parents[1]
 BRANCHES = ROOT / "clinical"
 """Where every branch must be run by a test."""
+
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES = 4 * 2**30
+"""So much has to be free there; a run of all tests takes about half a gibibyte."""
+
+if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_BYTES:
+    os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
 FOLDER = "SLIPCOVER_COVERAGE_DIR"
 SEEN = "seen.jsonl"

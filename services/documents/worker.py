@@ -10,8 +10,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from schemas.reports import ReportSnapshot
-from services.documents import pictures, typesetting
+from services.documents import pictures
 from services.documents.drawing import DRAWN, LENGTH_BYTES, UNPRINTABLE, UnprintableDocumentError
 
 
@@ -32,6 +31,10 @@ def draw(request: dict[str, Any]) -> bytes:
             case "png":
                 return DRAWN + pictures.png(request["spec"])
             case _:
+                # What only reports need takes longer to load than the rest: a chart does not wait for it.
+                from schemas.reports import ReportSnapshot  # noqa: PLC0415
+                from services.documents import typesetting  # noqa: PLC0415
+
                 snapshot = ReportSnapshot.model_validate(request["snapshot"])
                 drawings = typesetting.progress_report_charts(snapshot)
                 return DRAWN + typesetting.progress_report_pdf(snapshot, paper=request["paper"], drawings=drawings)

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def cold(*words: str, home: Path | str = "/nowhere", **settings: str) -> subproc
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """A server that plays the one an operator brings along."""
-    folder = Path("/tmp") / f"physio-bare-{os.getpid()}"  # short, and passable for the server's account
+    folder = Path(tempfile.gettempdir()) / f"physio-bare-{os.getpid()}"  # short, and passable for the server's account
     with EmbeddedPostgres(folder, durable=False) as server:
         yield server
     subprocess.run(["rm", "-rf", str(folder)], check=True)
@@ -183,7 +184,7 @@ def test_an_unsafe_database_is_not_served_from(fresh_database: Any, role: str, s
 
 
 def test_missing_checksums_are_not_served_from() -> None:
-    folder = Path("/tmp") / f"physio-sums-{os.getpid()}"
+    folder = Path(tempfile.gettempdir()) / f"physio-sums-{os.getpid()}"
     server = EmbeddedPostgres(folder, durable=False)
     server.start()
     server.stop()

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -30,7 +31,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
-    folder = Path("/tmp") / f"physio-up-{os.getpid()}"
+    folder = Path(tempfile.gettempdir()) / f"physio-up-{os.getpid()}"
     yield folder
     shutil.rmtree(folder)
 
@@ -153,7 +154,7 @@ def test_a_port_that_something_else_has_is_named(tmp_path: Path, greeting: bytes
 
 def test_make_says_whose_folder_it_is() -> None:
     """As somebody who may not write there; root becomes `nobody` for that."""
-    clone = Path("/tmp") / f"physio-clone-{os.getpid()}"
+    clone = Path(tempfile.gettempdir()) / f"physio-clone-{os.getpid()}"
     clone.mkdir(mode=0o755)
     for name in ("Makefile", "requirements.txt"):
         shutil.copy(ROOT / name, clone)
