@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Table, case, func, or_
+from sqlalchemy import Table, case, func, null, or_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -71,9 +71,9 @@ async def _articles(session: AsyncSession, clinic_id: UUID) -> int:
         index_elements=[Article.clinic_id, Article.code, Article.language],
         set_={
             **{name: getattr(new, name) for name in ARTICLE_CONTENT},
-            "status": case((Article.status == ArticleStatus.RETIRED, ArticleStatus.RETIRED), else_=ArticleStatus.DRAFT),
-            "approved_at": None,
-            "approved_by_id": None,
+            "status": case((Article.status == ArticleStatus.RETIRED, Article.status), else_=ArticleStatus.DRAFT),
+            "approved_at": null(),
+            "approved_by_id": null(),
             "version": Article.version + 1,
             "updated_at": func.now(),
         },
