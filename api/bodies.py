@@ -1,7 +1,7 @@
 """Reads bodies, JSON strictly: what two readers could understand differently is refused."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
@@ -143,14 +143,15 @@ def parse(raw: bytes) -> Any:
 
 def _members(value: Any) -> int:
     """Count the fields of all objects."""
-    members, stack = 0, [value]
+    members = 0
+    stack: list[Iterable[Any]] = [[value]]
     while stack:
-        node = stack.pop()
-        if isinstance(node, dict):
-            members += len(node)
-            stack += [part for part in node.values() if isinstance(part, dict | list)]
-        elif isinstance(node, list):
-            stack += [part for part in node if isinstance(part, dict | list)]
+        for part in stack.pop():
+            if type(part) is dict:
+                members += len(part)
+                stack.append(part.values())
+            elif type(part) is list:
+                stack.append(part)
     return members
 
 

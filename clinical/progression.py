@@ -68,15 +68,8 @@ def decide(
     """
     rules = load().progression
     limits = thresholds or rules.thresholds
-    stop = [
-        name
-        for name, applies in (
-            ("new_neurological_symptom", new_neurological_symptom),
-            ("red_flag", red_flag_level >= Level.URGENT_SAME_DAY),
-            ("severe_pain", bool(sessions) and _severe(sessions[-1], limits)),
-        )
-        if applies
-    ]
+    worst = sessions[-1].pain_during if sessions else None
+    stop = _stop(worst, limits, red_flag_level=red_flag_level, new_neurological_symptom=new_neurological_symptom)
     candidates = [(Outcome.STOP, stop)]
     usual = [] if flaring else [one for one in sessions if one.counts]
     if usual:
@@ -95,9 +88,14 @@ def decide(
     return Decision(outcome, tuple(reasons), rules.version)
 
 
+def stop_at_once(pain_during: int | None, *, new_neurological_symptom: bool) -> list[str]:
+    """Give the reasons for which a session by itself stops its exercises; none of them may be there."""
+    return _stop(pain_during, load().progression.thresholds, new_neurological_symptom=new_neurological_symptom)
+
+
 def alarming(session: Performed, *, new_neurological_symptom: bool) -> bool:
     """Tell whether a session by itself stops the exercise."""
-    return new_neurological_symptom or _severe(session, load().progression.thresholds)
+    return bool(stop_at_once(session.pain_during, new_neurological_symptom=new_neurological_symptom))
 
 
 def hopeful(session: Performed) -> bool:
@@ -113,8 +111,21 @@ def _green(session: Performed, limits: ProgressionThresholds) -> bool:
     )
 
 
-def _severe(session: Performed, limits: ProgressionThresholds) -> bool:
-    return _at_least(session.pain_during, limits.stop_pain)
+def _stop(
+    pain_during: int | None,
+    limits: ProgressionThresholds,
+    *,
+    red_flag_level: Level = Level.NONE,
+    new_neurological_symptom: bool,
+) -> list[str]:
+    reasons = []
+    if new_neurological_symptom:
+        reasons.append("new_neurological_symptom")
+    if red_flag_level >= Level.URGENT_SAME_DAY:
+        reasons.append("red_flag")
+    if _at_least(pain_during, limits.stop_pain):
+        reasons.append("severe_pain")
+    return reasons
 
 
 def _regress(sessions: Sequence[Performed], limits: ProgressionThresholds) -> list[str]:

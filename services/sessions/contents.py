@@ -1,7 +1,7 @@
 """What program versions prescribe, kept in this process: a version is never changed, nobody has the right to."""
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -42,9 +42,10 @@ class Contents:
         self._versions: OrderedDict[tuple[UUID, UUID], Content] = OrderedDict()
         self._version_of: dict[tuple[UUID, UUID], UUID] = {}
 
-    def with_item(self, clinic_id: UUID, item_id: UUID) -> Content | None:
-        """Give the content that holds the item, if it is kept."""
-        version_id = self._version_of.get((clinic_id, item_id))
+    def with_all(self, clinic_id: UUID, items: Iterable[UUID]) -> Content | None:
+        """Give the content that holds all of the items, if it is kept."""
+        versions = {self._version_of.get((clinic_id, item)) for item in items}
+        version_id = versions.pop() if len(versions) == 1 else None
         if version_id is None:
             return None
         self._versions.move_to_end((clinic_id, version_id))

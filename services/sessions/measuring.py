@@ -9,7 +9,7 @@ import asyncpg
 
 from clinical.adherence import dose
 from clinical.prescription import phase_on
-from clinical.progression import Outcome, Performed, decide
+from clinical.progression import stop_at_once
 from core.errors import Conflict, Invalid, Problem
 from schemas.sessions import SessionItemIn, SessionLog, SetIn
 from services.sessions.contents import Content
@@ -130,7 +130,7 @@ def made(
         "dose_prescribed": sum(_dose(prescribed[key]) for key in due),
         "dose_done": sum(min(item["dose_done"], item["dose_prescribed"]) for item in counted),
         "supersedes_id": form.supersedes_id,
-        "stop": stop(pain, new_neurological_symptom=form.new_neurological_symptom),
+        "stop": stop_at_once(pain, new_neurological_symptom=form.new_neurological_symptom),
         "items": items,
     }
 
@@ -164,10 +164,3 @@ def _amount(done: SetIn, prescribed: Mapping[str, Any]) -> int:
     if prescribed["reps"] is not None:
         return done.reps or 0
     return (done.hold_seconds if prescribed["hold_seconds"] is not None else done.duration_seconds) or 0
-
-
-def stop(pain_during: int | None, *, new_neurological_symptom: bool) -> list[str]:
-    """Give the reasons of the progression rules to stop, if there are any."""
-    performed = Performed(pain_during=pain_during, rise_24h=None, completed_percent=None, effort=None)
-    decision = decide([performed], days_since_change=0, new_neurological_symptom=new_neurological_symptom)
-    return list(decision.reasons) if decision.outcome is Outcome.STOP else []

@@ -7,12 +7,12 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from clinical.progression import stop_at_once
 from models.sessions import ExerciseSession, SessionItem
 from schemas import pages
 from schemas.sessions import SessionItemRead, SessionRead
 from services import access, audit
 from services.access import Action, Actor
-from services.sessions.measuring import stop
 
 
 async def browse(
@@ -45,6 +45,6 @@ async def with_items(session: AsyncSession, clinic_id: UUID, rows: Sequence[Exer
 def _session(row: ExerciseSession, items: Sequence[SessionItem]) -> SessionRead:
     pain = max((item.pain_during for item in items if item.pain_during is not None), default=None)
     content = {name: getattr(row, name) for name in SessionRead.model_fields if name not in {"items", "stop"}}
-    content["stop"] = stop(pain, new_neurological_symptom=row.new_neurological_symptom)
+    content["stop"] = stop_at_once(pain, new_neurological_symptom=row.new_neurological_symptom)
     content["items"] = [SessionItemRead.model_validate(item) for item in items]
     return SessionRead.model_validate(content)

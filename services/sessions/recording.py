@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical import escalation
 from clinical.levels import AlertLevel
-from clinical.progression import decide
+from clinical.library import load
 from clinical.recurrence import local_date
 from core.database import fetch, fetchrow
 from core.errors import Conflict, Invalid, Problem
@@ -61,37 +61,42 @@ class Logged:
     created: bool
 
 
-# What a decision needs, one row for each version that the items belong to (so one, if the device makes sense). $8 is
-# the version whose content is known already.
-_READ = """
+# What a decision needs, one row for each version that the items belong to (so one, if the device makes sense).
+_VERSIONS = """
 SELECT t.patient_id AS stored_for, t.body_sha256 AS stored_body,
-  EXISTS (SELECT FROM exercise_sessions o WHERE o.clinic_id = $1 AND o.id = $6 AND o.patient_id = $2) AS superseding,
+  EXISTS (SELECT FROM exercise_sessions o WHERE o.clinic_id = $1 AND o.id = $5 AND o.patient_id = $2) AS superseding,
   EXISTS (SELECT FROM check_in_plans c WHERE c.clinic_id = $1 AND c.patient_id = $2 AND c.frequency = 'after_session'
             AND c.status = 'active') AS asks_after,
-  v.id AS version_id, v.program_id, v.starts_on, v.in_force @> ($7::date) AS in_force, v.pain_ceiling,
-  upper(v.in_force) <= $7::date OR isempty(v.in_force) AS over, p.episode_id,
-  CASE WHEN NOT v.in_force @> ($7::date) THEN
+  v.id AS version_id, v.program_id, v.starts_on, v.in_force @> ($6::date) AS in_force, v.pain_ceiling,
+  upper(v.in_force) <= $6::date OR isempty(v.in_force) AS over, p.episode_id,
+  CASE WHEN NOT v.in_force @> ($6::date) THEN
     coalesce((SELECT n.created_at FROM program_versions n
               WHERE n.clinic_id = $1 AND n.program_id = v.program_id AND n.number = v.number + 1), p.ended_at)
   END AS over_at,
   (SELECT s.reason FROM program_pauses s WHERE s.clinic_id = $1 AND s.program_id = v.program_id
-     AND s.began_at <= $5 AND (s.ended_at IS NULL OR $5 < s.ended_at) LIMIT 1) AS pause,
-  CASE WHEN v.id IS DISTINCT FROM $8 THEN (
-    SELECT json_agg(json_build_array(h.position, h.weeks, h.id))::text FROM program_phases h
-    WHERE h.clinic_id = $1 AND h.version_id = v.id) END AS phases,
-  CASE WHEN v.id IS DISTINCT FROM $8 THEN (
-    SELECT json_agg(json_build_object('id', i.id, 'phase_id', i.phase_id, 'position', i.position, 'sets', i.sets,
+     AND s.began_at <= $4 AND (s.ended_at IS NULL OR $4 < s.ended_at) LIMIT 1) AS pause{content}
+FROM (SELECT) AS one
+LEFT JOIN exercise_sessions t ON t.clinic_id = $1 AND t.id = $3
+LEFT JOIN (program_versions v JOIN programs p ON p.clinic_id = v.clinic_id AND p.id = v.program_id)
+  ON v.clinic_id = $1 AND v.patient_id = $2 AND v.in_force IS NOT NULL AND v.id {which}
+"""
+
+_READ_KNOWN = _VERSIONS.format(content="", which="= $7")
+"""$7 is the version whose content is known already."""
+
+_READ = _VERSIONS.format(
+    content=""",
+  (SELECT json_agg(json_build_array(h.position, h.weeks, h.id))::text FROM program_phases h
+   WHERE h.clinic_id = $1 AND h.version_id = v.id) AS phases,
+  (SELECT json_agg(json_build_object('id', i.id, 'phase_id', i.phase_id, 'position', i.position, 'sets', i.sets,
      'reps', i.reps, 'hold_seconds', i.hold_seconds, 'duration_seconds', i.duration_seconds, 'load_kg', i.load_kg,
      'load_label', i.load_label, 'side', i.side, 'sessions_per_day', i.sessions_per_day, 'weekdays', i.weekdays,
      'pain_ceiling', coalesce(i.pain_ceiling, v.pain_ceiling), 'effort_ceiling', i.effort_ceiling,
      'exercise_code', i.exercise_code, 'name', i.exercise ->> 'name'))::text
-   FROM program_items i WHERE i.clinic_id = $1 AND i.version_id = v.id) END AS items
-FROM (SELECT) AS one
-LEFT JOIN exercise_sessions t ON t.clinic_id = $1 AND t.id = $3
-LEFT JOIN (program_versions v JOIN programs p ON p.clinic_id = v.clinic_id AND p.id = v.program_id)
-  ON v.clinic_id = $1 AND v.patient_id = $2 AND v.in_force IS NOT NULL
-  AND v.id IN (SELECT w.version_id FROM program_items w WHERE w.clinic_id = $1 AND w.id = ANY ($4::uuid[]))
-"""
+   FROM program_items i WHERE i.clinic_id = $1 AND i.version_id = v.id) AS items""",
+    which="IN (SELECT w.version_id FROM program_items w WHERE w.clinic_id = $1 AND w.id = ANY ($7::uuid[]))",
+)
+"""$7 are the items."""
 
 _WRITE = """
 WITH logged AS (
@@ -153,18 +158,18 @@ async def log(session: AsyncSession, actor: Actor, session_id: UUID, form: Sessi
     _check_id(session_id, at)
     body = sha256(form.model_dump_json().encode()).digest()
     on = local_date(form.performed_at, form.device_zone)
-    known = next((_CONTENTS.with_item(actor.clinic_id, item.item_id) for item in form.items), None)
+    items = [item.item_id for item in form.items]
+    known = _CONTENTS.with_all(actor.clinic_id, items)
     rows = await fetch(
         session,
-        _READ,
+        _READ_KNOWN if known else _READ,
         actor.clinic_id,
         patient_id,
         session_id,
-        [item.item_id for item in form.items],
         form.performed_at,
         form.supersedes_id,
         on,
-        known and known.version_id,
+        known.version_id if known else items,
     )
     if rows[0]["stored_for"] is not None:
         return await _again(session, actor, session_id, rows[0], body, at=at)
@@ -189,10 +194,10 @@ async def log(session: AsyncSession, actor: Actor, session_id: UUID, form: Sessi
 def _content(actor: Actor, rows: Sequence[asyncpg.Record], known: Content | None) -> Content | None:
     """Give what is prescribed by the version that counts; None if there is none."""
     row = measuring.in_force(rows)
-    if known is not None and row["version_id"] == known.version_id:
-        return known
     if row["version_id"] is None:
         return None
+    if known is not None:
+        return known
     content = contents.read(row["version_id"], row["phases"], row["items"])
     _CONTENTS.keep(actor.clinic_id, content)
     return content
@@ -226,7 +231,7 @@ async def _again(
 
 def _words(made: Mapping[str, Any]) -> list[str]:
     """Give what the patient wrote himself."""
-    return [made["note"], *(item["note"] for item in made["items"])]
+    return [note for note in (made["note"], *(item["note"] for item in made["items"])) if note]
 
 
 async def _stored(session: AsyncSession, actor: Actor, session_id: UUID) -> asyncpg.Record:
@@ -264,14 +269,13 @@ async def _alert(
     session: AsyncSession, actor: Actor, made: Mapping[str, Any], episode_id: UUID, *, at: datetime
 ) -> None:
     pains = [item["pain_during"] for item in made["items"] if item["pain_during"] is not None]
-    decision = decide([], days_since_change=0, new_neurological_symptom=True)
     await alerts.raise_alert(
         session,
         clinic_id=actor.clinic_id,
         patient_id=made["patient_id"],
         episode_id=episode_id,
         rule_id=STOP_RULE,
-        rule_version=decision.rule_version,
+        rule_version=load().progression.version,
         level=AlertLevel.URGENT_SAME_DAY if made["new_neurological_symptom"] else AlertLevel.HIGH,
         task=None,
         source=("session", made["id"]),

@@ -28,18 +28,19 @@ def test_a_version_is_read_by_phase_and_item() -> None:
     assert {position: set(part) for position, part in found.items.items()} == {1: {one}, 2: {two}}
 
 
-def test_any_item_finds_its_version_and_only_in_its_clinic() -> None:
+def test_items_find_the_version_they_are_all_of_and_only_in_its_clinic() -> None:
     contents, item, another = Contents(), uuid4(), uuid4()
     kept = content(item, another)
     contents.keep(CLINIC, kept)
-    assert contents.with_item(CLINIC, item) is contents.with_item(CLINIC, another) is kept
-    assert contents.with_item(OTHER, item) is contents.with_item(CLINIC, uuid4()) is None
+    assert contents.with_all(CLINIC, [item]) is contents.with_all(CLINIC, [another, item]) is kept
+    assert contents.with_all(OTHER, [item]) is contents.with_all(CLINIC, [item, uuid4()]) is None
+    assert contents.with_all(CLINIC, []) is None
 
 
 def test_the_version_that_nobody_asked_for_longest_makes_room() -> None:
     contents, items = Contents(most=2), [uuid4() for _ in range(3)]
     for item in items[:2]:
         contents.keep(CLINIC, content(item))
-    assert contents.with_item(CLINIC, items[0])
+    assert contents.with_all(CLINIC, [items[0]])
     contents.keep(CLINIC, content(items[2]))
-    assert [contents.with_item(CLINIC, item) is not None for item in items] == [True, False, True]
+    assert [contents.with_all(CLINIC, [item]) is not None for item in items] == [True, False, True]
