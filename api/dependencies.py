@@ -60,7 +60,7 @@ async def open_session(request: Request) -> AsyncSession:
         raise Unavailable
     session = sessions()
     try:
-        await session.connection()
+        await idle(session)
     except OSError as error:  # the socket is not there; every other failure carries PostgreSQL's reason
         await session.close()
         raise Unavailable from error

@@ -202,7 +202,9 @@ async def commit(session: AsyncSession) -> None:
 async def _pooled(session: AsyncSession) -> Any:
     kept = session.info.get(POOLED)
     if kept is None:
-        kept = session.info[POOLED] = await (await session.connection()).get_raw_connection()
+        lent = (await session.connection()).sync_connection
+        assert lent is not None
+        kept = session.info[POOLED] = lent.connection
     return kept
 
 
