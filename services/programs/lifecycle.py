@@ -23,7 +23,7 @@ from schemas.programs import ProgramPauseIn, ProgramRead, ProgramReason
 from services import agreements, audit, episode_gate, licensing
 from services.access import Actor
 from services.programs.reading import read
-from services.programs.records import locked, move
+from services.programs.records import carry_stops, locked, move
 
 
 class ProgramNotReady(Conflict):
@@ -43,6 +43,7 @@ async def activate(session: AsyncSession, actor: Actor, program_id: UUID, *, ver
         Program.clinic_id == program.clinic_id, Program.episode_id == program.episode_id, Program.status.in_(IN_USE)
     )
     for other in await session.scalars(others.with_for_update().execution_options(populate_existing=True)):
+        await carry_stops(session, other, program, newest, at=at)
         await move(session, other, ProgramAction.SUPERSEDE, patient, at=at)  # it gives up its place first
         await _record(session, actor, "program.supersede", other, at=at)
     await move(session, program, ProgramAction.ACTIVATE, patient, at=at)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import delete, select, update
@@ -13,7 +14,7 @@ from clinical.program_life import ENDED, NEVER, Life, Pause, ProgramAction, Span
 from clinical.recurrence import local_date
 from core.errors import NotFound, Stale
 from models.patients import Patient
-from models.programs import PhaseReadiness, Program, ProgramPause, ProgramVersion
+from models.programs import PhaseReadiness, Program, ProgramItem, ProgramPause, ProgramVersion
 from models.suggestions import Suggestion, SuggestionOutcome, SuggestionStatus
 from services import access, audit
 from services.access import Action, Actor
@@ -158,6 +159,21 @@ async def make_place(
     return last, ProgramVersion(number=last.number + 1, starts_on=told.starts_on, in_force=in_force)
 
 
+_CARRIED = (
+    "patient_id",
+    "episode_id",
+    "exercise_code",
+    "outcome",
+    "from_dose",
+    "reasons",
+    "rule_version",
+    "inputs",
+    "explanation",
+    "session_id",
+)
+_DOSE = ("sets", "reps", "hold_seconds", "duration_seconds", "load_kg")
+
+
 async def drop_suggestions(session: AsyncSession, program: Program, *, at: datetime, ended: bool = False) -> None:
     """Let what was suggested for the versions before wait no longer.
 
@@ -181,6 +197,50 @@ async def drop_suggestions(session: AsyncSession, program: Program, *, at: datet
     await audit.record_many(
         session, program.clinic_id, None, "suggestion.supersede", "suggestion", subjects, at=at
     )  # whoever changed the program is on record for that
+
+
+async def carry_stops(
+    session: AsyncSession, old: Program, new: Program, version: ProgramVersion, *, at: datetime
+) -> None:
+    """Let an exercise that is stopped in `old` be stopped in `new` as well, until a human has decided.
+
+    Except where he prescribed another dose of it after it was stopped; then he has.
+    """
+    rows = await session.scalars(
+        select(Suggestion).where(
+            Suggestion.clinic_id == old.clinic_id,
+            Suggestion.program_id == old.id,
+            Suggestion.status == SuggestionStatus.OPEN,
+            Suggestion.outcome == SuggestionOutcome.STOP,
+        )
+    )
+    stops = {row.exercise_code: row for row in rows}
+    if not stops:
+        return
+    items = select(ProgramItem).where(
+        ProgramItem.clinic_id == version.clinic_id,
+        ProgramItem.version_id == version.id,
+        ProgramItem.exercise_code.in_(stops),
+    )
+    made = []
+    for item in await session.scalars(items.order_by(ProgramItem.position)):
+        row = stops.get(item.exercise_code)
+        if row is None:  # it stands in two phases; the stop is for the exercise
+            continue
+        if version.created_at < row.created_at or all(row.from_dose[name] == _plain(item, name) for name in _DOSE):
+            del stops[item.exercise_code]
+            kept = {name: getattr(row, name) for name in _CARRIED}
+            place = {"program_id": new.id, "version_id": version.id, "item_id": item.id}
+            made.append(Suggestion(clinic_id=new.clinic_id, **place, **kept, created_at=at, updated_at=at))
+    session.add_all(made)
+    await session.flush()
+    subjects = [(row.id, row.patient_id) for row in made]
+    await audit.record_many(session, new.clinic_id, None, "suggestion.create", "suggestion", subjects, at=at)
+
+
+def _plain(item: ProgramItem, name: str) -> int | float | None:
+    value: int | Decimal | None = getattr(item, name)
+    return float(value) if isinstance(value, Decimal) else value
 
 
 async def forget_readiness(session: AsyncSession, program: Program) -> None:

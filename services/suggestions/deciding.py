@@ -4,6 +4,7 @@ Whoever decides locks the patient, then the program, then the suggestions, as ev
 """
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from models.therapists import Therapist
 from schemas.suggestions import BatchResult, SuggestionAcceptance, SuggestionBatch, SuggestionRejection
 from services import access, audit, programs
 from services.access import Action, Actor
+from services.suggestions.prescribed import prescriptions
 
 REASON_LIMIT = 500
 """Longest reason of a program version."""
@@ -37,6 +39,10 @@ class SuggestionSuperseded(Conflict):
     """The program has changed since: this suggestion is out of date, and the rules look at it anew."""
 
     keeps_effects = True
+
+
+class VersionPlanned(Conflict):
+    """Another version begins on a day to come: write what is to change into a new one; what is stopped rests meanwhile."""
 
 
 class FlareOpen(Conflict):
@@ -54,8 +60,8 @@ async def accept(
 ) -> Suggestion:
     """Do what is suggested, from today: a new version of the program; where nothing changes it was seen.
 
-    Raises NotFound, Stale, SuggestionDecided, SuggestionSuperseded, FlareOpen, ProgramNotInState, ProgramNotReady,
-    LastExercise, ProgramRefused, Contraindicated.
+    Raises NotFound, Stale, SuggestionDecided, SuggestionSuperseded, VersionPlanned, FlareOpen, ProgramNotInState,
+    ProgramNotReady, LastExercise, ProgramRefused, Contraindicated.
     """
     row = await access.subject(session, actor, Action.PRESCRIBE, Suggestion, suggestion_id, at=at)
     program, patient = await _locked(session, actor.clinic_id, row.program_id, row.patient_id)
@@ -85,17 +91,22 @@ async def accept_many(session: AsyncSession, actor: Actor, form: SuggestionBatch
     await _lock_all(session, actor.clinic_id, groups)
     results = {one: BatchResult(id=one, status="refused", code="not_found", written_version_id=None) for one in wanted}
     for (patient_id, program_id), ids in sorted(groups.items()):
+        refused: Refusal | None = None
         try:
             async with session.begin_nested():
                 program, patient = await _locked(session, actor.clinic_id, program_id, patient_id)
                 rows = await _lock(session, actor.clinic_id, ids)
-                await _accept(session, actor, program, patient, rows, form.note, at=at)
-            for row in rows:
-                written = row.written_version_id
-                results[row.id] = BatchResult(id=row.id, status="accepted", code=None, written_version_id=written)
+                try:
+                    await _accept(session, actor, program, patient, rows, form.note, at=at)
+                except SuggestionSuperseded as refusal:  # out of the way, as where one is accepted by itself
+                    refused = refusal
         except Refusal as refusal:
-            for one in ids:
-                results[one] = BatchResult(id=one, status="refused", code=refusal.code, written_version_id=None)
+            refused = refusal
+        for one in ids:
+            code = None if refused is None else refused.code
+            written = next((row.written_version_id for row in rows if row.id == one), None) if code is None else None
+            status = "accepted" if code is None else "refused"
+            results[one] = BatchResult(id=one, status=status, code=code, written_version_id=written)
     return list(results.values())
 
 
@@ -136,7 +147,9 @@ async def apply(
     if patient_id is None:
         return 0
     program, patient = await _locked(session, clinic_id, program_id, patient_id)
-    current = await _current(session, program, patient, at)
+    current = None
+    with suppress(VersionPlanned):
+        current = await _current(session, program, patient, at)
     ids = await session.scalars(
         select(Suggestion.id).where(
             Suggestion.clinic_id == clinic_id,
@@ -179,15 +192,38 @@ async def _accept(
         raise SuggestionDecided
     step(program.status, ProgramAction.ADJUST)
     current = await _current(session, program, patient, at)
-    if current is None or any(row.version_id != current.id for row in rows):
-        for row in rows:
+    over = await _over(session, program, current, rows, at)
+    if over or current is None:
+        for row in over:
             row.status, row.decided_at = SuggestionStatus.SUPERSEDED, at
         await session.flush()
-        await _record(session, actor, "suggestion.supersede", rows, at=at)
+        await _record(session, actor, "suggestion.supersede", over, at=at, clinic_id=program.clinic_id)
         raise SuggestionSuperseded
     if any(row.outcome is SuggestionOutcome.PROGRESS for row in rows) and await _flaring(session, program):
         raise FlareOpen
     await _write(session, actor, program, patient, current, rows, note, at=at)
+
+
+async def _over(
+    session: AsyncSession, program: Program, current: ProgramVersion | None, rows: Sequence[Suggestion], at: datetime
+) -> list[Suggestion]:
+    """Give those that were made for a version that holds no more.
+
+    A stop goes on with its exercise until a human has changed the dose: it is moved to the version that holds.
+    """
+    stale = [row for row in rows if current is None or row.version_id != current.id]
+    stops = [row for row in stale if row.outcome is SuggestionOutcome.STOP]
+    if not stops:
+        return stale
+    (found,) = await prescriptions(session, program.clinic_id, [program.id], at=at, in_use=False)
+    for row in stops:
+        same = found.still(row.item_id, row.created_at)
+        if current is None or same is not None:
+            stale.remove(row)
+        if current is not None and same is not None:
+            row.item_id, row.version_id = same, current.id
+    await session.flush()
+    return stale
 
 
 async def _write(
@@ -270,7 +306,7 @@ async def _lock(session: AsyncSession, clinic_id: UUID, ids: Collection[UUID]) -
 
 
 async def _current(session: AsyncSession, program: Program, patient: Patient, at: datetime) -> ProgramVersion | None:
-    """Give the version in force today; None when another one is to come, which was not looked at."""
+    """Give the version in force today, if there is one. Raises VersionPlanned when another one is to come."""
     today = local_date(at, patient.zone)
     held = await session.scalars(
         select(ProgramVersion)
@@ -279,9 +315,11 @@ async def _current(session: AsyncSession, program: Program, patient: Patient, at
         .execution_options(populate_existing=True)
     )
     newest = next((version for version in held if version.in_force is not None and not version.in_force.isempty), None)
-    if newest is None or newest.in_force is None or not newest.in_force.contains(today):
+    if newest is None or newest.in_force is None:
         return None
-    return newest
+    if newest.in_force.lower is not None and newest.in_force.lower > today:
+        raise VersionPlanned
+    return newest if newest.in_force.contains(today) else None
 
 
 async def _record(

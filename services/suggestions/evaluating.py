@@ -3,7 +3,7 @@
 What stays as it is, is not suggested; nothing but a stop is while a flare-up is open, and what waits is taken back then:
 the dose is lighter already. An exercise that is stopped stays so until a human has decided. While it is not
 known yet how the last session was a day later, nothing that waits is taken back, but for more after a session that speaks
-against it already. What a therapist has rejected is not
+against it already; and who trains daily is judged by the sessions of which it is known. What a therapist has rejected is not
 suggested again for the same session, nor (but for less, and to stop) within the days that lie between two steps.
 """
 
@@ -19,14 +19,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical.library import load
-from clinical.program_life import ProgramStatus
+from clinical.program_life import RESTING, ProgramStatus
 from clinical.progression import Outcome, hopeful
-from clinical.suggesting import Advised, Bounds, advise, held_since, told
+from clinical.suggesting import Advised, Bounds, advise, held_since, needed, told
 from core.crypto import new_id
 from models.programs import Program
 from models.suggestions import EvaluationOwed, Suggestion, SuggestionOutcome, SuggestionStatus
 from services import audit
-from services.suggestions.prescribed import Done, Item, Prescription, done, prescriptions
+from services.suggestions.prescribed import Done, Item, Prescription, answered_within, done, prescriptions
 
 AT_ONCE = 250
 """Programs that are looked at in one transaction."""
@@ -40,16 +40,21 @@ WAITING = ("next_day_pain_unknown",)
 
 @dataclass(frozen=True)
 class Evaluated:
-    """How many programs were looked at, how many suggestions are new, and which programs may go on by themselves.
+    """Which programs were looked at, how many suggestions are new, and which programs may go on by themselves.
 
     ready: by program, the items of which this look has found what is inside the bounds. last: the last of the programs,
     None when there are no more.
     """
 
-    programs: int
+    looked: Collection[UUID]
     suggestions: int
     ready: Mapping[UUID, Collection[UUID]]
     last: UUID | None
+
+    @property
+    def programs(self) -> int:
+        """How many programs were looked at."""
+        return len(self.looked)
 
 
 async def clinics_owed(session: AsyncSession, *, at: datetime) -> list[UUID]:
@@ -70,24 +75,41 @@ async def follow_up(session: AsyncSession, clinic_id: UUID, *, at: datetime, dry
     theirs = (mine, EvaluationOwed.program_id.in_(programs))
     if dry_run:
         fresh = frozenset(await session.scalars(select(EvaluationOwed.session_id).where(*theirs)))
+        made = await evaluate(session, clinic_id, programs, at=at, dry_run=True, fresh=fresh)
     else:
+        await _hold(session, clinic_id, programs)  # whoever stops one of them just now is waited for
         gone = delete(EvaluationOwed).where(*theirs).returning(EvaluationOwed.session_id, EvaluationOwed.program_id)
-        taken = (await session.execute(gone.execution_options(synchronize_session=False))).all()
-        await _put_off(session, clinic_id, {row.session_id: row.program_id for row in taken}, at)
-        fresh = frozenset(row.session_id for row in taken)
-    made = await evaluate(session, clinic_id, programs, at=at, dry_run=dry_run, fresh=fresh)
+        taken = {
+            row.session_id: row.program_id
+            for row in await session.execute(gone.execution_options(synchronize_session=False))
+        }
+        made = await evaluate(session, clinic_id, programs, at=at, fresh=taken.keys())
+        left = {one: program_id for one, program_id in taken.items() if program_id not in made.looked}
+        await _put_off(session, clinic_id, left, at)
     return made if len(programs) == AT_ONCE and not dry_run else replace(made, last=None)
 
 
-async def _put_off(session: AsyncSession, clinic_id: UUID, taken: Mapping[UUID, UUID], at: datetime) -> None:
-    """Keep, of the sessions that were taken, by their programs, those of programs that rest."""
-    resting = (ProgramStatus.PAUSED, ProgramStatus.SUSPENDED_RED_FLAG)
-    query = select(Program.id).where(Program.clinic_id == clinic_id, Program.id.in_(set(taken.values())))
-    kept = set(await session.scalars(query.where(Program.status.in_(resting))))
+async def _hold(session: AsyncSession, clinic_id: UUID, program_ids: Collection[UUID]) -> None:
+    """Wait for whoever is changing one of these programs, and let whoever comes after that wait."""
+    held = select(Program.id).where(Program.clinic_id == clinic_id, Program.id.in_(program_ids)).order_by(Program.id)
+    await session.execute(held.with_for_update(read=True, key_share=True))
+
+
+async def _put_off(session: AsyncSession, clinic_id: UUID, left: Mapping[UUID, UUID], at: datetime) -> None:
+    """Keep, of the sessions that were not looked at, by their programs, those of programs that rest, or go on just now."""
+    if not left:
+        return
+    query = select(Program.id, Program.status).where(Program.clinic_id == clinic_id, Program.id.in_(set(left.values())))
+    status = {row.id: row.status for row in await session.execute(query)}
     later = [
-        {"clinic_id": clinic_id, "session_id": one, "program_id": program_id, "owed_at": at + PUT_OFF}
-        for one, program_id in taken.items()
-        if program_id in kept
+        {
+            "clinic_id": clinic_id,
+            "session_id": one,
+            "program_id": program_id,
+            "owed_at": at + PUT_OFF if status[program_id] in RESTING else at,
+        }
+        for one, program_id in left.items()
+        if status[program_id] in {*RESTING, ProgramStatus.ACTIVE}
     ]
     if later:
         await session.execute(insert(cast("Table", EvaluationOwed.__table__)), later)
@@ -119,10 +141,7 @@ async def evaluate(
     suggestion, and none is made for a version that is on its way out. Sessions are logged all the while.
     """
     if not dry_run:
-        held = (
-            select(Program.id).where(Program.clinic_id == clinic_id, Program.id.in_(program_ids)).order_by(Program.id)
-        )
-        await session.execute(held.with_for_update(read=True, key_share=True))
+        await _hold(session, clinic_id, program_ids)
     found = await prescriptions(session, clinic_id, program_ids, at=at)
     current = [(each, item) for each in found for item in each.items if item.phase == each.phase]
     sessions = await done(session, clinic_id, current, at=at, fresh=fresh)
@@ -142,7 +161,7 @@ async def evaluate(
     ]
     made = len(work.made) if dry_run else await work.write(session)
     last = max(program_ids, default=None)
-    return Evaluated(len(found), made, work.ready, last)
+    return Evaluated(frozenset(each.program_id for each in found), made, work.ready, last)
 
 
 async def _standing(
@@ -186,30 +205,26 @@ class _Work:
             if row.outcome is not SuggestionOutcome.STOP:
                 self.dropped.append(row)
             elif row.version_id != program.version_id:
-                same = next((item.id for item in program.items if row.item_id in item.lineage), None)
+                same = program.still(row.item_id, row.created_at)
                 if same is None:
                     self.dropped.append(row)
                 else:
                     self.moved.append((row, program.version_id, same))
 
     def judge(self, program: Prescription, item: Item, sessions: Sequence[Done], mine: Sequence[Suggestion]) -> None:
-        """Say what the rules make of the last sessions of an item."""
-        flaring = any(spell.ended is None for spell in program.spells)
+        """Say what the rules make of the last sessions of an item.
+
+        More or less of a version that gives way to another on a day to come is not suggested: nobody could accept it.
+        """
         since = item.since and held_since(item.since, program.spells, program.today)
         days = 0 if since is None else (program.today - since).days
-        advised = advise(
-            item.dose,
-            item.ladder,
-            [each.performed for each in sessions],
-            days_since_change=days,
-            names=item.names,
-            new_neurological_symptom=bool(sessions) and sessions[-1].new_neurological_symptom,
-            flaring=flaring,
-        )
+        judged, advised = self._advised(program, item, sessions, days)
         outcome = advised.decision.outcome.value
-        waiting = advised.decision.outcome is Outcome.HOLD and advised.decision.reasons == WAITING
-        suggested = outcome in SUGGESTED and not waiting
-        last = sessions[-1].session_id if sessions else None
+        waiting = _waits(advised)
+        suggested = (
+            outcome in SUGGESTED and not waiting and (advised.decision.outcome is Outcome.STOP or not program.planned)
+        )
+        last = judged[-1].session_id if judged else None
         stands = next(
             (row for row in mine if row.status is SuggestionStatus.OPEN and row.item_id in item.lineage), None
         )
@@ -245,7 +260,10 @@ class _Work:
                 "to_dose": _after(advised),
                 "reasons": list(advised.decision.reasons),
                 "rule_version": advised.decision.rule_version,
-                "inputs": {"days_since_change": days, "sessions": [_input(each) for each in sessions]},
+                "inputs": {
+                    "days_since_change": days,
+                    "sessions": [_input(each) for each in judged[-needed() - 1 :]],
+                },
                 "explanation": advised.explanation,
                 "within_bounds": within,
                 "session_id": last,
@@ -254,14 +272,52 @@ class _Work:
             }
         )
 
+    def _advised(
+        self, program: Prescription, item: Item, sessions: Sequence[Done], days: int
+    ) -> tuple[Sequence[Done], Advised]:
+        """Give what the rules advise, and the sessions of which they do.
+
+        Who trains every day has always one of which nobody can know yet how the day after is. If that is all that is
+        waited for, those before it are judged: for more only while the newer ones speak for it, too.
+        """
+
+        def ask(asked: Sequence[Done]) -> Advised:
+            return advise(
+                item.dose,
+                item.ladder,
+                [each.performed for each in asked],
+                days_since_change=days,
+                names=item.names,
+                new_neurological_symptom=bool(asked) and asked[-1].new_neurological_symptom,
+                flaring=any(spell.ended is None for spell in program.spells),
+            )
+
+        advised = ask(sessions)
+        if not _waits(advised):
+            return sessions, advised
+        known = len(sessions)
+        while (
+            known
+            and sessions[known - 1].performed.rise_24h is None
+            and sessions[known - 1].at > self._at - answered_within()
+        ):
+            known -= 1
+        before, newer = sessions[:known], sessions[known:]
+        if before and newer:
+            earlier = ask(before)
+            more = earlier.decision.outcome is Outcome.PROGRESS and all(hopeful(each.performed) for each in newer)
+            if more or earlier.decision.outcome is Outcome.REGRESS:
+                return before, earlier
+        return sessions, advised
+
     def _decided(self, outcome: str, item: Item, last: UUID | None, mine: Sequence[Suggestion]) -> bool:
         """Whether a therapist has decided about this already."""
         quiet = self._at - timedelta(days=load().progression.thresholds.min_days_between_progressions)
         for row in mine:
             if row.status is SuggestionStatus.OPEN or row.item_id not in item.lineage or row.outcome != outcome:
                 continue
-            patient = row.outcome in {SuggestionOutcome.PROGRESS, SuggestionOutcome.HOLD}
-            if row.session_id == last or (patient and row.decided_at is not None and row.decided_at > quiet):
+            can_wait = row.outcome in {SuggestionOutcome.PROGRESS, SuggestionOutcome.HOLD}
+            if row.session_id == last or (can_wait and row.decided_at is not None and row.decided_at > quiet):
                 return True
         return False
 
@@ -302,6 +358,10 @@ class _Work:
         await audit.record_many(
             session, self._clinic_id, None, "suggestion.supersede", "suggestion", subjects, at=self._at
         )
+
+
+def _waits(advised: Advised) -> bool:
+    return advised.decision.outcome is Outcome.HOLD and advised.decision.reasons == WAITING
 
 
 def _to_the_alarm(sessions: Sequence[Done], fresh: Collection[UUID]) -> Sequence[Done]:

@@ -25,7 +25,9 @@ from core.database import fetch
 # The version in force on each patient's day; of a program that is not in use the newest, for a simulation.
 _PROGRAMS = """
 SELECT p.id AS program_id, p.patient_id, p.episode_id, t.zone, t.conditions, local_day($3, t.zone) AS today,
-  v.id AS version_id, v.number, v.starts_on, v.author_id, v.progression::text AS progression,
+  v.id AS version_id, v.number, v.starts_on, v.author_id, v.created_at, v.progression::text AS progression,
+  EXISTS (SELECT FROM program_versions n WHERE n.clinic_id = $1 AND n.program_id = p.id
+    AND lower(n.in_force) > local_day($3, t.zone)) AS planned,
   (SELECT json_agg(json_build_array(h.position, h.weeks))::text FROM program_phases h
    WHERE h.clinic_id = $1 AND h.version_id = v.id) AS phases,
   (SELECT json_agg(json_build_array(f.opened_on, f.closed_on, f.close_reason IS NOT DISTINCT FROM 'mistake'))::text
@@ -78,6 +80,7 @@ _NEWEST = "ORDER BY s.performed_at DESC, s.id DESC"
 # For each item the last sessions that did it, newest first: a short way down two indexes, however long the history is.
 # Those of days that have `passed` tell nothing of the usual dose; the last of them is looked at for danger signs only,
 # and so is each that came in since the last look, wherever it stands among them and at whatever dose (`kin`) it was done.
+# Those since $11, of which the day after may still be told, come on top of as many as a decision needs.
 # The day after: what was answered to the question about it, else pain at about that time.
 _DONE = f"""
 SELECT k.item, d.*,
@@ -92,7 +95,9 @@ SELECT k.item, d.*,
      ORDER BY a.answered_at LIMIT 1)) AS pain_next_day
 FROM jsonb_to_recordset($2::text::jsonb) AS k (item uuid, patient uuid, lineage uuid[], kin uuid[], passed datemultirange)
 CROSS JOIN LATERAL (
-  (SELECT {_COLUMNS}, true AS counts, false AS besides {_STANDING} AND NOT s.local_date <@ k.passed {_NEWEST} LIMIT $4)
+  (SELECT {_COLUMNS}, true AS counts, false AS besides {_STANDING} AND NOT s.local_date <@ k.passed {_NEWEST}
+   LIMIT $4 + (SELECT count(*) FROM exercise_sessions r
+               WHERE r.clinic_id = $1 AND r.patient_id = k.patient AND r.performed_at > $11))
   UNION ALL
   (SELECT {_COLUMNS}, false, false {_STANDING} AND s.local_date <@ k.passed AND NOT isempty(k.passed) {_NEWEST} LIMIT 1)
   UNION ALL
@@ -108,10 +113,11 @@ ALL_OF_IT = timedelta(days=10 * 366)
 
 @dataclass(frozen=True)
 class Done:
-    """One session of an item, and the local day on which it was done."""
+    """One session of an item, when it was done, and the local day of that."""
 
     session_id: UUID
     on: date
+    at: datetime
     performed: Performed
     new_neurological_symptom: bool
 
@@ -141,9 +147,9 @@ class Item:
 
 @dataclass(frozen=True)
 class Prescription:
-    """A program with the version that holds. phase: the position of the one that is current, None before it begins.
+    """A program with the version that holds, written at `written_at`. planned: whether another one is to begin later.
 
-    spells: the flare-ups of its episode.
+    phase: the position of the one that is current, None before it begins. spells: the flare-ups of its episode.
     """
 
     program_id: UUID
@@ -151,11 +157,19 @@ class Prescription:
     episode_id: UUID
     version_id: UUID
     author_id: UUID
+    written_at: datetime
+    planned: bool
     progression: Mapping[str, Any]
     today: date
     phase: int | None
     items: Sequence[Item]
     spells: Sequence[Spell]
+
+    def still(self, item_id: UUID, stopped_at: datetime) -> UUID | None:
+        """Give the item that an exercise is by now which was stopped; None where a human has changed its dose since."""
+        blind = self.written_at < stopped_at  # who wrote the version knew nothing of it
+        found = (one.id for one in self.items if item_id in (one.kin if blind else one.lineage))
+        return next(found, None)
 
 
 @dataclass(frozen=True)
@@ -249,16 +263,24 @@ async def done(
         *(timedelta(hours=hours) for hours in (*rules.next_day.asked_hours, *rules.next_day.pain_now_hours)),
         at,
         list(fresh),
+        at - answered_within(),
     )
     found: dict[UUID, list[Done]] = {}
     for row in rows:
-        each = Done(row["session_id"], row["local_date"], _performed(row), row["new_neurological_symptom"])
+        each = Done(
+            row["session_id"], row["local_date"], row["performed_at"], _performed(row), row["new_neurological_symptom"]
+        )
         held = found.setdefault(row["item"], [])
         if held and held[-1].session_id == each.session_id:  # one that is fresh, and among the last as well
             continue
         if each.alarming or not row["besides"]:
             held.append(each)
     return {item: sessions for item, sessions in found.items() if sessions}
+
+
+def answered_within() -> timedelta:
+    """How long after a session its day after may still be told."""
+    return timedelta(hours=load().progression.next_day.asked_hours[1])
 
 
 def _array(ids: Iterable[UUID]) -> str:
@@ -343,6 +365,8 @@ def _prescription(program: asyncpg.Record, rows: Sequence[asyncpg.Record], shelf
         episode_id=program["episode_id"],
         version_id=program["version_id"],
         author_id=program["author_id"],
+        written_at=program["created_at"],
+        planned=program["planned"],
         progression=orjson.loads(program["progression"]),
         today=program["today"],
         phase=phase_on([PhaseSpan(*pair) for pair in weeks], program["starts_on"], program["today"]),

@@ -33,7 +33,14 @@ from services.isolation import ClinicsFailed
 from services.programs import LastExercise
 from services.programs.authoring import ProgramRefused
 from services.programs.lifecycle import ProgramNotReady
-from services.suggestions import FlareOpen, HistoryRefused, SuggestionDecided, SuggestionSuperseded, evaluating
+from services.suggestions import (
+    FlareOpen,
+    HistoryRefused,
+    SuggestionDecided,
+    SuggestionSuperseded,
+    VersionPlanned,
+    evaluating,
+)
 from services.suggestions.prescribed import prescriptions
 from tests.factories import NOW, TOKENS
 from tests.services.caring import Care, another, care, pointers, waiting_for_a_lock
@@ -127,6 +134,15 @@ async def stored(here: Care, *status: str) -> list[Suggestion]:
         return list(await session.scalars(query.where(Suggestion.status.in_(status or ["open"]))))
 
 
+async def write(here: Care, program: ProgramRead, day: int, **form: Any) -> ProgramRead:
+    """Write a version."""
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        made = ProgramVersionCreate.model_validate({"reason": "As seen", **form})
+        version = program.version
+        return await programs.create_version(session, here.bob, program.id, made, version=version, at=night(day))
+
+
 async def accept(here: Care, row: Suggestion, day: int, **more: Any) -> Suggestion:
     async with here.sessions.begin() as session:
         await here.open(session)
@@ -201,6 +217,29 @@ async def test_nothing_goes_up_early_or_unasked_and_nothing_is_taken_back_while_
     await progress(here, 10)
     assert await stored(here) == []
     assert {row.outcome for row in await stored(here, "superseded")} == {"progress"}
+
+
+async def test_who_trains_every_day_gets_more_while_the_newest_session_speaks_for_it_too(here: Care) -> None:
+    program = await here.running(phases=[PHASE])
+    for day in range(1, 8):
+        await train(here, program, day)
+    await train(here, program, 8, asked=False, pains={"hp_bridge": 4})
+    assert (await progress(here, 9)).suggestions == 1, "of the newest nobody can know yet"
+    (tilt,) = await stored(here)
+    assert (tilt.exercise_code, tilt.outcome) == ("lb_pelvic_tilt", "progress")
+    assert [one["on"] for one in tilt.inputs["sessions"]][-1] == on(7).isoformat()
+    await train(here, program, 9, asked=False)
+    assert (await progress(here, 10)).suggestions == 0, "nobody has said how the day after the eighth was"
+    assert [row.id for row in await stored(here)] == [tilt.id], "and nothing is taken back for that"
+
+
+async def test_who_trains_every_day_and_hurts_the_day_after_gets_less(here: Care) -> None:
+    program = await here.running(phases=[PHASE])
+    for day in range(1, 4):
+        await train(here, program, day, asked=False)
+        await check_in(here, on(day + 1), pain_24h_after_session=4)
+    assert (await progress(here, 4)).suggestions == 2, "the third is not known yet, the two before are"
+    assert {(row.outcome, tuple(row.reasons)) for row in await stored(here)} == {("regress", ("pain_rose_twice",))}
 
 
 async def test_a_session_is_owed_a_look_and_gets_it(here: Care) -> None:
@@ -540,6 +579,84 @@ async def test_a_bad_session_that_comes_in_while_the_program_rests_stops_the_exe
     assert (stop.outcome, stop.session_id) == ("stop", bad), "the better session after it hides nothing"
 
 
+async def test_a_stop_outlives_a_version_that_left_the_dose_alone_and_is_accepted_in_it(here: Care) -> None:
+    program = await here.running(phases=[PHASE])
+    await train(here, program, 1, pains={"hp_bridge": 9})
+    await progress(here, 2)
+    (stop,) = await stored(here)
+    await write(here, program, 2, phases=[{**PHASE, "items": [BRIDGE, {**TILT, "reps": 8}]}])
+    await accept(here, stop, 2)
+    after = await read(here, program, 2)
+    assert after.shown is not None
+    assert [item.exercise_code for item in after.shown.phases[0].items] == ["lb_pelvic_tilt"]
+    assert await stored(here) == []
+
+
+async def test_a_stop_is_over_once_a_human_has_changed_the_dose_and_not_before(here: Care) -> None:
+    program = await here.running(phases=[PHASE])
+    lighter = [{**PHASE, "items": [{**BRIDGE, "reps": 8}, TILT]}]
+    planned = await write(here, program, 0, phases=lighter, effective_on=on(4).isoformat())
+    await train(here, program, 1, pains={"hp_bridge": 9})
+    await progress(here, 2)
+    (stop,) = await stored(here)
+    async with here.sessions() as session:
+        await here.open(session)
+        with pytest.raises(VersionPlanned):
+            await suggestions.accept(session, here.bob, stop.id, NOTE, version=1, at=night(2))
+        (one,) = await suggestions.accept_many(session, here.bob, SuggestionBatch(ids=[stop.id]), at=night(2))
+        await session.commit()
+    assert (one.status, one.code) == ("refused", "version_planned")
+    await progress(here, 5)
+    (moved,) = await stored(here)
+    assert (moved.id, moved.version_id) != (stop.id, stop.version_id), "who planned that version knew nothing of it"
+    assert moved.id == stop.id
+    again = await write(here, planned, 5, phases=lighter)
+    await progress(here, 5)
+    assert [row.id for row in await stored(here)] == [stop.id], "the same dose again"
+    await write(here, again, 5, phases=[PHASE])
+    async with here.sessions() as session:
+        await here.open(session)
+        (one,) = await suggestions.accept_many(session, here.bob, SuggestionBatch(ids=[stop.id]), at=night(5))
+        await session.commit()
+    assert (one.status, one.code) == ("refused", "suggestion_superseded")
+    assert await stored(here) == [], "another dose: somebody has looked, and it is out of the way"
+
+
+async def test_a_stop_goes_on_in_the_program_that_takes_the_place_of_its_own(here: Care) -> None:
+    program = await here.running(phases=[PHASE])
+    await train(here, program, 1, pains={"hp_bridge": 9, "lb_pelvic_tilt": 9})
+    await progress(here, 2)
+    draft = await here.draft(at=night(2), phases=[{**PHASE, "items": [BRIDGE, {**TILT, "sets": 1}]}])
+    new = await here.activate(draft, at=night(2))
+    (stop,) = await stored(here)
+    assert (stop.exercise_code, stop.program_id) == ("hp_bridge", new.id), "of the other he prescribed less since"
+    await accept(here, stop, 2)
+    after = await read(here, new, 2)
+    assert after.shown is not None
+    assert [item.exercise_code for item in after.shown.phases[0].items] == ["lb_pelvic_tilt"]
+
+
+async def test_what_was_not_looked_at_for_somebody_paused_the_program_just_then_is_looked_at_later(here: Care) -> None:
+    program = await green(here)
+    await train(here, program, 10, pains={"hp_bridge": 9}, asked=False)
+    await train(here, program, 11, asked=False)
+    async with here.sessions() as pausing:
+        await here.open(pausing)
+        form = ProgramPauseIn(reason="Away")
+        paused = await programs.pause(pausing, here.bob, program.id, form, version=program.version, at=night(12))
+        looking = asyncio.create_task(follow_up(here, 12))
+        await waiting_for_a_lock(pausing)
+        await pausing.commit()
+    assert (await looking).programs == 0
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        await programs.resume(
+            session, here.bob, program.id, ProgramReason(reason="Back"), version=paused.version, at=night(13)
+        )
+    await follow_up(here, 14)
+    assert "stop" in {row.outcome for row in await stored(here)}
+
+
 async def test_accepting_a_stop_takes_the_exercise_out_but_never_the_last(here: Care) -> None:
     program = await here.running(phases=[PHASE])
     await train(here, program, 1, new_neurological_symptom=True)
@@ -703,9 +820,9 @@ async def test_only_what_the_last_look_has_confirmed_happens_by_itself(here: Car
     assert made.ready == {program.id: {bridge.item_id, tilt.item_id}}
     await train(here, program, 9, without=("lb_pelvic_tilt",), asked=False)
     assert await apply(here, made.ready, 10) == 0, "a session waits to be looked at"
-    looked = await follow_up(here, 10)
-    assert looked.ready == {program.id: {tilt.item_id}}, "nobody knows yet how the other was a day later"
-    assert await apply(here, looked.ready, 10) == 1
+    looked = await follow_up(here, 11)
+    assert looked.ready == {program.id: {tilt.item_id}}, "nobody has said how the other was a day later"
+    assert await apply(here, looked.ready, 11) == 1
     (done,) = await stored(here, "applied")
     assert done.exercise_code == "lb_pelvic_tilt"
 
