@@ -65,7 +65,7 @@ SIGNS: Mapping[Reason, Sign] = {
         90, "k.last_day IS NULL OR (isfinite(k.last_day) AND k.last_day < local_day($3, p.zone))"
     ),
     Reason.SUGGESTION_WAITING: Sign(85, "u.since IS NOT NULL", since="u.since"),
-    Reason.PHASE_READY: Sign(82, "y.since IS NOT NULL AND f.opened_at IS NULL", since="y.since"),
+    Reason.PHASE_READY: Sign(82, "y.since IS NOT NULL", since="y.since"),
     Reason.REVIEW_DUE: Sign(
         80,
         "e.status NOT IN ('on_hold', 'discharged') AND r.reviewed_at < $3::timestamptz - $4::interval",
@@ -161,8 +161,15 @@ WITH licensed AS (
       AND (i.outcome = 'stop' OR v.progression ->> 'mode' IN ('approve', 'auto'))) u
   CROSS JOIN LATERAL (
     SELECT min(i.since) AS since FROM phase_readiness i
-    JOIN programs v ON v.clinic_id = i.clinic_id AND v.id = i.program_id AND v.status = 'active'
-    WHERE i.clinic_id = $1 AND i.patient_id = p.id) y
+    JOIN programs g ON g.clinic_id = i.clinic_id AND g.id = i.program_id AND g.status = 'active'
+    WHERE i.clinic_id = $1 AND i.patient_id = p.id
+      AND NOT EXISTS (SELECT FROM flares WHERE clinic_id = $1 AND patient_id = p.id AND episode_id = g.episode_id
+                        AND closed_at IS NULL)
+      AND NOT EXISTS (  -- by the calendar its phase is over since the night that saw it ready
+        SELECT FROM program_versions v JOIN program_phases h ON h.clinic_id = v.clinic_id AND h.version_id = v.id
+        WHERE v.clinic_id = $1 AND v.program_id = g.id AND v.in_force @> local_day($3, p.zone) AND h.position <= i.position
+        GROUP BY v.id, v.starts_on
+        HAVING bool_and(h.weeks IS NOT NULL) AND v.starts_on + 7 * sum(h.weeks)::int <= local_day($3, p.zone))) y
   CROSS JOIN LATERAL (
     SELECT min(reported_at) AS since FROM adverse_events
     WHERE clinic_id = $1 AND patient_id = p.id AND status = 'reported') h
