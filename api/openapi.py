@@ -181,7 +181,7 @@ _ALSO: Mapping[str, set[str]] = {
 """Refusals that the form of an operation does not tell: who is not signed in shows a password, a token or a code."""
 
 
-_VERSION_TAG: Document = {"type": "string", "pattern": '^"[1-9][0-9]{0,15}"$', "examples": ['"1"']}
+_VERSION_TAG: Document = {"type": "string", "pattern": '^"[1-9][0-9]{0,15}(-[0-9a-f]{16})?"$', "examples": ['"1"']}
 
 _IDEMPOTENCY_KEY: Document = {
     "name": "Idempotency-Key",

@@ -10,7 +10,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Self
 
-from core.errors import Conflict
+from core.errors import Conflict, Problem
 
 
 class ProgramStatus(StrEnum):
@@ -98,7 +98,8 @@ def step(status: ProgramStatus, action: ProgramAction) -> Step:
     """Give where an action leads. Raises ProgramNotInState."""
     found = STEPS[action].get(status)
     if found is None:
-        raise ProgramNotInState
+        fitting = ", ".join(one for one in ProgramStatus if one in STEPS[action])
+        raise ProgramNotInState(Problem("", "state", f"It is {status}; this takes one that is: {fitting}."))
     return found
 
 

@@ -61,6 +61,7 @@ def test_each_state_allows_what_the_table_says_and_nothing_leads_out_of_an_end()
     with pytest.raises(ProgramNotInState) as refused:
         step(COMPLETED, ProgramAction.RESUME)
     assert refused.value.code == "program_not_in_state"
+    assert refused.value.problems[0].message == "It is completed; this takes one that is: paused, suspended_red_flag."
     with pytest.raises(ProgramNotInState):
         Life(SUPERSEDED, ()).written(ProgramAction.WRITE, on(0))
 
