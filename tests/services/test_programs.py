@@ -352,6 +352,27 @@ async def test_a_condition_that_became_known_since_stops_the_activation(sessions
     assert (await world.activate(edited)).status is ProgramStatus.ACTIVE
 
 
+async def test_a_condition_that_became_known_since_stops_whatever_is_in_force_from_the_day_of_resuming(
+    sessions: Sessions,
+) -> None:
+    world = await care(sessions)
+    soft = {**STRENGTH, "items": [{"exercise_code": "lb_pelvic_tilt"}]}
+    program = await world.running(phases=[STRENGTH])
+    program = await _edit(world, program, phases=[soft], effective_on=(TODAY + 10 * DAY).isoformat())
+    program = await _pause(world, program)
+    async with sessions.begin() as session:
+        await world.open(session)
+        alice = update(Patient).where(Patient.id == world.world.alice.id)
+        await session.execute(alice.values(conditions=["late_pregnancy"]))
+    with pytest.raises(ProgramNotReady) as refused:
+        await _resume(world, program)
+    assert [problem.message[:9] for problem in refused.value.problems] == ["hp_bridge"], (
+        "of the version before the newest"
+    )
+    program = await _edit(world, program, phases=[soft])
+    assert (await _resume(world, program)).status is ProgramStatus.ACTIVE, "what no longer holds stops nobody"
+
+
 async def test_an_activated_program_is_in_force_from_its_first_day(sessions: Sessions) -> None:
     world = await care(sessions)
     program = await world.running(starts_on=(TODAY + 3 * DAY).isoformat())
