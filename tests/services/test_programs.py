@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from clinical.program_life import ProgramNotInState, ProgramStatus
 from clinical.red_flags import required_questions
@@ -36,7 +36,7 @@ from services.episode_gate import EpisodeClosed
 from services.programs.authoring import Contraindicated, ProgramRefused
 from services.programs.lifecycle import ProgramNotReady
 from tests.factories import NOW, make_actor, make_patient
-from tests.services.caring import DAY, MOBILITY, STRENGTH, Care, care, codes, pointers, settle
+from tests.services.caring import DAY, MOBILITY, STRENGTH, Care, care, codes, pointers, settle, waiting_for_a_lock
 
 TODAY = NOW.date()
 REASON = ProgramReason(reason="As agreed")
@@ -433,6 +433,35 @@ async def test_two_drafts_activated_at_once_leave_one_in_use(sessions: Sessions)
     await asyncio.gather(*(world.activate(draft) for draft in drafts))
     states = sorted([(await _get(world, draft.id)).status.value for draft in drafts])
     assert states == ["active", "superseded"]
+
+
+async def test_a_red_flag_stops_programs_in_the_order_of_their_ids(sessions: Sessions) -> None:
+    """As the rules lock them, whichever was put into use first: in another order they would meet head-on."""
+    world = await care(sessions)
+    async with sessions.begin() as session:
+        await world.open(session)
+        form = EpisodeCreate(title="Knee pain", body_region="knee")
+        knee = await episodes.create(session, world.bob, world.world.alice.id, form, at=NOW)
+    drafts = [await each.draft() for each in (world, replace(world, episode_id=knee.id))]
+    screen = await world.screen()
+    for draft in reversed(drafts):
+        await world.activate(draft)
+
+    async def stop() -> int:
+        async with sessions.begin() as session:
+            await world.open(session)
+            for scan in ("indexscan", "bitmapscan"):  # rows come as they lie, the one written last behind the others
+                await session.execute(text(f"SET LOCAL enable_{scan} = off"))
+            return await programs.suspend(session, world.alice, world.world.alice.id, screen.id, at=NOW)
+
+    async with sessions.begin() as session:
+        await world.open(session)
+        held = [select(Program.id).where(Program.id == draft.id).with_for_update(nowait=True) for draft in drafts]
+        await session.execute(held[0])
+        stopping = asyncio.create_task(stop())
+        await waiting_for_a_lock(session)
+        await session.execute(held[1])
+    assert await stopping == 2
 
 
 async def test_a_red_flag_during_the_activation_is_seen_by_one_of_the_two(sessions: Sessions) -> None:
