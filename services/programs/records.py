@@ -184,7 +184,7 @@ async def drop_suggestions(session: AsyncSession, program: Program, *, at: datet
 
 
 async def forget_readiness(session: AsyncSession, program: Program) -> None:
-    """Let nobody be told any more that a phase may end: it has, or another one is prescribed."""
+    """Let nobody be told any more that a phase may end: the program has."""
     await session.execute(
         delete(PhaseReadiness)
         .where(PhaseReadiness.clinic_id == program.clinic_id, PhaseReadiness.program_id == program.id)
