@@ -138,7 +138,7 @@ async def create_version(
     draft = await _draft(session, actor, patient, form.phases, at=at)
     if needed.ready:
         await require_ready(session, actor, program, at=at)
-    last, written = await make_place(
+    before, written = await make_place(
         session,
         program,
         ProgramAction.WRITE,
@@ -148,8 +148,8 @@ async def create_version(
         at=at,
     )
     written.reason = form.reason
-    written.pain_ceiling = last.pain_ceiling if form.pain_ceiling is None else form.pain_ceiling
-    written.progression = last.progression if form.progression is None else form.progression.model_dump(mode="json")
+    written.pain_ceiling = before.pain_ceiling if form.pain_ceiling is None else form.pain_ceiling
+    written.progression = before.progression if form.progression is None else form.progression.model_dump(mode="json")
     running = program.status in IN_USE
     if running:
         await drop_suggestions(session, program, at=at)

@@ -500,6 +500,22 @@ async def test_an_edit_is_a_new_version_and_the_earlier_one_stays_as_it_was(sess
         await _get(world, program.id, number=3)
 
 
+async def test_what_an_edit_leaves_out_is_that_of_the_version_in_force_not_of_one_that_never_was(
+    sessions: Sessions,
+) -> None:
+    world = await care(sessions)
+    program = await world.running(pain_ceiling=5)
+    later = {"effective_on": (TODAY + 10 * DAY).isoformat(), "pain_ceiling": 9}
+    program = await _edit(world, program, **later, progression={"mode": "auto", "bounds": {"max_sets": 4}})
+    program = await _edit(world, program)
+    assert program.shown is not None
+    assert (program.shown.number, program.shown.pain_ceiling, program.shown.progression.mode) == (3, 5, "suggest")
+    program = await _edit(world, program, **later)
+    program = await _edit(world, program, effective_on=(TODAY + 20 * DAY).isoformat())
+    assert program.shown is not None
+    assert (program.shown.number, program.shown.pain_ceiling) == (5, 9), "of the one that it takes over from"
+
+
 async def test_an_edit_for_today_replaces_todays_version_and_what_was_to_come(sessions: Sessions) -> None:
     world = await care(sessions)
     program = await world.running()
