@@ -90,7 +90,7 @@ async def create_program_version(
     response: Response,
 ) -> ProgramRead:
     """Change what a program prescribes from a day on: a new version with its reason; earlier ones stay as they were."""
-    program = await programs.create_version(session, actor, program_id, form, version=if_match, at=now)
+    program = await program_phases.create_version(session, actor, program_id, form, version=if_match, at=now)
     created(response, f"/v1/programs/{program_id}?version={program.versions[-1].number}", program.version)
     return program
 

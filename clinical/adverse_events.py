@@ -3,8 +3,9 @@
 Grades, what makes one serious, and limits stand in `rules/adverse_events.yaml`.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from clinical.levels import AlertLevel, Level
 from clinical.library import load
@@ -12,6 +13,9 @@ from core.errors import Problem
 
 BAD = ("not_recovered", "lasting_effects", "fatal")
 """Outcomes that are worse than every other one, and each worse than the one before."""
+
+RELATED = ("unrelated", "unlikely", "possible", "probable", "definite")
+"""What an event had to do with treatment, each closer than the one before."""
 
 RULE = "AE01"
 """The rule under which severe and serious events are alerted."""
@@ -45,6 +49,34 @@ def worse(before: Known, after: Known) -> bool:
         or not set(after.seriousness) <= set(before.seriousness)
         or _badness(after.outcome) > _badness(before.outcome)
     )
+
+
+def softened(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Problem]:
+    """Tell what would make a reviewed event look less bad, or other, than it was known to be.
+
+    before: all that is known. after: what is said of it now. What nobody knew may be told. An end may be put off or taken
+    back, and what it had to do with treatment be judged closer.
+    """
+    return [
+        Problem(f"/{name}", "not_worse", "After its review this is changed only to what is worse.")
+        for name, value in after.items()
+        if before[name] is not None and not _stands(name, before[name], value)
+    ]
+
+
+def _stands(name: str, before: Any, after: Any) -> bool:
+    """Tell whether one thing that is known is left as it is, or said to be worse."""
+    if name == "seriousness":
+        return after is not None and set(before) <= set(after)
+    if name == "ended_on":
+        return after is None or before <= after
+    if after == before or after is None:
+        return bool(after == before)
+    if name == "relatedness":
+        return RELATED.index(before) < RELATED.index(after)
+    if name == "outcome":
+        return _badness(before) < _badness(after)
+    return bool(name == "grade" and before < after)
 
 
 def _badness(outcome: str | None) -> int:

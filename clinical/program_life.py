@@ -188,10 +188,21 @@ class Life:
         if self.status is ProgramStatus.DRAFT:
             made = Version(on if effective_on is not None else max(last.starts_on, today))
             return replace(self, versions=(*self.versions, made))
-        before = next((one for one in self.versions if one.held is not None and on in one.held), last)
-        starts_on = on if restart else before.starts_on
+        starts_on = on if restart else self.versions[self.base(on)].starts_on
         begins = max(on, starts_on)
         return replace(self, versions=(*_cut(self.versions, begins), Version(starts_on, Span(begins))))
+
+    def base(self, on: date) -> int:
+        """Give the place of the version that one written to hold from `on` goes on from: the one in force on that day.
+
+        Before the program begins it is the one that it begins with; of a draft, and of what has ended, the last.
+        """
+        going = (
+            place
+            for place, one in enumerate(self.versions)
+            if one.held not in {None, NEVER} and (one.held.ends is None or on < one.held.ends)
+        )
+        return next(going, len(self.versions) - 1)
 
 
 def _cut(versions: tuple[Version, ...], on: date) -> tuple[Version, ...]:

@@ -35,6 +35,7 @@ from services import (
     check_ins,
     education,
     flares,
+    program_phases,
     programs,
     red_flag_screens,
     reports,
@@ -323,7 +324,9 @@ class Simulation(Opening):
         if program.shown is not None and program.shown.number == 1 and program.status == "active":
             form = ProgramVersionCreate.model_validate(prescriptions.EASIER)
             version = program.version
-            await programs.create_version(session, patient.therapist, patient.program_id, form, version=version, at=at)
+            await program_phases.create_version(
+                session, patient.therapist, patient.program_id, form, version=version, at=at
+            )
 
     async def _release(self, session: AsyncSession, patient: Patient, at: datetime) -> None:
         """End a flag that was looked into: closed by a human, screened again, resumed."""

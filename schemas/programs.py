@@ -192,8 +192,8 @@ class ProgramCreate(In):
 class ProgramVersionCreate(In):
     """A new version: the whole prescription, why it changed, and the patient's day from which it holds.
 
-    Phases keep counting from the day the program began; `restart_phases` begins with the first phase on that day. Without
-    `progression` the one of the version before goes on.
+    Phases keep counting from the day the program began; `restart_phases` begins with the first phase on that day.
+    `pain_ceiling` and `progression`, left out, are those of the version that is in force until then.
     """
 
     model_config = ConfigDict(

@@ -371,12 +371,15 @@ async def subject(
     at: datetime,
     lock: bool = False,
 ) -> Row:
-    """Give the row of a table that hangs on a patient. Raises Forbidden; NotFound when it is out of reach."""
+    """Give the row of a table that hangs on a patient. Raises Forbidden; NotFound when it is out of reach.
+
+    lock: for change; rows that refer to it may still be written.
+    """
     table: Any = model
     query = select(model).where(
         table.clinic_id == actor.clinic_id, table.id == row_id, table.patient_id.in_(patients(actor, action, at))
     )
-    found: Any = await session.scalar(query.with_for_update() if lock else query)
+    found: Any = await session.scalar(query.with_for_update(key_share=True) if lock else query)
     if found is None:
         raise NotFound
     session.info[SUBJECT] = found.patient_id

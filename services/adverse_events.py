@@ -63,7 +63,7 @@ class AdverseEventRefused(Invalid):
 
 
 class AdverseEventReviewed(Conflict):
-    """This adverse event was reviewed: nothing of it is changed any more, unless it turns out to be worse."""
+    """This adverse event was reviewed: it takes only what makes it worse; see errors for what does not."""
 
 
 class AdverseEventIncomplete(Conflict):
@@ -197,7 +197,7 @@ async def update(
 ) -> AdverseEvent:
     """Say what is known better; what has become severe or serious by it is alerted.
 
-    A reviewed one takes only what makes it worse, and waits for a review again.
+    A reviewed one takes only what makes it worse, beside what nobody knew, and waits for a review again.
     Raises NotFound, Stale, AdverseEventReviewed, AdverseEventRefused.
     """
     row = await _locked(session, actor, Action.COMPLETE_ADVERSE_EVENTS, event_id, version, at=at)
@@ -214,17 +214,29 @@ async def update(
     grade, criteria = row.grade or 0, set(row.seriousness or ())
     merged = held | given
     reviewed = row.status is AdverseEventStatus.REVIEWED
-    if reviewed and not rules.worse(_known(held), _known(merged)):
-        raise AdverseEventReviewed
-    merged |= await _checked(session, patient, merged, at)
-    now = AdverseEventRead.model_validate(row).model_dump(include=set(AdverseEventCreate.model_fields))
+    known = AdverseEventRead.model_validate(row).model_dump(include=set(AdverseEventCreate.model_fields))
+    softer = rules.softened(known, given) if reviewed else []
+    if softer or (reviewed and not rules.worse(_known(held), _known(merged))):
+        raise AdverseEventReviewed(*softer)
+    linked = await _checked(session, patient, merged, at)
+    moved = rules.softened(known, linked) if reviewed else []
+    if moved:
+        raise AdverseEventReviewed(*moved)
+    merged |= linked
     for name, value in _stored(merged).items():
         setattr(row, name, value)
     judged = rules.judge(row.grade, row.seriousness)
     row.rule_version, row.updated_at = judged.rule_version, at
     ended = _reopen(row) if reviewed else {}
     _note(
-        session, actor, row, "changed", _plain(now) | ended, _plain(merged) | (AGAIN if ended else {}), at=at, words=why
+        session,
+        actor,
+        row,
+        "changed",
+        _plain(known) | ended,
+        _plain(merged) | (AGAIN if ended else {}),
+        at=at,
+        words=why,
     )
     await session.flush()
     # Within one level, too: life in danger after what was important, or a death, is news to whoever dealt with it.

@@ -187,11 +187,14 @@ async def _open(session: AsyncSession, actor: Actor, episode_id: UUID, version: 
 
 
 async def _stop(session: AsyncSession, actor: Actor, row: Episode, *, ended: bool, at: datetime) -> None:
-    """Let no program and no check-in plan of the episode run on."""
+    """Let no program, no flare-up and no check-in plan of the episode run on.
+
+    Who closes a flare-up locks it before the plans, which ask as usual again: here it is no other way.
+    """
     await programs.halt(session, row.clinic_id, row.id, actor=actor, ended=ended, reason=row.status_reason, at=at)
-    await check_ins.follow_episode(session, row.clinic_id, row.id, actor=actor, ended=ended, at=at)
     if ended:
         await flares.end_with_episode(session, row.clinic_id, row.id, actor=actor, at=at)
+    await check_ins.follow_episode(session, row.clinic_id, row.id, actor=actor, ended=ended, at=at)
 
 
 async def _done(session: AsyncSession, actor: Actor, action: str, row: Episode, *, at: datetime) -> Episode:

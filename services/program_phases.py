@@ -1,7 +1,7 @@
 """Where a program stands in its phases: criteria held against what is known since the phase in force began.
 
-Computed anew each time it is read; what was found at night is kept only to put the patient on the worklist. Nothing here
-moves a program on.
+Computed anew each time it is read; what was found at night, or when a version was written, is kept only to put the
+patient on the worklist. Nothing here moves a program on by itself.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -23,7 +23,7 @@ from clinical.program_life import ProgramStatus
 from core.database import fetch
 from models.outcomes import Outcome
 from models.programs import PhaseReadiness, Program, ProgramPhase, ProgramVersion
-from schemas.programs import CriterionState, PhaseState, ProgramPhases
+from schemas.programs import CriterionState, PhaseState, ProgramPhases, ProgramRead, ProgramVersionCreate
 from services import access, audit, daily_measures, outcomes, programs
 from services.access import Action, Actor
 from services.progress import measuring
@@ -144,6 +144,15 @@ def _phase(
     return PhaseState.model_validate({**told, "begins_on": begins_on, "criteria": states})
 
 
+async def create_version(
+    session: AsyncSession, actor: Actor, program_id: UUID, form: ProgramVersionCreate, *, version: int, at: datetime
+) -> ProgramRead:
+    """Write the next version, as `programs.create_version`, and look again: a phase that it leaves alone stays ready."""
+    written = await programs.create_version(session, actor, program_id, form, version=version, at=at)
+    await _look(session, actor.clinic_id, [program_id], at=at)
+    return written
+
+
 # ------------------------------------------------------------------ at night
 async def review(
     session: AsyncSession, clinic_id: UUID, *, at: datetime, after: UUID | None = None, dry_run: bool = False
@@ -178,6 +187,17 @@ async def review(
     if after is not None:
         query = query.where(Program.id > after)
     ids = list(await session.scalars(query.order_by(Program.id).limit(AT_ONCE)))
+    if not dry_run:  # whoever changes one of them goes first, and whoever comes after that waits: as with the rules
+        held = select(Program.id).where(Program.clinic_id == clinic_id, Program.id.in_(ids)).order_by(Program.id)
+        await session.execute(held.with_for_update(read=True, key_share=True))
+    count = await _look(session, clinic_id, ids, at=at, dry_run=dry_run)
+    return count, ids[-1] if len(ids) == AT_ONCE else None
+
+
+async def _look(
+    session: AsyncSession, clinic_id: UUID, ids: Collection[UUID], *, at: datetime, dry_run: bool = False
+) -> int:
+    """Keep which of these programs are ready, and which no longer; give how many became so. They are locked."""
     found = await standings(session, clinic_id, ids, at=at)
     ready = [one for one in found if one.ready]
     before = await _kept(session, clinic_id, ids)
@@ -185,7 +205,7 @@ async def review(
     if not dry_run:
         await _keep(session, clinic_id, new, at)
         await _forget(session, clinic_id, before.keys() - {one.program_id for one in ready})
-    return len(new), ids[-1] if len(ids) == AT_ONCE else None
+    return len(new)
 
 
 async def _kept(session: AsyncSession, clinic_id: UUID, ids: Collection[UUID]) -> dict[UUID, tuple[int, date]]:

@@ -56,7 +56,7 @@ async def adjust(
     ProgramNotReady, LastExercise, ProgramRefused, Contraindicated.
     """
     step(program.status, ProgramAction.ADJUST)
-    await require_ready(session, actor, program, before, patient, at=at)
+    await require_ready(session, actor, program, [before], patient, at=at)
     where = (ProgramItem.clinic_id == program.clinic_id, ProgramItem.version_id == before.id)
     phases = list(
         await session.scalars(

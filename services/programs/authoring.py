@@ -37,7 +37,7 @@ from services import access, audit, episode_gate, exercises, instrument_imports
 from services.access import Action, Actor
 from services.programs.lifecycle import require_ready
 from services.programs.reading import read
-from services.programs.records import drop_suggestions, forget_readiness, locked, make_place
+from services.programs.records import drop_suggestions, locked, make_place
 
 LATEST = timedelta(days=366)
 """How far ahead a program or a version may begin."""
@@ -127,6 +127,7 @@ async def create_version(
 ) -> ProgramRead:
     """Write the next version; in a program in use it takes over on its day, and what was planned after that is gone.
 
+    Whether its phase may end is for `services/program_phases` to look at again.
     Raises NotFound, Stale, ProgramNotInState, ProgramNotReady, ProgramRefused, Contraindicated.
     """
     program, patient = await locked(session, actor, program_id, version, at=at)
@@ -137,7 +138,7 @@ async def create_version(
     draft = await _draft(session, actor, patient, form.phases, at=at)
     if needed.ready:
         await require_ready(session, actor, program, at=at)
-    last, written = await make_place(
+    before, written = await make_place(
         session,
         program,
         ProgramAction.WRITE,
@@ -147,12 +148,11 @@ async def create_version(
         at=at,
     )
     written.reason = form.reason
-    written.pain_ceiling = last.pain_ceiling if form.pain_ceiling is None else form.pain_ceiling
-    written.progression = last.progression if form.progression is None else form.progression.model_dump(mode="json")
+    written.pain_ceiling = before.pain_ceiling if form.pain_ceiling is None else form.pain_ceiling
+    written.progression = before.progression if form.progression is None else form.progression.model_dump(mode="json")
     running = program.status in IN_USE
     if running:
         await drop_suggestions(session, program, at=at)
-        await forget_readiness(session, program)
     await _write(session, actor, program, written, form.phases, draft, at=at)
     flag_modified(program, "title")  # the program counts its versions: whoever read the last one holds a stale tag
     await session.flush()

@@ -1,7 +1,7 @@
 """A program's life: put into use, paused, resumed, ended. Everything that is missing is told at once."""
 
-from collections.abc import Awaitable
-from datetime import datetime
+from collections.abc import Awaitable, Collection
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import Text, cast, exists, func, select
@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from clinical.forms import Contraindication
 from clinical.prescription import conflicts
 from clinical.program_life import IN_USE, ProgramAction, step
+from clinical.recurrence import local_date
 from clinical.red_flags import required_questions
 from clinical.screening import Screened, must_unlock
 from core.errors import Conflict, Problem
@@ -37,8 +38,7 @@ async def activate(session: AsyncSession, actor: Actor, program_id: UUID, *, ver
     """
     program, patient = await locked(session, actor, program_id, version, at=at)
     step(program.status, ProgramAction.ACTIVATE)
-    newest = await _newest_version(session, program)
-    await require_ready(session, actor, program, newest, patient, at=at)
+    await require_ready(session, actor, program, [await _newest_version(session, program)], patient, at=at)
     others = select(Program).where(
         Program.clinic_id == program.clinic_id, Program.episode_id == program.episode_id, Program.status.in_(IN_USE)
     )
@@ -68,7 +68,8 @@ async def resume(
     """
     program, patient = await locked(session, actor, program_id, version, at=at)
     step(program.status, ProgramAction.RESUME)
-    await require_ready(session, actor, program, await _newest_version(session, program), patient, at=at)
+    coming = await _versions_from(session, program, local_date(at, patient.zone))
+    await require_ready(session, actor, program, coming, patient, at=at)
     await move(session, program, ProgramAction.RESUME, patient, at=at, reason=form.reason)
     return await _done(session, actor, "program.resume", program, patient, at=at)
 
@@ -89,14 +90,14 @@ async def require_ready(
     session: AsyncSession,
     actor: Actor,
     program: Program,
-    version: ProgramVersion | None = None,
+    versions: Collection[ProgramVersion] = (),
     patient: Patient | None = None,
     *,
     at: datetime,
 ) -> None:
     """Demand a licensed and linked therapist, consent to telehealth, and no red flag. Raises ProgramNotReady.
 
-    version, patient: written before, and perhaps before a condition became known that speaks against an exercise.
+    versions, patient: written before, and perhaps before a condition became known that speaks against an exercise.
     """
     where, patient_id = program.clinic_id, program.patient_id
     assert actor.therapist_id is not None
@@ -110,8 +111,8 @@ async def require_ready(
         *await _red_flag_problems(session, program, region),
     ]
     problems += episode_gate.problems(status)
-    if version is not None and patient is not None:
-        problems += await _contraindication_problems(session, version, patient)
+    if patient is not None:
+        problems += await _contraindication_problems(session, program, versions, patient)
     if problems:
         raise ProgramNotReady(*problems)
 
@@ -124,10 +125,13 @@ async def _problems(check: Awaitable[object]) -> list[Problem]:
     return []
 
 
-async def _contraindication_problems(session: AsyncSession, version: ProgramVersion, patient: Patient) -> list[Problem]:
+async def _contraindication_problems(
+    session: AsyncSession, program: Program, versions: Collection[ProgramVersion], patient: Patient
+) -> list[Problem]:
     """Tell each exercise of which the patient has come to meet a contraindication that nobody accepted for him."""
+    ids = [version.id for version in versions]
     items = await session.scalars(
-        select(ProgramItem).where(ProgramItem.clinic_id == version.clinic_id, ProgramItem.version_id == version.id)
+        select(ProgramItem).where(ProgramItem.clinic_id == program.clinic_id, ProgramItem.version_id.in_(ids))
     )
     met = set()
     for item in items:
@@ -184,6 +188,20 @@ async def _newest_version(session: AsyncSession, program: Program) -> ProgramVer
     )
     assert found is not None
     return found
+
+
+async def _versions_from(session: AsyncSession, program: Program, today: date) -> list[ProgramVersion]:
+    """Give the version that is in force on a day, and those that come after it."""
+    until = func.upper(ProgramVersion.in_force)
+    found = await session.scalars(
+        select(ProgramVersion).where(
+            ProgramVersion.clinic_id == program.clinic_id,
+            ProgramVersion.program_id == program.id,
+            ~func.isempty(ProgramVersion.in_force),
+            until.is_(None) | (until > today),
+        )
+    )
+    return list(found)
 
 
 async def _done(

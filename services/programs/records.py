@@ -148,15 +148,17 @@ async def make_place(
 ) -> tuple[ProgramVersion, ProgramVersion]:
     """Let the versions of a program give way to the next one; patient and program are locked.
 
-    Gives the last there was, and the next with its number and its days, not yet stored. Raises ProgramNotInState.
+    Gives the one that it goes on from, and the next with its number and its days, not yet stored. Raises ProgramNotInState.
     """
     stored = await life_of(session, program)
     today = local_date(at, patient.zone)
+    base = stored.life.base(effective_on or today)
     life = stored.life.written(action, today, effective_on=effective_on, restart=restart)
     await stored.become(session, life, at=at)
-    last, told = stored.versions[-1], life.versions[-1]
+    before, told = stored.versions[base], life.versions[-1]
     in_force = None if told.held is None else _range(told.held)
-    return last, ProgramVersion(number=last.number + 1, starts_on=told.starts_on, in_force=in_force)
+    number = stored.versions[-1].number + 1
+    return before, ProgramVersion(number=number, starts_on=told.starts_on, in_force=in_force)
 
 
 _CARRIED = (
@@ -244,7 +246,7 @@ def _plain(item: ProgramItem, name: str) -> int | float | None:
 
 
 async def forget_readiness(session: AsyncSession, program: Program) -> None:
-    """Let nobody be told any more that a phase may end: it has, or another one is prescribed."""
+    """Let nobody be told any more that a phase may end: the program has."""
     await session.execute(
         delete(PhaseReadiness)
         .where(PhaseReadiness.clinic_id == program.clinic_id, PhaseReadiness.program_id == program.id)

@@ -24,6 +24,7 @@ async def suspend(session: AsyncSession, actor: Actor, patient_id: UUID, screen_
             Program.patient_id == patient_id,
             Program.status.in_(STEPS[ProgramAction.SUSPEND]),
         )
+        .order_by(Program.id)  # as everybody locks several
         .with_for_update()
         .execution_options(populate_existing=True)
     )

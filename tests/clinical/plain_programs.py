@@ -103,7 +103,7 @@ class PlainEpisode:
         if program.state == "draft":
             program.origins.append(max(day, program.origins[-1]) if ahead is None else day)
             return DONE
-        number = program.holds[day] or len(program.origins)
+        number = next((number for number in program.holds[day:] if number), len(program.origins))
         origin = day if restart else program.origins[number - 1]
         program.origins.append(origin)
         program.hold(max(day, origin), len(program.origins))

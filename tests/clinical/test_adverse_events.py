@@ -1,9 +1,11 @@
 """Who must look at an adverse event, what its patient reads, and what cannot be true together."""
 
+from typing import Any
+
 import pytest
 
 from clinical.adverse_event_rules import AdverseEventExample
-from clinical.adverse_events import contradictions, died, judge, unknown
+from clinical.adverse_events import contradictions, died, judge, softened, unknown
 from clinical.levels import AlertLevel, Level
 from clinical.library import load
 
@@ -48,3 +50,24 @@ def test_a_review_names_all_that_nobody_has_said() -> None:
         "/outcome",
     ]
     assert unknown(1, [], "unrelated", "recovered") == []
+
+
+@pytest.mark.parametrize(
+    ("after", "refused"),
+    [
+        ({"grade": 4, "seriousness": ["hospital", "disability"], "outcome": "fatal", "relatedness": "definite"}, []),
+        ({"grade": 3, "seriousness": ["hospital"], "outcome": "recovering", "relatedness": "possible"}, []),
+        ({"ended_on": 9, "item_id": "one"}, []),
+        ({"ended_on": None, "grade": 2, "seriousness": []}, ["/grade", "/seriousness"]),
+        ({"ended_on": 7, "kind": "other", "outcome": "recovered"}, ["/ended_on", "/kind", "/outcome"]),
+        (
+            dict.fromkeys(("grade", "seriousness", "outcome", "relatedness")),
+            ["/grade", "/seriousness", "/outcome", "/relatedness"],
+        ),
+        ({"relatedness": "unlikely"}, ["/relatedness"]),
+    ],
+)
+def test_what_was_reviewed_does_not_come_to_look_less_bad(after: dict[str, Any], refused: list[str]) -> None:
+    known = {"grade": 3, "seriousness": ["hospital"], "outcome": "recovering", "relatedness": "possible"}
+    known |= {"ended_on": 8, "kind": "fall", "item_id": None}
+    assert [one.pointer for one in softened(known, after)] == refused

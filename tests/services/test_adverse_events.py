@@ -91,6 +91,11 @@ async def test_an_event_is_reported_completed_and_reviewed_with_all_that_was_sai
     for late in (change(here, made, 4, grade=1), change(here, made, 4, description="Sore"), review(here, made, 4)):
         with pytest.raises(AdverseEventReviewed):
             await late
+    with pytest.raises(AdverseEventReviewed) as softer:
+        await change(
+            here, made, 4, grade=4, relatedness="unlikely", outcome="unknown", description="Sore", ended_on=None
+        )
+    assert pointers(softer.value.problems) == dict.fromkeys(("/relatedness", "/outcome", "/description"), "not_worse")
     # it turns out to be worse: reviewed again, and how the first review ended stays on record
     again = await change(here, made, 4, outcome="lasting_effects", seriousness=["disability"])
     assert (again.status, again.conclusion, again.review_note) == (AdverseEventStatus.REPORTED, None, None)

@@ -13,11 +13,14 @@ from clinical.program_life import ProgramStatus
 from core.database import Sessions
 from models.check_ins import CheckInPlan, PlanStatus
 from models.episodes import Episode, EpisodeStatus
+from models.flares import Flare
 from models.programs import Program, ProgramPause
 from schemas.check_ins import PlanIn
 from schemas.episodes import EpisodeChange, EpisodeCreate, EpisodeReason
+from schemas.flares import FlareClose, FlareCreate
 from schemas.red_flag_screens import RedFlagScreenClose, RedFlagScreenCreate
-from services import check_ins, episodes, programs, red_flag_screens
+from services import access, check_ins, episodes, flares, programs, red_flag_screens
+from services.access import Action
 from services.check_ins import plans
 from services.episode_gate import EpisodeOnHold, EpisodeUnsettled
 from tests.factories import NOW
@@ -144,6 +147,30 @@ async def test_a_discharge_waits_for_a_screen_that_is_being_kept(running: Care) 
         await waiting_for_a_lock(keeping)
     with pytest.raises(EpisodeUnsettled):
         await discharging
+
+
+async def test_a_discharge_waits_for_a_flare_that_is_being_closed_with_nothing_in_its_hands(sessions: Sessions) -> None:
+    running = await care(sessions)
+    await running.running()  # and no check-in plan: the flare-up brings its own
+    async with running.sessions.begin() as session:
+        await running.open(session)
+        form = FlareCreate(episode_id=running.episode_id)
+        flare_id = (await flares.create(session, running.bob, running.world.alice.id, form, at=NOW)).id
+    async with running.sessions.begin() as closing:
+        await running.open(closing)
+        own = (Action.REPORT_FLARES, Flare, flare_id)
+        flare = await access.subject(closing, running.bob, *own, at=LATER, lock=True)
+
+        async def discharge() -> None:
+            async with running.sessions.begin() as session:
+                await running.open(session)
+                await episodes.discharge(session, running.bob, running.episode_id, REASON, version=1, at=LATER)
+
+        discharging = asyncio.create_task(discharge())
+        await waiting_for_a_lock(closing)
+        await flares.close(closing, running.bob, flare_id, FlareClose(reason="over"), version=flare.version, at=LATER)
+    await discharging
+    assert await state(running) == (ProgramStatus.COMPLETED, PlanStatus.ENDED)
 
 
 async def test_a_plan_is_not_resumed_while_its_episode_is_being_held(running: Care) -> None:

@@ -1,5 +1,6 @@
 """From answers and sessions to a phase that may end: the therapist is told, and nothing moves without him."""
 
+import asyncio
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -20,7 +21,7 @@ from services import flares, jobs, program_phases, program_templates, programs, 
 from services.caseload import WEIGHTS
 from services.programs.authoring import ProgramRefused
 from tests.factories import NOW, TOKENS
-from tests.services.caring import MOBILITY, STRENGTH, Care, care, pointers
+from tests.services.caring import MOBILITY, STRENGTH, Care, care, pointers, waiting_for_a_lock
 from tests.services.histories import check_in, exercised, morning, outcome, roland
 
 START = NOW.date()
@@ -76,6 +77,15 @@ async def told(here: Care, day: int) -> list[tuple[Reason, datetime | None]]:
         return [(one.code, one.since) for one in reasons if one.code is Reason.PHASE_READY]
 
 
+async def write(here: Care, program: ProgramRead, day: int, **form: Any) -> ProgramRead:
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        version = ProgramVersionCreate.model_validate(form)
+        return await program_phases.create_version(
+            session, here.bob, program.id, version, version=program.version, at=night(day)
+        )
+
+
 async def reach_all(here: Care, program: ProgramRead) -> None:
     """Meet everything that `OPEN` asks for, on the fourth day and not before."""
     for day, pain in ((0, 6), (1, 3), (2, 2)):
@@ -124,35 +134,36 @@ async def test_what_was_known_before_a_phase_began_tells_nothing_and_a_new_dose_
     program = await here.running(phases=OPEN)
     await reach_all(here, program)
     assert await review(here, 4) == 1
-    same = {"reason": "Fewer", "phases": [{**OPEN[0], "weeks": None}, OPEN[1]]}
-    async with here.sessions.begin() as session:
-        await here.open(session)
-        form = ProgramVersionCreate.model_validate(same)
-        program = await programs.create_version(
-            session, here.bob, program.id, form, version=program.version, at=night(4)
-        )
-    assert await told(here, 4) == []
-    assert (await stand(here, program, 4)).ready_for_next, "the phase is the one that it was"
-    again = {"reason": "Anew", "restart_phases": True, "phases": OPEN}
-    async with here.sessions.begin() as session:
-        await here.open(session)
-        form = ProgramVersionCreate.model_validate(again)
-        program = await programs.create_version(
-            session, here.bob, program.id, form, version=program.version, at=night(4)
-        )
-    anew = await stand(here, program, 4)
+    program = await write(here, program, 5, reason="Fewer", phases=[{**OPEN[0], "weeks": None}, OPEN[1]])
+    assert await told(here, 5) == [(Reason.PHASE_READY, night(4))], "the phase is the one that it was"
+    program = await write(
+        here, program, 5, reason="Softer", phases=[{**OPEN[0], "exit": [PAIN | {"value": 1}]}, OPEN[1]]
+    )
+    assert await told(here, 5) == [], "and asks for more"
+    program = await write(here, program, 5, reason="Anew", restart_phases=True, phases=OPEN)
+    assert await told(here, 5) == []
+    anew = await stand(here, program, 5)
     assert anew.current is not None
-    assert (anew.current.begins_on, anew.ready_for_next) == (on(4), False)
-    other = {"reason": "Other", "phases": [{**OPEN[0], "name": "Calm it down"}, OPEN[1]]}
-    async with here.sessions.begin() as session:
-        await here.open(session)
-        form = ProgramVersionCreate.model_validate(other)
-        program = await programs.create_version(
-            session, here.bob, program.id, form, version=program.version, at=night(6)
-        )
+    assert anew.next is not None
+    assert (anew.current.begins_on, anew.ready_for_next) == (on(5), False)
+    known = [(one.state, one.seen) for one in [*anew.current.criteria, *anew.next.criteria]]
+    assert known == [("no_data", None), ("no_data", None), ("not_met", 0), ("no_data", None)]
+    program = await write(here, program, 6, reason="Other", phases=[{**OPEN[0], "name": "Calm it down"}, OPEN[1]])
     new = await stand(here, program, 6)
     assert new.current is not None
     assert new.current.begins_on == on(6)
+
+
+async def test_a_version_that_is_being_written_is_waited_for(here: Care) -> None:
+    program = await here.running(phases=OPEN)
+    await reach_all(here, program)
+    async with here.sessions.begin() as writing:
+        await here.open(writing)
+        form = ProgramVersionCreate.model_validate({"reason": "Anew", "restart_phases": True, "phases": OPEN})
+        await program_phases.create_version(writing, here.bob, program.id, form, version=program.version, at=night(4))
+        reviewing = asyncio.create_task(review(here, 4))
+        await waiting_for_a_lock(writing)
+    assert (await reviewing, await told(here, 4)) == (0, [])
 
 
 async def test_a_program_that_rests_is_not_ready_and_a_draft_stands_nowhere(here: Care) -> None:

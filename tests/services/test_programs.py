@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from clinical.program_life import ProgramNotInState, ProgramStatus
 from clinical.red_flags import required_questions
@@ -36,7 +36,7 @@ from services.episode_gate import EpisodeClosed
 from services.programs.authoring import Contraindicated, ProgramRefused
 from services.programs.lifecycle import ProgramNotReady
 from tests.factories import NOW, make_actor, make_patient
-from tests.services.caring import DAY, MOBILITY, STRENGTH, Care, care, codes, pointers, settle
+from tests.services.caring import DAY, MOBILITY, STRENGTH, Care, care, codes, pointers, settle, waiting_for_a_lock
 
 TODAY = NOW.date()
 REASON = ProgramReason(reason="As agreed")
@@ -352,6 +352,27 @@ async def test_a_condition_that_became_known_since_stops_the_activation(sessions
     assert (await world.activate(edited)).status is ProgramStatus.ACTIVE
 
 
+async def test_a_condition_that_became_known_since_stops_whatever_is_in_force_from_the_day_of_resuming(
+    sessions: Sessions,
+) -> None:
+    world = await care(sessions)
+    soft = {**STRENGTH, "items": [{"exercise_code": "lb_pelvic_tilt"}]}
+    program = await world.running(phases=[STRENGTH])
+    program = await _edit(world, program, phases=[soft], effective_on=(TODAY + 10 * DAY).isoformat())
+    program = await _pause(world, program)
+    async with sessions.begin() as session:
+        await world.open(session)
+        alice = update(Patient).where(Patient.id == world.world.alice.id)
+        await session.execute(alice.values(conditions=["late_pregnancy"]))
+    with pytest.raises(ProgramNotReady) as refused:
+        await _resume(world, program)
+    assert [problem.message[:9] for problem in refused.value.problems] == ["hp_bridge"], (
+        "of the version before the newest"
+    )
+    program = await _edit(world, program, phases=[soft])
+    assert (await _resume(world, program)).status is ProgramStatus.ACTIVE, "what no longer holds stops nobody"
+
+
 async def test_an_activated_program_is_in_force_from_its_first_day(sessions: Sessions) -> None:
     world = await care(sessions)
     program = await world.running(starts_on=(TODAY + 3 * DAY).isoformat())
@@ -414,6 +435,35 @@ async def test_two_drafts_activated_at_once_leave_one_in_use(sessions: Sessions)
     assert states == ["active", "superseded"]
 
 
+async def test_a_red_flag_stops_programs_in_the_order_of_their_ids(sessions: Sessions) -> None:
+    """As the rules lock them, whichever was put into use first: in another order they would meet head-on."""
+    world = await care(sessions)
+    async with sessions.begin() as session:
+        await world.open(session)
+        form = EpisodeCreate(title="Knee pain", body_region="knee")
+        knee = await episodes.create(session, world.bob, world.world.alice.id, form, at=NOW)
+    drafts = [await each.draft() for each in (world, replace(world, episode_id=knee.id))]
+    screen = await world.screen()
+    for draft in reversed(drafts):
+        await world.activate(draft)
+
+    async def stop() -> int:
+        async with sessions.begin() as session:
+            await world.open(session)
+            for scan in ("indexscan", "bitmapscan"):  # rows come as they lie, the one written last behind the others
+                await session.execute(text(f"SET LOCAL enable_{scan} = off"))
+            return await programs.suspend(session, world.alice, world.world.alice.id, screen.id, at=NOW)
+
+    async with sessions.begin() as session:
+        await world.open(session)
+        held = [select(Program.id).where(Program.id == draft.id).with_for_update(nowait=True) for draft in drafts]
+        await session.execute(held[0])
+        stopping = asyncio.create_task(stop())
+        await waiting_for_a_lock(session)
+        await session.execute(held[1])
+    assert await stopping == 2
+
+
 async def test_a_red_flag_during_the_activation_is_seen_by_one_of_the_two(sessions: Sessions) -> None:
     world = await care(sessions)
     await world.screen()
@@ -448,6 +498,22 @@ async def test_an_edit_is_a_new_version_and_the_earlier_one_stays_as_it_was(sess
     assert asked.shown.number == 2
     with pytest.raises(NotFound):
         await _get(world, program.id, number=3)
+
+
+async def test_what_an_edit_leaves_out_is_that_of_the_version_in_force_not_of_one_that_never_was(
+    sessions: Sessions,
+) -> None:
+    world = await care(sessions)
+    program = await world.running(pain_ceiling=5)
+    later = {"effective_on": (TODAY + 10 * DAY).isoformat(), "pain_ceiling": 9}
+    program = await _edit(world, program, **later, progression={"mode": "auto", "bounds": {"max_sets": 4}})
+    program = await _edit(world, program)
+    assert program.shown is not None
+    assert (program.shown.number, program.shown.pain_ceiling, program.shown.progression.mode) == (3, 5, "suggest")
+    program = await _edit(world, program, **later)
+    program = await _edit(world, program, effective_on=(TODAY + 20 * DAY).isoformat())
+    assert program.shown is not None
+    assert (program.shown.number, program.shown.pain_ceiling) == (5, 9), "of the one that it takes over from"
 
 
 async def test_an_edit_for_today_replaces_todays_version_and_what_was_to_come(sessions: Sessions) -> None:

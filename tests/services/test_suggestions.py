@@ -17,18 +17,20 @@ from core.errors import Forbidden, NotFound, Stale
 from integrations.delivery import Outcome
 from integrations.email import Letter
 from models.consents import Consent, ConsentStatus
+from models.episodes import Episode
 from models.flares import Flare
 from models.programs import ProgramVersion
 from models.suggestions import EvaluationOwed, Suggestion, SuggestionOutcome, SuggestionStatus
-from schemas.episodes import EpisodeCreate
+from schemas.episodes import EpisodeCreate, EpisodeReason
 from schemas.flares import FlareClose, FlareCreate
 from schemas.pages import Page
 from schemas.programs import ProgramPauseIn, ProgramRead, ProgramReason, ProgramVersionCreate
 from schemas.sessions import SessionLog
 from schemas.suggestions import BatchResult, SimulationIn, SuggestionAcceptance, SuggestionBatch, SuggestionRejection
 from schemas.worklist import Reason
-from services import episodes, flares, jobs, programs, suggestions, today, worklist
+from services import access, episodes, flares, jobs, programs, suggestions, today, worklist
 from services import sessions as sessions_module
+from services.access import Action
 from services.isolation import ClinicsFailed
 from services.programs import LastExercise
 from services.programs.authoring import ProgramRefused
@@ -422,6 +424,21 @@ async def test_a_batch_locks_no_program_before_it_has_all_patients(here: Care, t
             await progress(here, 0)
         await session.rollback()
     assert {one.code for one in await accepting} <= {None, "suggestion_decided"}
+
+
+async def test_neither_a_session_nor_the_rules_wait_for_an_episode_that_is_being_held(here: Care) -> None:
+    """What they write refers to it and to the patient: were they to wait, its end would wait for them in turn."""
+    program = await green(here)
+    async with here.sessions.begin() as session:
+        await here.open(session)
+        manage = (Action.MANAGE_EPISODES, Episode, here.episode_id)
+        episode = await access.subject(session, here.bob, *manage, at=night(9), lock=True)
+        async with asyncio.timeout(10):
+            await progress(here, 9)
+            assert await stored(here), "one that refers to the episode"
+            await train(here, program, 9, pains={"hp_bridge": 9}, asked=False)
+        reason = EpisodeReason(reason="Away")
+        await episodes.hold(session, here.bob, episode.id, reason, version=episode.version, at=night(9))
 
 
 async def test_what_was_rejected_is_left_alone_for_a_week(here: Care) -> None:
