@@ -25,10 +25,10 @@ class FlareSettled(Strict):
 
 
 class FlareReduced(Strict):
-    """How many days the reduced plan lasts: at least, and usually at most."""
+    """How many hours the reduced plan lasts: at least, and usually at most."""
 
-    least_days: StrictInt
-    usual_days: StrictInt
+    least_hours: StrictInt
+    usual_hours: StrictInt
 
 
 class FlareThreeQuarters(Strict):

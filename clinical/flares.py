@@ -54,8 +54,8 @@ class Trained:
 class Standing:
     """Where a flare-up stands.
 
-    since: the local day on which its present step began. cleared: a complete red-flag screen belongs to it, and nothing
-    urgent of it is open. held_until: up to this day a therapist's choice of step stays. baseline_pain,
+    since: the local day on which its present step began, full `hours` ago. cleared: a complete red-flag screen belongs to
+    it, and nothing urgent of it is open. held_until: up to this day a therapist's choice of step stays. baseline_pain,
     baseline_limitation: before it, 0-10; None where nothing is known. contacted, reassessing: was asked for before.
     symptom_waits: a new symptom was told since the last screen; until the next the dose does not rise.
     """
@@ -63,6 +63,7 @@ class Standing:
     step: FlareStep
     opened_on: date
     since: date
+    hours: int
     cleared: bool
     held_until: date | None = None
     baseline_pain: int | None = None
@@ -96,7 +97,7 @@ def next_step(standing: Standing, days: Sequence[Day], sessions: Sequence[Traine
     if standing.held_until is not None and today <= standing.held_until:
         step, reason = standing.step, "held"
     elif standing.step is FlareStep.REDUCED:
-        step, reason = _from_reduced(standing, answered, today)
+        step, reason = _from_reduced(standing, answered)
     elif standing.step is FlareStep.THREE_QUARTERS:
         step, reason = _from_three_quarters(standing, answered, sessions)
     else:
@@ -127,7 +128,7 @@ def coming(step: FlareStep, since: date, held_until: date | None) -> Coming | No
         return None
     if step is FlareStep.REDUCED:
         following, text = FlareStep.THREE_QUARTERS, rules.texts.next_three_quarters
-        first = since + timedelta(days=rules.reduced.least_days)
+        first = since + timedelta(hours=rules.reduced.least_hours)
     else:
         following, text, first = FlareStep.FULL, rules.texts.next_full, since
     return Coming(following, first if held_until is None else max(first, held_until + timedelta(days=1)), text)
@@ -138,12 +139,13 @@ def baseline(values: Sequence[int]) -> int | None:
     return int(half_up(Decimal(str(median(values))))) if values else None
 
 
-def _from_reduced(standing: Standing, answered: Sequence[Day], today: date) -> tuple[FlareStep, str]:
+def _from_reduced(standing: Standing, answered: Sequence[Day]) -> tuple[FlareStep, str]:
     rules = load().flares
-    last = answered[-rules.settled.days :]
+    # The day on which it began tells how bad it is, whatever was answered later on it: it is no settled one.
+    last = [day for day in answered if day.on > standing.since][-rules.settled.days :]
     if not standing.cleared or standing.symptom_waits:
         return FlareStep.REDUCED, "screen_missing"
-    if (today - standing.since).days < rules.reduced.least_days:
+    if standing.hours < rules.reduced.least_hours:
         return FlareStep.REDUCED, "too_early"
     if len(last) == rules.settled.days and all(_settled(standing, day) for day in last):
         return FlareStep.THREE_QUARTERS, "days_settled"

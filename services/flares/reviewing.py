@@ -6,7 +6,7 @@ an episode on hold.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -119,7 +119,7 @@ async def _review(
     symptom = load().progression.thresholds.stop_pain, load().screening.weekly_days
     rows = {row["id"]: row for row in await fetch(session, _SEEN, clinic_id, wanted, at, share, many, *symptom)}
     going = [flare for flare in batch if not rows[flare.id]["resting"]]
-    seen = [_decide(flare, rows[flare.id]) for flare in going]
+    seen = [_decide(flare, rows[flare.id], at) for flare in going]
     changing = [one for one in seen if one.changes]
     if dry_run:
         return len(changing)
@@ -134,11 +134,12 @@ async def _review(
     return len(changing)
 
 
-def _decide(flare: Flare, row: asyncpg.Record) -> _Seen:
+def _decide(flare: Flare, row: asyncpg.Record, at: datetime) -> _Seen:
     standing = Standing(
         step=levels.FlareStep(flare.step.value),
         opened_on=flare.opened_on,
         since=flare.step_on,
+        hours=(at - flare.step_at) // timedelta(hours=1),
         cleared=row["cleared"],
         symptom_waits=row["symptom_waits"],
         held_until=flare.held_until,

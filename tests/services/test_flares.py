@@ -130,7 +130,7 @@ async def test_a_screen_from_before_a_new_symptom_counts_no_more(stage: Scene) -
     await review(stage, berlin(5, 10))
     assert (await only(stage)).step is FlareStep.REDUCED, "nobody knows yet what it is"
     await stage.care.screen(trigger="new_symptom", at=berlin(5, 11))
-    await review(stage, berlin(5, 12))
+    await review(stage, berlin(5, 13))
     assert (await only(stage)).step is FlareStep.THREE_QUARTERS
 
 
@@ -166,6 +166,7 @@ async def test_a_flare_up_from_its_first_answer_to_the_usual_dose(stage: Scene) 
     assert (await only(stage)).reasons == ["too_early"]
     for number in (4, 5):
         await say(stage, berlin(number, 9), **CALM)
+    assert await review(stage, berlin(5, 8, 59)) == 0, "not 48 hours yet"
     assert await review(stage, berlin(5, 12), dry_run=True) == 1
     assert await review(stage, berlin(5, 12)) == 1
     assert await review(stage, berlin(5, 12)) == 0
