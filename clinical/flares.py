@@ -41,11 +41,12 @@ class Day:
 
 @dataclass(frozen=True)
 class Trained:
-    """A session at the present step: whether it was done (as adherence counts), and its highest pain, 0-10.
+    """A session at the present step: its local day, whether it was done (as adherence counts), its highest pain, 0-10.
 
     One in which a new neurological symptom came up is never a done one.
     """
 
+    on: date
     completed: bool
     pain: int | None
 
@@ -130,7 +131,8 @@ def coming(step: FlareStep, since: date, held_until: date | None) -> Coming | No
         following, text = FlareStep.THREE_QUARTERS, rules.texts.next_three_quarters
         first = since + timedelta(hours=rules.reduced.least_hours)
     else:
-        following, text, first = FlareStep.FULL, rules.texts.next_full, since
+        following, text = FlareStep.FULL, rules.texts.next_full
+        first = since + timedelta(days=rules.three_quarters.good_days)
     return Coming(following, first if held_until is None else max(first, held_until + timedelta(days=1)), text)
 
 
@@ -161,17 +163,30 @@ def _from_three_quarters(
     last = answered[-rules.worse_days :]
     if len(last) == rules.worse_days and all(_worse(standing, day) for day in last):
         return FlareStep.REDUCED, "days_worse"
-    good = [
-        session.completed and session.pain is not None and session.pain <= rules.session_pain
-        for session in sessions[-rules.good_sessions :]
-    ]
-    if len(good) < rules.good_sessions or not all(good):
-        return FlareStep.THREE_QUARTERS, "sessions_missing"
-    if answered and _worse(standing, answered[-1]):
+    missing = _missing(answered, sessions)
+    if missing is not None:
+        return FlareStep.THREE_QUARTERS, missing
+    if not _settled(standing, answered[-1]):
         return FlareStep.THREE_QUARTERS, "not_settled"
     if standing.symptom_waits:
         return FlareStep.THREE_QUARTERS, "screen_missing"
     return FlareStep.FULL, "sessions_good"
+
+
+def _missing(answered: Sequence[Day], sessions: Sequence[Trained]) -> str | None:
+    """Give what the sessions lack for the usual dose; None when they and a later day have said enough."""
+    rules = load().flares.three_quarters
+    good: dict[date, bool] = {}  # a day is as good as the worst session on it
+    for each in sessions:
+        well = each.completed and each.pain is not None and each.pain <= rules.session_pain
+        good[each.on] = good.get(each.on, True) and well
+    lately = [good[day] for day in sorted(good)]
+    if len(lately) < rules.good_days or not all(lately[-rules.good_days :]):
+        return "sessions_missing"
+    # What a session did is known the day after: a day counts once a later one was answered, and none since was bad.
+    known = sum(day < answered[-1].on for day in good) if answered else 0
+    enough = known >= rules.good_days and all(lately[known - rules.good_days :])
+    return None if enough else "day_after_missing"
 
 
 def _limit(standing: Standing) -> int:

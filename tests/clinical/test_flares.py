@@ -21,6 +21,8 @@ FIRST = date(2026, 3, 2)
 REDUCED, THREE_QUARTERS, FULL = FlareStep
 FRESH = Standing(REDUCED, FIRST, FIRST, hours=0, cleared=True, baseline_pain=3, baseline_limitation=2)
 
+GOOD = [Trained(FIRST + timedelta(days=number), completed=True, pain=1) for number in (1, 2)]
+
 
 def on(number: int) -> date:
     return FIRST + timedelta(days=number)
@@ -36,7 +38,7 @@ def decide(standing: Standing, days: Sequence[Day], sessions: Sequence[Trained],
 def test_worked_example(example: FlareExample) -> None:
     expected: Mapping[str, Any] = {"contact": False, "reassess": False, **example.expect}
     days = [Day(on(number), pain, limitation, flare) for number, pain, limitation, flare in example.days]
-    sessions = [Trained(*session) for session in example.sessions]
+    sessions = [Trained(on(number), done, pain) for number, done, pain in example.sessions]
     found = decide(replace(FRESH, step=example.step, since=on(example.since)), days, sessions, on(example.today))
     assert {
         "step": found.step,
@@ -60,19 +62,19 @@ def test_without_a_screen_the_dose_never_rises_and_falls_back() -> None:
     calm = [Day(on(number), 0, 0, flare=False) for number in range(9)]
     waiting = replace(FRESH, cleared=False)
     assert decide(waiting, calm, [], on(9)).reasons == ("screen_missing",)
-    fallen = decide(replace(waiting, step=THREE_QUARTERS), calm, [Trained(completed=True, pain=0)] * 3, on(9))
+    fallen = decide(replace(waiting, step=THREE_QUARTERS), calm, GOOD, on(9))
     assert (fallen.step, fallen.reasons) == (REDUCED, ("screen_missing",))
 
 
 def test_after_good_sessions_one_bad_day_waits_for_the_next_answer() -> None:
     days = [Day(on(2), 2, 2, flare=False), Day(on(3), 8, 2, flare=True)]
-    found = decide(replace(FRESH, step=THREE_QUARTERS), days, [Trained(completed=True, pain=1)] * 2, on(4))
+    found = decide(replace(FRESH, step=THREE_QUARTERS), days, GOOD, on(4))
     assert (found.step, found.reasons) == (THREE_QUARTERS, ("not_settled",))
 
 
 def test_after_good_sessions_a_new_symptom_waits_for_its_screen() -> None:
     waiting = replace(FRESH, step=THREE_QUARTERS, symptom_waits=True)
-    found = decide(waiting, [Day(on(3), 1, 1, flare=False)], [Trained(completed=True, pain=1)] * 2, on(4))
+    found = decide(waiting, [Day(on(3), 1, 1, flare=False)], GOOD, on(4))
     assert (found.step, found.reasons) == (THREE_QUARTERS, ("screen_missing",))
 
 
@@ -89,11 +91,11 @@ def test_the_step_that_is_told_comes_on_its_day_when_all_goes_well_and_never_bef
     step: FlareStep, held: date | None
 ) -> None:
     calm = [Day(on(number), 0, 0, flare=False) for number in range(9)]
-    good = [Trained(completed=True, pain=0)] * 2
+    good = [Trained(on(number), completed=True, pain=0) for number in range(9)]
     told = flares.coming(step, FIRST, held)
     assert told is not None
     for number in range(9):
-        found = decide(replace(FRESH, step=step, held_until=held), calm[: number + 1], good, on(number))
+        found = decide(replace(FRESH, step=step, held_until=held), calm[: number + 1], good[: number + 1], on(number))
         assert found.step is (told.step if on(number) >= told.not_before else step)
     assert flares.coming(FULL, FIRST, held) is None
 
@@ -176,7 +178,7 @@ class Model:
     screened: bool = False
     held: int = -1
     told: dict[int, tuple[int, int, bool]] = field(default_factory=dict)
-    sessions: list[tuple[bool, int]] = field(default_factory=list)
+    sessions: dict[int, list[tuple[bool, int]]] = field(default_factory=dict)
     called: bool = False
     assessed: bool = False
 
@@ -194,15 +196,23 @@ class Model:
                     self.step = "three_quarters"
             elif calm == [False, False]:
                 self.step = "reduced"
-            elif [done and pain <= 5 for done, pain in self.sessions[-2:]] == [True, True] and calm[-1:] != [False]:
+            elif calm[-1:] == [True] and self.trained_well():
                 self.step = "full"
         if self.step != before:
-            self.since, self.sessions = today, []
+            self.since, self.sessions = today, {}
         if self.step == "full":
             return
         self.called |= today >= 7 and self.step == "reduced"
         low = [limited for day, (_, limited, _) in sorted(self.told.items()) if day >= 3][-2:]
         self.assessed |= today >= 14 or (len(low) == 2 and min(low) >= 5)  # of 8 left before, 5.6 is 30 % less
+
+    def trained_well(self) -> bool:
+        """Tell whether on two days all went well, and on all days since; the last answer must lie after those two."""
+        last = max(self.told)
+        trained = [(day, [done and pain <= 5 for done, pain in self.sessions[day]]) for day in sorted(self.sessions)]
+        before = [went for day, went in trained if day < last][-2:]
+        since = [went for day, went in trained if day >= last]
+        return len(before) == 2 and all(all(went) for went in before + since)
 
 
 class Stories(RuleBasedStateMachine):
@@ -242,23 +252,23 @@ class Stories(RuleBasedStateMachine):
 
     @rule(
         said=st.none() | st.tuples(st.integers(0, 8), st.integers(0, 10), st.sampled_from([False, False, False, True])),
-        done=st.none() | st.tuples(st.sampled_from([True, True, True, False]), st.integers(2, 6)),
+        done=st.lists(st.tuples(st.sampled_from([True, True, True, False]), st.integers(2, 6)), max_size=2),
     )
-    def day(self, said: tuple[int, int, bool] | None, done: tuple[bool, int] | None) -> None:
+    def day(self, said: tuple[int, int, bool] | None, done: list[tuple[bool, int]]) -> None:
         self.live(said, done)
 
     @rule(pain=st.integers(0, 4), limited=st.integers(0, 10))
     def good_day(self, pain: int, limited: int) -> None:
-        self.live((pain, limited, False), (True, pain))
+        self.live((pain, limited, False), [(True, pain)])
 
-    def live(self, said: tuple[int, int, bool] | None, done: tuple[bool, int] | None) -> None:
+    def live(self, said: tuple[int, int, bool] | None, done: list[tuple[bool, int]]) -> None:
         if said is not None:
             pain, limited, flare = said
             self.days.append(Day(on(self.today), pain, limited, flare))
             self.model.told[self.today] = said
-        if done is not None:
-            self.sessions.append(Trained(completed=done[0], pain=done[1]))
-            self.model.sessions.append(done)
+        if done:
+            self.sessions += [Trained(on(self.today), completed=completed, pain=pain) for completed, pain in done]
+            self.model.sessions[self.today] = done
         self.night()
 
     @rule(days=st.integers(1, 5))
@@ -275,7 +285,7 @@ class Stories(RuleBasedStateMachine):
         held = self.today + until
         self.standing = replace(self.standing, step=step, since=on(self.today), held_until=on(held))
         self.sessions = []
-        self.model.step, self.model.since, self.model.held, self.model.sessions = step.value, self.today, held, []
+        self.model.step, self.model.since, self.model.held, self.model.sessions = step.value, self.today, held, {}
 
 
 Stories.TestCase.settings = settings(max_examples=500, stateful_step_count=30, deadline=None)
