@@ -6,7 +6,7 @@ on which the therapist is told is rule ES06's.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from math import ceil
@@ -49,6 +49,7 @@ class Trained:
     on: date
     completed: bool
     pain: int | None
+    session_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Standing:
 class Decision:
     """What comes next; `reasons` are codes of what led there, `contact` what rule ES06 raises, empty where nothing is due.
 
-    reassess: a new assessment is asked for now, and was not before.
+    reassess: a new assessment is asked for now, and was not before. inputs: what was looked at, numbers and codes only.
     """
 
     step: FlareStep
@@ -86,6 +87,7 @@ class Decision:
     contact: tuple[Raised, ...]
     reassess: bool
     rule_version: str
+    inputs: Mapping[str, Any]
 
 
 def next_step(standing: Standing, days: Sequence[Day], sessions: Sequence[Trained], today: date) -> Decision:
@@ -94,7 +96,9 @@ def next_step(standing: Standing, days: Sequence[Day], sessions: Sequence[Traine
     days: those since the flare-up began, the oldest first, each once; days of earlier steps count for re-assessment only.
     sessions: those done at the present step, the oldest first.
     """
-    answered = [day for day in days if day.on >= standing.since and (day.pain is not None or day.flare is not None)]
+    # The day on which the reduced plan began tells how bad it is, whatever was answered later on it: it is no settled one.
+    first = standing.since + timedelta(days=standing.step is FlareStep.REDUCED)
+    answered = [day for day in days if day.on >= first and (day.pain is not None or day.flare is not None)]
     if standing.held_until is not None and today <= standing.held_until:
         step, reason = standing.step, "held"
     elif standing.step is FlareStep.REDUCED:
@@ -110,6 +114,7 @@ def next_step(standing: Standing, days: Sequence[Day], sessions: Sequence[Traine
         contact=() if standing.contacted or not unsettled else tuple(escalation.long_flare(standing.opened_on, today)),
         reassess=going and not standing.reassessing and _needs_assessment(standing, days, today),
         rule_version=load().flares.version,
+        inputs=_inputs(standing, answered, sessions),
     )
 
 
@@ -143,8 +148,7 @@ def baseline(values: Sequence[int]) -> int | None:
 
 def _from_reduced(standing: Standing, answered: Sequence[Day]) -> tuple[FlareStep, str]:
     rules = load().flares
-    # The day on which it began tells how bad it is, whatever was answered later on it: it is no settled one.
-    last = [day for day in answered if day.on > standing.since][-rules.settled.days :]
+    last = answered[-rules.settled.days :]
     if not standing.cleared or standing.symptom_waits:
         return FlareStep.REDUCED, "screen_missing"
     if standing.hours < rules.reduced.least_hours:
@@ -187,6 +191,20 @@ def _missing(answered: Sequence[Day], sessions: Sequence[Trained]) -> str | None
     known = sum(day < answered[-1].on for day in good) if answered else 0
     enough = known >= rules.good_days and all(lately[known - rules.good_days :])
     return None if enough else "day_after_missing"
+
+
+def _inputs(standing: Standing, answered: Sequence[Day], sessions: Sequence[Trained]) -> dict[str, Any]:
+    """Write down what a step is decided by: answered days, the last ones only, and the sessions of the present step."""
+    rules = load().flares
+    days = answered[-max(rules.settled.days, rules.three_quarters.worse_days) :]
+    return {
+        "from_step": standing.step.value,
+        "hours": standing.hours,
+        "screened": standing.cleared and not standing.symptom_waits,
+        "pain_limit": _limit(standing),
+        "days": [{**asdict(day), "on": day.on.isoformat()} for day in days],
+        "sessions": [{**asdict(each), "on": each.on.isoformat()} for each in sessions],
+    }
 
 
 def _limit(standing: Standing) -> int:

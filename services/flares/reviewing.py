@@ -45,8 +45,8 @@ SELECT f.id, greatest(local_day($3, p.zone), f.step_on) AS today, e.status = 'on
      WHERE a.clinic_id = $1 AND a.patient_id = f.patient_id AND c.episode_id = f.episode_id
        AND a.answered_at BETWEEN f.opened_at AND $3 AND a.question_set <> 'after_session'
      GROUP BY 1) d) AS days,
-  (SELECT jsonb_agg(jsonb_build_array(t.day, t.done, t.pain) ORDER BY t.performed_at) FROM (
-     SELECT local_day(s.performed_at, p.zone) AS day, s.performed_at,
+  (SELECT jsonb_agg(jsonb_build_array(t.id, t.day, t.done, t.pain) ORDER BY t.performed_at) FROM (
+     SELECT s.id, local_day(s.performed_at, p.zone) AS day, s.performed_at,
        s.items_done >= 1 AND s.items_done * 100 >= s.items_prescribed * $4
          AND NOT s.new_neurological_symptom AS done,
        greatest(s.pain_after, (SELECT max(i.pain_during) FROM session_items i
@@ -150,7 +150,8 @@ def _decide(flare: Flare, row: asyncpg.Record, at: datetime) -> _Seen:
     )
     days = [Day(date.fromisoformat(day), pain, limit, said) for day, pain, limit, said in row["days"] or ()]
     sessions = [
-        Trained(date.fromisoformat(day), completed=done, pain=pain) for day, done, pain in row["sessions"] or ()
+        Trained(date.fromisoformat(day), completed=done, pain=pain, session_id=key)
+        for key, day, done, pain in row["sessions"] or ()
     ]
     return _Seen(flare, row["today"], rules.next_step(standing, days, sessions, row["today"]))
 
@@ -166,11 +167,11 @@ async def _follow(session: AsyncSession, one: _Seen, at: datetime) -> None:
         flare.reassess_at = at
         records.note(session, flare, records.REASSESS, today, at=at, inputs={"days": (today - flare.opened_on).days})
     if one.moves and decision.step is levels.FlareStep.FULL:
-        await end(session, flare, FlareEnd.RECOVERED, today, actor=None, at=at)
+        await end(session, flare, FlareEnd.RECOVERED, today, actor=None, inputs=decision.inputs, at=at)
         return
     if one.moves:
         records.set_step(flare, FlareStep(decision.step.value), decision.reasons, today, at=at)
-        records.note(session, flare, records.STEP, today, at=at)
+        records.note(session, flare, records.STEP, today, at=at, inputs=decision.inputs)
     await audit.record_many(
         session, flare.clinic_id, None, "flare.update", "flare", [(flare.id, flare.patient_id)], at=at
     )

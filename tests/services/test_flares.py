@@ -31,6 +31,7 @@ from tests.services.caring import STRENGTH, waiting_for_a_lock
 from tests.services.check_ins.scene import DAILY, DAY, Scene, berlin, scene
 from tests.services.test_jobs import Post
 
+DAY_TEN = berlin(10, 9)
 CALM, FLARING = {"pain_now": 3, "function_limit": 2}, {"pain_now": 6, "function_limit": 6, "flare": True}
 
 
@@ -101,6 +102,16 @@ async def history(stage: Scene) -> list[tuple[str, FlareStep]]:
         await stage.care.open(session)
         query = select(FlareEvent).where(FlareEvent.clinic_id == stage.clinic_id).order_by(FlareEvent.at, FlareEvent.id)
         return [(one.kind, one.step) for one in await session.scalars(query)]
+
+
+async def looked_at(stage: Scene) -> dict[str, Any]:
+    """Give what each event of the history looked at, by its kind."""
+    async with stage.sessions.begin() as session:
+        await stage.care.open(session)
+        (flare,) = (await flares.browse(session, stage.care.bob, stage.care.world.alice.id, Page(2), at=DAY_TEN)).items
+        return {
+            one.kind: one.inputs for one in (await flares.get(session, stage.care.bob, flare.id, at=DAY_TEN)).events
+        }
 
 
 async def asked_on(stage: Scene) -> list[date]:
@@ -199,6 +210,21 @@ async def test_a_flare_up_from_its_first_answer_to_the_usual_dose(stage: Scene) 
         ("closed", FlareStep.FULL),
     ]
     assert [(one.rule_id, one.repeats) for one in await stage.alerts()] == [("ES05", 0)]
+    looked = await looked_at(stage)
+    assert (looked["opened"]["baseline_pain"], looked["opened"]["baseline_pain_answers"]) == (3, 1)
+    assert looked["opened"]["check_in_id"] is not None
+    assert looked["screened"] == {"screen_id": str(flare.screen_id), "level": "none"}
+    calm = [{"on": f"2026-03-0{number}", "pain": 3, "limitation": 2, "flare": False} for number in (4, 5)]
+    settled = {"from_step": "reduced", "hours": 51, "screened": True, "pain_limit": 4, "days": calm, "sessions": []}
+    assert looked["step"] == settled
+    done = looked["closed"]["sessions"]
+    assert [(one["on"], one["completed"], one["pain"]) for one in done] == [
+        ("2026-03-05", True, 2),
+        ("2026-03-05", True, 2),
+        ("2026-03-07", True, 2),
+    ]
+    assert len({UUID(one["session_id"]) for one in done}) == 3
+    assert (looked["closed"]["from_step"], looked["closed"]["reason"]) == ("three_quarters", "recovered")
 
     # Tuesday's missed session was one of the flare-up's plan; those that were done were measured against its dose
     async with stage.sessions.begin() as session:
