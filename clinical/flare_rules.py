@@ -25,16 +25,19 @@ class FlareSettled(Strict):
 
 
 class FlareReduced(Strict):
-    """How many days the reduced plan lasts: at least, and usually at most."""
+    """How many hours the reduced plan lasts: at least, and usually at most."""
 
-    least_days: StrictInt
-    usual_days: StrictInt
+    least_hours: StrictInt
+    usual_hours: StrictInt
 
 
 class FlareThreeQuarters(Strict):
-    """What leads on from three quarters, and what leads back. Pain 0-10."""
+    """What leads on from three quarters, and what leads back. Pain 0-10.
 
-    good_sessions: StrictInt
+    good_days: so many days with sessions, all of them good.
+    """
+
+    good_days: StrictInt
     session_pain: StrictInt
     worse_days: StrictInt
 
@@ -69,14 +72,14 @@ class FlareTexts(Strict):
 
 
 class FlareExample(Strict):
-    """A worked example. days: day, pain, limitation, flare; sessions: done, highest pain."""
+    """A worked example. days: day, pain, limitation, flare; sessions: day, done, highest pain."""
 
     name: str
     step: FlareStep
     since: StrictInt
     today: StrictInt
     days: tuple[tuple[StrictInt, StrictInt | None, StrictInt | None, StrictBool | None], ...]
-    sessions: tuple[tuple[StrictBool, StrictInt | None], ...]
+    sessions: tuple[tuple[StrictInt, StrictBool, StrictInt | None], ...]
     expect: Mapping[str, Any]
 
 

@@ -6,7 +6,7 @@ on which the therapist is told is rule ES06's.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from math import ceil
@@ -41,21 +41,23 @@ class Day:
 
 @dataclass(frozen=True)
 class Trained:
-    """A session at the present step: whether it was done (as adherence counts), and its highest pain, 0-10.
+    """A session at the present step: its local day, whether it was done (as adherence counts), its highest pain, 0-10.
 
     One in which a new neurological symptom came up is never a done one.
     """
 
+    on: date
     completed: bool
     pain: int | None
+    session_id: str | None = None
 
 
 @dataclass(frozen=True)
 class Standing:
     """Where a flare-up stands.
 
-    since: the local day on which its present step began. cleared: a complete red-flag screen belongs to it, and nothing
-    urgent of it is open. held_until: up to this day a therapist's choice of step stays. baseline_pain,
+    since: the local day on which its present step began, full `hours` ago. cleared: a complete red-flag screen belongs to
+    it, and nothing urgent of it is open. held_until: up to this day a therapist's choice of step stays. baseline_pain,
     baseline_limitation: before it, 0-10; None where nothing is known. contacted, reassessing: was asked for before.
     symptom_waits: a new symptom was told since the last screen; until the next the dose does not rise.
     """
@@ -63,6 +65,7 @@ class Standing:
     step: FlareStep
     opened_on: date
     since: date
+    hours: int
     cleared: bool
     held_until: date | None = None
     baseline_pain: int | None = None
@@ -76,7 +79,7 @@ class Standing:
 class Decision:
     """What comes next; `reasons` are codes of what led there, `contact` what rule ES06 raises, empty where nothing is due.
 
-    reassess: a new assessment is asked for now, and was not before.
+    reassess: a new assessment is asked for now, and was not before. inputs: what was looked at, numbers and codes only.
     """
 
     step: FlareStep
@@ -84,6 +87,7 @@ class Decision:
     contact: tuple[Raised, ...]
     reassess: bool
     rule_version: str
+    inputs: Mapping[str, Any]
 
 
 def next_step(standing: Standing, days: Sequence[Day], sessions: Sequence[Trained], today: date) -> Decision:
@@ -92,11 +96,13 @@ def next_step(standing: Standing, days: Sequence[Day], sessions: Sequence[Traine
     days: those since the flare-up began, the oldest first, each once; days of earlier steps count for re-assessment only.
     sessions: those done at the present step, the oldest first.
     """
-    answered = [day for day in days if day.on >= standing.since and (day.pain is not None or day.flare is not None)]
+    # The day on which the reduced plan began tells how bad it is, whatever was answered later on it: it is no settled one.
+    first = standing.since + timedelta(days=standing.step is FlareStep.REDUCED)
+    answered = [day for day in days if day.on >= first and (day.pain is not None or day.flare is not None)]
     if standing.held_until is not None and today <= standing.held_until:
         step, reason = standing.step, "held"
     elif standing.step is FlareStep.REDUCED:
-        step, reason = _from_reduced(standing, answered, today)
+        step, reason = _from_reduced(standing, answered)
     elif standing.step is FlareStep.THREE_QUARTERS:
         step, reason = _from_three_quarters(standing, answered, sessions)
     else:
@@ -108,6 +114,7 @@ def next_step(standing: Standing, days: Sequence[Day], sessions: Sequence[Traine
         contact=() if standing.contacted or not unsettled else tuple(escalation.long_flare(standing.opened_on, today)),
         reassess=going and not standing.reassessing and _needs_assessment(standing, days, today),
         rule_version=load().flares.version,
+        inputs=_inputs(standing, answered, sessions),
     )
 
 
@@ -127,9 +134,10 @@ def coming(step: FlareStep, since: date, held_until: date | None) -> Coming | No
         return None
     if step is FlareStep.REDUCED:
         following, text = FlareStep.THREE_QUARTERS, rules.texts.next_three_quarters
-        first = since + timedelta(days=rules.reduced.least_days)
+        first = since + timedelta(hours=rules.reduced.least_hours)
     else:
-        following, text, first = FlareStep.FULL, rules.texts.next_full, since
+        following, text = FlareStep.FULL, rules.texts.next_full
+        first = since + timedelta(days=rules.three_quarters.good_days)
     return Coming(following, first if held_until is None else max(first, held_until + timedelta(days=1)), text)
 
 
@@ -138,12 +146,12 @@ def baseline(values: Sequence[int]) -> int | None:
     return int(half_up(Decimal(str(median(values))))) if values else None
 
 
-def _from_reduced(standing: Standing, answered: Sequence[Day], today: date) -> tuple[FlareStep, str]:
+def _from_reduced(standing: Standing, answered: Sequence[Day]) -> tuple[FlareStep, str]:
     rules = load().flares
     last = answered[-rules.settled.days :]
     if not standing.cleared or standing.symptom_waits:
         return FlareStep.REDUCED, "screen_missing"
-    if (today - standing.since).days < rules.reduced.least_days:
+    if standing.hours < rules.reduced.least_hours:
         return FlareStep.REDUCED, "too_early"
     if len(last) == rules.settled.days and all(_settled(standing, day) for day in last):
         return FlareStep.THREE_QUARTERS, "days_settled"
@@ -159,17 +167,44 @@ def _from_three_quarters(
     last = answered[-rules.worse_days :]
     if len(last) == rules.worse_days and all(_worse(standing, day) for day in last):
         return FlareStep.REDUCED, "days_worse"
-    good = [
-        session.completed and session.pain is not None and session.pain <= rules.session_pain
-        for session in sessions[-rules.good_sessions :]
-    ]
-    if len(good) < rules.good_sessions or not all(good):
-        return FlareStep.THREE_QUARTERS, "sessions_missing"
-    if answered and _worse(standing, answered[-1]):
+    missing = _missing(answered, sessions)
+    if missing is not None:
+        return FlareStep.THREE_QUARTERS, missing
+    if not _settled(standing, answered[-1]):
         return FlareStep.THREE_QUARTERS, "not_settled"
     if standing.symptom_waits:
         return FlareStep.THREE_QUARTERS, "screen_missing"
     return FlareStep.FULL, "sessions_good"
+
+
+def _missing(answered: Sequence[Day], sessions: Sequence[Trained]) -> str | None:
+    """Give what the sessions lack for the usual dose; None when they and a later day have said enough."""
+    rules = load().flares.three_quarters
+    good: dict[date, bool] = {}  # a day is as good as the worst session on it
+    for each in sessions:
+        well = each.completed and each.pain is not None and each.pain <= rules.session_pain
+        good[each.on] = good.get(each.on, True) and well
+    lately = [good[day] for day in sorted(good)]
+    if len(lately) < rules.good_days or not all(lately[-rules.good_days :]):
+        return "sessions_missing"
+    # What a session did is known the day after: a day counts once a later one was answered, and none since was bad.
+    known = sum(day < answered[-1].on for day in good) if answered else 0
+    enough = known >= rules.good_days and all(lately[known - rules.good_days :])
+    return None if enough else "day_after_missing"
+
+
+def _inputs(standing: Standing, answered: Sequence[Day], sessions: Sequence[Trained]) -> dict[str, Any]:
+    """Write down what a step is decided by: answered days, the last ones only, and the sessions of the present step."""
+    rules = load().flares
+    days = answered[-max(rules.settled.days, rules.three_quarters.worse_days) :]
+    return {
+        "from_step": standing.step.value,
+        "hours": standing.hours,
+        "screened": standing.cleared and not standing.symptom_waits,
+        "pain_limit": _limit(standing),
+        "days": [{**asdict(day), "on": day.on.isoformat()} for day in days],
+        "sessions": [{**asdict(each), "on": each.on.isoformat()} for each in sessions],
+    }
 
 
 def _limit(standing: Standing) -> int:

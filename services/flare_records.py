@@ -12,6 +12,8 @@ from clinical.library import load
 from clinical.recurrence import local_date
 from models.flares import Flare, FlareEvent, FlareStep
 from models.patients import Patient
+from models.red_flag_screens import RedFlagScreen
+from services.access import Actor
 
 OPENED, SCREENED, STEP, OVERRIDDEN = "opened", "screened", "step", "overridden"
 CONTACT, REASSESS, CLOSED = "contact", "reassess", "closed"
@@ -46,6 +48,24 @@ def note(
             note=words,
         )
     )
+
+
+def stands(flare: Flare) -> dict[str, Any]:
+    """Give the step and the hold from which somebody is about to change a flare-up."""
+    return {
+        "from_step": FlareStep(flare.step).value,
+        "from_held_until": None if flare.held_until is None else flare.held_until.isoformat(),
+    }
+
+
+def who(actor: Actor | None) -> dict[str, Any]:
+    """Give the role in which somebody changes a flare-up; nothing where the rules do."""
+    return {} if actor is None else {"role": actor.role.value}
+
+
+def screened(screen: RedFlagScreen) -> dict[str, Any]:
+    """Give the red-flag screen that a flare-up took for its own, and what came of it."""
+    return {"screen_id": str(screen.id), "level": screen.level.value}
 
 
 def set_step(flare: Flare, step: FlareStep, reasons: Sequence[str], today: date, *, at: datetime) -> None:

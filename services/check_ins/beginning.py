@@ -87,12 +87,24 @@ async def begin(
         review_at=at + REVIEWED_EVERY,
     )
     records.set_step(flare, FlareStep.REDUCED, ["opened"], today, at=at)
-    flare.screen_id = await _fresh_screen(session, actor.clinic_id, patient_id, episode.body_region, at)
+    screen = await _fresh_screen(session, actor.clinic_id, patient_id, episode.body_region, at)
+    flare.screen_id = None if screen is None else screen.id
     session.add(flare)
     await session.flush()
-    records.note(session, flare, records.OPENED, today, at=at, by=actor.account_id, check_in_id=check_in_id)
-    if flare.screen_id is not None:
-        records.note(session, flare, records.SCREENED, today, at=at, by=actor.account_id)
+    by = actor.account_id
+    looked = {
+        "opened_via": via.value,
+        "check_in_id": None if check_in_id is None else str(check_in_id),
+        "triggers": flare.triggers,
+        "baseline_pain": flare.baseline_pain,
+        "baseline_pain_answers": len(pains),
+        "baseline_limitation": flare.baseline_limitation,
+        "baseline_limitation_answers": len(limitations),
+        **records.who(actor),
+    }
+    records.note(session, flare, records.OPENED, today, at=at, by=by, check_in_id=check_in_id, inputs=looked)
+    if screen is not None:
+        records.note(session, flare, records.SCREENED, today, at=at, by=by, inputs=records.screened(screen))
     await audit.record(session, actor, "flare.open", subject=("flare", flare.id), patient_id=patient_id, at=at)
     if status is not EpisodeStatus.ON_HOLD:
         await flaring.ask_daily(session, flare, patient.zone, actor=actor, at=at)
@@ -142,14 +154,14 @@ async def _before(
 
 async def _fresh_screen(
     session: AsyncSession, clinic_id: UUID, patient_id: UUID, region: str, at: datetime
-) -> UUID | None:
+) -> RedFlagScreen | None:
     """Give the complete screen that was taken just before, and asked what this region must answer.
 
     None that is older than a new symptom: it knows nothing of that.
     """
     told_at = await symptoms.told_at(session, clinic_id, patient_id, at=at)
     since = at - timedelta(hours=load().flares.screen_hours)
-    query = select(RedFlagScreen.id).where(
+    query = select(RedFlagScreen).where(
         RedFlagScreen.clinic_id == clinic_id,
         RedFlagScreen.patient_id == patient_id,
         RedFlagScreen.complete,

@@ -97,13 +97,16 @@ async def change(
     today = await records.day_of(session, flare, at)
     if form.held_until is not None and not today <= form.held_until <= today + LONGEST_HOLD:
         raise FlareRefused(Problem("/held_until", "hold_range", "A step is held from today on, for 14 days at most."))
-    step = FlareStep(form.step)
+    step, before = FlareStep(form.step), records.stands(flare)
     if step is not flare.step:
         records.set_step(flare, step, ["overridden"], today, at=at)
     flare.held_until = form.held_until
     flare.held_by = None if form.held_until is None else actor.account_id
     flare.updated_at = at
-    records.note(session, flare, records.OVERRIDDEN, today, at=at, by=actor.account_id, words=form.note)
+    until = None if form.held_until is None else form.held_until.isoformat()
+    looked = {**before, "to_step": step.value, "to_held_until": until, **records.who(actor)}
+    by = actor.account_id
+    records.note(session, flare, records.OVERRIDDEN, today, at=at, by=by, inputs=looked, words=form.note)
     await session.flush()
     await audit.record(session, actor, "flare.update", subject=("flare", flare.id), patient_id=flare.patient_id, at=at)
     return flare

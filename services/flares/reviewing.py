@@ -6,7 +6,7 @@ an episode on hold.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -28,8 +28,8 @@ from services.flares.ending import end
 AT_ONCE = 200
 """Flare-ups that are looked at together: a handful of statements for all of them."""
 
-# $1 the clinic, $2 flare-ups, $3 the moment, $4 percent of a session that must be done, $5 so many sessions, $6 pain that
-# stops an exercise, $7 days that symptoms look back. A day is as bad as the worst that was answered on it: a calm evening
+# $1 the clinic, $2 flare-ups, $3 the moment, $4 percent of a session that must be done, $5 days that symptoms look
+# back, $6 pain that stops an exercise. A day is as bad as the worst that was answered on it: a calm evening
 # does not take back the morning.
 _SEEN = """
 SELECT f.id, greatest(local_day($3, p.zone), f.step_on) AS today, e.status = 'on_hold' AS resting,
@@ -45,21 +45,21 @@ SELECT f.id, greatest(local_day($3, p.zone), f.step_on) AS today, e.status = 'on
      WHERE a.clinic_id = $1 AND a.patient_id = f.patient_id AND c.episode_id = f.episode_id
        AND a.answered_at BETWEEN f.opened_at AND $3 AND a.question_set <> 'after_session'
      GROUP BY 1) d) AS days,
-  (SELECT jsonb_agg(jsonb_build_array(t.done, t.pain) ORDER BY t.performed_at) FROM (
-     SELECT s.performed_at, s.items_done >= 1 AND s.items_done * 100 >= s.items_prescribed * $4
+  (SELECT jsonb_agg(jsonb_build_array(t.id, t.day, t.done, t.pain) ORDER BY t.performed_at) FROM (
+     SELECT s.id, local_day(s.performed_at, p.zone) AS day, s.performed_at,
+       s.items_done >= 1 AND s.items_done * 100 >= s.items_prescribed * $4
          AND NOT s.new_neurological_symptom AS done,
        greatest(s.pain_after, (SELECT max(i.pain_during) FROM session_items i
                                WHERE i.clinic_id = $1 AND i.session_id = s.id)) AS pain
      FROM exercise_sessions s JOIN programs g ON g.clinic_id = $1 AND g.id = s.program_id
      WHERE s.clinic_id = $1 AND s.patient_id = f.patient_id AND g.episode_id = f.episode_id
        AND s.performed_at > f.step_at AND s.performed_at <= $3
-       AND NOT EXISTS (SELECT FROM exercise_sessions n WHERE n.clinic_id = $1 AND n.supersedes_id = s.id)
-     ORDER BY s.performed_at DESC LIMIT $5) t) AS sessions
+       AND NOT EXISTS (SELECT FROM exercise_sessions n WHERE n.clinic_id = $1 AND n.supersedes_id = s.id)) t) AS sessions
 FROM flares f
 JOIN patients p ON p.clinic_id = $1 AND p.id = f.patient_id
 JOIN episodes e ON e.clinic_id = $1 AND e.id = f.episode_id
 WHERE f.clinic_id = $1 AND f.id = ANY ($2::uuid[])
-""".replace("{symptoms}", symptoms.TOLD_AT.replace("$2", "f.patient_id").replace("$4", "$7"))
+""".replace("{symptoms}", symptoms.TOLD_AT.replace("$2", "f.patient_id").replace("$4", "$5"))
 
 # Why it stays where it stands, and when the next look is: no change of the flare-up, so no new version of it.
 _LOOKED = """
@@ -115,11 +115,11 @@ async def _review(
     session: AsyncSession, clinic_id: UUID, batch: Sequence[Flare], at: datetime, *, dry_run: bool
 ) -> int:
     wanted = [flare.id for flare in batch]
-    share, many = load().adherence.completed_from_share, load().flares.three_quarters.good_sessions
-    symptom = load().progression.thresholds.stop_pain, load().screening.weekly_days
-    rows = {row["id"]: row for row in await fetch(session, _SEEN, clinic_id, wanted, at, share, many, *symptom)}
+    limits = load().screening.weekly_days, load().progression.thresholds.stop_pain
+    share = load().adherence.completed_from_share
+    rows = {row["id"]: row for row in await fetch(session, _SEEN, clinic_id, wanted, at, share, *limits)}
     going = [flare for flare in batch if not rows[flare.id]["resting"]]
-    seen = [_decide(flare, rows[flare.id]) for flare in going]
+    seen = [_decide(flare, rows[flare.id], at) for flare in going]
     changing = [one for one in seen if one.changes]
     if dry_run:
         return len(changing)
@@ -134,11 +134,12 @@ async def _review(
     return len(changing)
 
 
-def _decide(flare: Flare, row: asyncpg.Record) -> _Seen:
+def _decide(flare: Flare, row: asyncpg.Record, at: datetime) -> _Seen:
     standing = Standing(
         step=levels.FlareStep(flare.step.value),
         opened_on=flare.opened_on,
         since=flare.step_on,
+        hours=(at - flare.step_at) // timedelta(hours=1),
         cleared=row["cleared"],
         symptom_waits=row["symptom_waits"],
         held_until=flare.held_until,
@@ -148,7 +149,10 @@ def _decide(flare: Flare, row: asyncpg.Record) -> _Seen:
         reassessing=flare.reassess_at is not None,
     )
     days = [Day(date.fromisoformat(day), pain, limit, said) for day, pain, limit, said in row["days"] or ()]
-    sessions = [Trained(completed=done, pain=pain) for done, pain in row["sessions"] or ()]
+    sessions = [
+        Trained(date.fromisoformat(day), completed=done, pain=pain, session_id=key)
+        for key, day, done, pain in row["sessions"] or ()
+    ]
     return _Seen(flare, row["today"], rules.next_step(standing, days, sessions, row["today"]))
 
 
@@ -163,11 +167,11 @@ async def _follow(session: AsyncSession, one: _Seen, at: datetime) -> None:
         flare.reassess_at = at
         records.note(session, flare, records.REASSESS, today, at=at, inputs={"days": (today - flare.opened_on).days})
     if one.moves and decision.step is levels.FlareStep.FULL:
-        await end(session, flare, FlareEnd.RECOVERED, today, actor=None, at=at)
+        await end(session, flare, FlareEnd.RECOVERED, today, actor=None, inputs=decision.inputs, at=at)
         return
     if one.moves:
         records.set_step(flare, FlareStep(decision.step.value), decision.reasons, today, at=at)
-        records.note(session, flare, records.STEP, today, at=at)
+        records.note(session, flare, records.STEP, today, at=at, inputs=decision.inputs)
     await audit.record_many(
         session, flare.clinic_id, None, "flare.update", "flare", [(flare.id, flare.patient_id)], at=at
     )

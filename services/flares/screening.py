@@ -34,7 +34,8 @@ async def take_screen(session: AsyncSession, actor: Actor, screen: RedFlagScreen
     if not screen.answers.keys() >= set(required_questions((await session.scalars(region)).one())):
         return
     flare.screen_id = screen.id
-    records.note(session, flare, records.SCREENED, await records.day_of(session, flare, at), at=at, by=actor.account_id)
+    today, looked = await records.day_of(session, flare, at), records.screened(screen)
+    records.note(session, flare, records.SCREENED, today, at=at, by=actor.account_id, inputs=looked)
     await session.flush()
     await audit.record(session, actor, "flare.update", subject=("flare", flare.id), patient_id=flare.patient_id, at=at)
 

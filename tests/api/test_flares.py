@@ -57,6 +57,12 @@ async def test_a_flare_up_is_reported_steered_and_closed(desk: Desk) -> None:
         ("overridden", "Moves freely again."),
         ("closed", None),
     ]
+    opened, overridden, over = (one["inputs"] for one in read["events"])
+    assert (opened["opened_via"], opened["role"], opened["triggers"]) == ("patient", "patient", ["long_drive"])
+    assert (opened["baseline_pain"], opened["baseline_pain_answers"]) == (None, 0)
+    before = {"from_step": "reduced", "from_held_until": None}
+    assert overridden == {**before, "to_step": "three_quarters", "to_held_until": None, "role": "therapist"}
+    assert over == {"reason": "over", "from_step": "three_quarters", "from_held_until": None, "role": "patient"}
     assert [one["id"] for one in (await desk.get("bob", path))["items"]] == [made["id"]]
     plans = (await desk.get("alice", f"/v1/episodes/{episode}/check-in-plans"))["items"]
     assert [(one["status"], one["status_reason"]) for one in plans] == [("ended", "flare_over")]

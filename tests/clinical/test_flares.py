@@ -1,6 +1,6 @@
 """A flare-up day by day: every worked example, the dose, and long stories held against a plain model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -13,17 +13,24 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from clinical import flares
 from clinical.flare_rules import FlareExample
-from clinical.flares import Day, Dose, Standing, Trained, baseline, dose_at, easier_than, next_step
+from clinical.flares import Day, Decision, Dose, Standing, Trained, baseline, dose_at, easier_than, next_step
 from clinical.levels import FlareStep
 from clinical.library import load
 
 FIRST = date(2026, 3, 2)
 REDUCED, THREE_QUARTERS, FULL = FlareStep
-FRESH = Standing(REDUCED, FIRST, FIRST, cleared=True, baseline_pain=3, baseline_limitation=2)
+FRESH = Standing(REDUCED, FIRST, FIRST, hours=0, cleared=True, baseline_pain=3, baseline_limitation=2)
+
+GOOD = [Trained(FIRST + timedelta(days=number), completed=True, pain=1) for number in (1, 2)]
 
 
 def on(number: int) -> date:
     return FIRST + timedelta(days=number)
+
+
+def decide(standing: Standing, days: Sequence[Day], sessions: Sequence[Trained], today: date) -> Decision:
+    """Let the rules look at the hour at which the step began."""
+    return next_step(replace(standing, hours=24 * (today - standing.since).days), days, sessions, today)
 
 
 # ------------------------------------------------------------------ the steps
@@ -31,42 +38,51 @@ def on(number: int) -> date:
 def test_worked_example(example: FlareExample) -> None:
     expected: Mapping[str, Any] = {"contact": False, "reassess": False, **example.expect}
     days = [Day(on(number), pain, limitation, flare) for number, pain, limitation, flare in example.days]
-    sessions = [Trained(*session) for session in example.sessions]
-    found = next_step(replace(FRESH, step=example.step, since=on(example.since)), days, sessions, on(example.today))
+    sessions = [Trained(on(number), done, pain) for number, done, pain in example.sessions]
+    found = decide(replace(FRESH, step=example.step, since=on(example.since)), days, sessions, on(example.today))
     assert {
         "step": found.step,
         "reasons": list(found.reasons),
         "contact": bool(found.contact),
         "reassess": found.reassess,
     } == expected
-    assert found.rule_version == "flares-2026-1"
+    assert found.rule_version == "flares-2026-2"
+
+
+def test_the_reduced_plan_lasts_48_hours_and_a_calm_word_on_its_first_day_is_no_settled_day() -> None:
+    calm = [Day(on(number), 3, 2, flare=False) for number in range(3)]
+    early = next_step(replace(FRESH, hours=47), calm, [], on(2))
+    assert (early.step, early.reasons) == (REDUCED, ("too_early",))
+    assert next_step(replace(FRESH, hours=48), calm, [], on(2)).step is THREE_QUARTERS
+    first = next_step(replace(FRESH, hours=48), calm[:2], [], on(2))
+    assert (first.step, first.reasons) == (REDUCED, ("not_settled",))
 
 
 def test_without_a_screen_the_dose_never_rises_and_falls_back() -> None:
     calm = [Day(on(number), 0, 0, flare=False) for number in range(9)]
     waiting = replace(FRESH, cleared=False)
-    assert next_step(waiting, calm, [], on(9)).reasons == ("screen_missing",)
-    fallen = next_step(replace(waiting, step=THREE_QUARTERS), calm, [Trained(completed=True, pain=0)] * 3, on(9))
+    assert decide(waiting, calm, [], on(9)).reasons == ("screen_missing",)
+    fallen = decide(replace(waiting, step=THREE_QUARTERS), calm, GOOD, on(9))
     assert (fallen.step, fallen.reasons) == (REDUCED, ("screen_missing",))
 
 
 def test_after_good_sessions_one_bad_day_waits_for_the_next_answer() -> None:
     days = [Day(on(2), 2, 2, flare=False), Day(on(3), 8, 2, flare=True)]
-    found = next_step(replace(FRESH, step=THREE_QUARTERS), days, [Trained(completed=True, pain=1)] * 2, on(4))
+    found = decide(replace(FRESH, step=THREE_QUARTERS), days, GOOD, on(4))
     assert (found.step, found.reasons) == (THREE_QUARTERS, ("not_settled",))
 
 
 def test_after_good_sessions_a_new_symptom_waits_for_its_screen() -> None:
     waiting = replace(FRESH, step=THREE_QUARTERS, symptom_waits=True)
-    found = next_step(waiting, [Day(on(3), 1, 1, flare=False)], [Trained(completed=True, pain=1)] * 2, on(4))
+    found = decide(waiting, [Day(on(3), 1, 1, flare=False)], GOOD, on(4))
     assert (found.step, found.reasons) == (THREE_QUARTERS, ("screen_missing",))
 
 
 def test_what_a_therapist_holds_stays_until_his_day_is_over() -> None:
     calm = [Day(on(number), 0, 0, flare=False) for number in range(5)]
     held = replace(FRESH, held_until=on(4))
-    assert next_step(held, calm, [], on(4)).reasons == ("held",)
-    assert next_step(held, calm, [], on(5)).step is THREE_QUARTERS
+    assert decide(held, calm, [], on(4)).reasons == ("held",)
+    assert decide(held, calm, [], on(5)).step is THREE_QUARTERS
 
 
 @pytest.mark.parametrize("held", [None, on(1), on(6)])
@@ -75,29 +91,29 @@ def test_the_step_that_is_told_comes_on_its_day_when_all_goes_well_and_never_bef
     step: FlareStep, held: date | None
 ) -> None:
     calm = [Day(on(number), 0, 0, flare=False) for number in range(9)]
-    good = [Trained(completed=True, pain=0)] * 2
+    good = [Trained(on(number), completed=True, pain=0) for number in range(9)]
     told = flares.coming(step, FIRST, held)
     assert told is not None
     for number in range(9):
-        found = next_step(replace(FRESH, step=step, held_until=held), calm[: number + 1], good, on(number))
+        found = decide(replace(FRESH, step=step, held_until=held), calm[: number + 1], good[: number + 1], on(number))
         assert found.step is (told.step if on(number) >= told.not_before else step)
     assert flares.coming(FULL, FIRST, held) is None
 
 
 def test_contact_and_assessment_are_asked_for_once_and_never_when_it_is_over() -> None:
-    (raised,) = next_step(FRESH, [], [], on(7)).contact
+    (raised,) = decide(FRESH, [], [], on(7)).contact
     assert (raised.rule_id, raised.inputs) == ("ES06", {"days": 7})
-    asked = next_step(replace(FRESH, contacted=True, reassessing=True), [], [], on(20))
+    asked = decide(replace(FRESH, contacted=True, reassessing=True), [], [], on(20))
     assert (asked.contact, asked.reassess) == ((), False)
-    over = next_step(replace(FRESH, step=FULL), [], [], on(20))
+    over = decide(replace(FRESH, step=FULL), [], [], on(20))
     assert (over.contact, over.reassess, over.reasons) == ((), False, ("over",))
 
 
 def test_the_baseline_is_the_middle_of_what_was_answered() -> None:
     assert [baseline(values) for values in ([], [4], [2, 3], [9, 1, 2])] == [None, 4, 3, 2]
     two = [Day(on(1), 3, None, flare=False), Day(on(2), 3, None, flare=False)]
-    assert next_step(replace(FRESH, baseline_pain=None), two, [], on(2)).step is THREE_QUARTERS
-    assert next_step(replace(FRESH, baseline_pain=None), [two[0], replace(two[1], pain=4)], [], on(2)).step is REDUCED
+    assert decide(replace(FRESH, baseline_pain=None), two, [], on(2)).step is THREE_QUARTERS
+    assert decide(replace(FRESH, baseline_pain=None), [two[0], replace(two[1], pain=4)], [], on(2)).step is REDUCED
 
 
 # ------------------------------------------------------------------ the dose
@@ -162,13 +178,14 @@ class Model:
     screened: bool = False
     held: int = -1
     told: dict[int, tuple[int, int, bool]] = field(default_factory=dict)
-    sessions: list[tuple[bool, int]] = field(default_factory=list)
+    sessions: dict[int, list[tuple[bool, int]]] = field(default_factory=dict)
     called: bool = False
     assessed: bool = False
 
     def night(self, today: int) -> None:
         """Decide at the end of a day."""
-        lately = [self.told[day] for day in sorted(self.told) if day >= self.since][-2:]
+        after = self.since + 1 if self.step == "reduced" else self.since
+        lately = [self.told[day] for day in sorted(self.told) if day >= after][-2:]
         calm = [pain <= 4 and not flare for pain, _, flare in lately]
         before = self.step
         if today > self.held:
@@ -179,15 +196,23 @@ class Model:
                     self.step = "three_quarters"
             elif calm == [False, False]:
                 self.step = "reduced"
-            elif [done and pain <= 5 for done, pain in self.sessions[-2:]] == [True, True] and calm[-1:] != [False]:
+            elif calm[-1:] == [True] and self.trained_well():
                 self.step = "full"
         if self.step != before:
-            self.since, self.sessions = today, []
+            self.since, self.sessions = today, {}
         if self.step == "full":
             return
         self.called |= today >= 7 and self.step == "reduced"
         low = [limited for day, (_, limited, _) in sorted(self.told.items()) if day >= 3][-2:]
         self.assessed |= today >= 14 or (len(low) == 2 and min(low) >= 5)  # of 8 left before, 5.6 is 30 % less
+
+    def trained_well(self) -> bool:
+        """Tell whether on two days all went well, and on all days since; the last answer must lie after those two."""
+        last = max(self.told)
+        trained = [(day, [done and pain <= 5 for done, pain in self.sessions[day]]) for day in sorted(self.sessions)]
+        before = [went for day, went in trained if day < last][-2:]
+        since = [went for day, went in trained if day >= last]
+        return len(before) == 2 and all(all(went) for went in before + since)
 
 
 class Stories(RuleBasedStateMachine):
@@ -208,7 +233,7 @@ class Stories(RuleBasedStateMachine):
         """Let both decide at the end of the day, and compare."""
         self.model.night(self.today)
         standing = self.standing
-        found = next_step(standing, self.days, self.sessions, on(self.today))
+        found = decide(standing, self.days, self.sessions, on(self.today))
         if found.step is not standing.step:
             standing, self.sessions = replace(standing, step=found.step, since=on(self.today)), []
         self.standing = replace(
@@ -227,23 +252,23 @@ class Stories(RuleBasedStateMachine):
 
     @rule(
         said=st.none() | st.tuples(st.integers(0, 8), st.integers(0, 10), st.sampled_from([False, False, False, True])),
-        done=st.none() | st.tuples(st.sampled_from([True, True, True, False]), st.integers(2, 6)),
+        done=st.lists(st.tuples(st.sampled_from([True, True, True, False]), st.integers(2, 6)), max_size=2),
     )
-    def day(self, said: tuple[int, int, bool] | None, done: tuple[bool, int] | None) -> None:
+    def day(self, said: tuple[int, int, bool] | None, done: list[tuple[bool, int]]) -> None:
         self.live(said, done)
 
     @rule(pain=st.integers(0, 4), limited=st.integers(0, 10))
     def good_day(self, pain: int, limited: int) -> None:
-        self.live((pain, limited, False), (True, pain))
+        self.live((pain, limited, False), [(True, pain)])
 
-    def live(self, said: tuple[int, int, bool] | None, done: tuple[bool, int] | None) -> None:
+    def live(self, said: tuple[int, int, bool] | None, done: list[tuple[bool, int]]) -> None:
         if said is not None:
             pain, limited, flare = said
             self.days.append(Day(on(self.today), pain, limited, flare))
             self.model.told[self.today] = said
-        if done is not None:
-            self.sessions.append(Trained(completed=done[0], pain=done[1]))
-            self.model.sessions.append(done)
+        if done:
+            self.sessions += [Trained(on(self.today), completed=completed, pain=pain) for completed, pain in done]
+            self.model.sessions[self.today] = done
         self.night()
 
     @rule(days=st.integers(1, 5))
@@ -260,7 +285,7 @@ class Stories(RuleBasedStateMachine):
         held = self.today + until
         self.standing = replace(self.standing, step=step, since=on(self.today), held_until=on(held))
         self.sessions = []
-        self.model.step, self.model.since, self.model.held, self.model.sessions = step.value, self.today, held, []
+        self.model.step, self.model.since, self.model.held, self.model.sessions = step.value, self.today, held, {}
 
 
 Stories.TestCase.settings = settings(max_examples=500, stateful_step_count=30, deadline=None)
