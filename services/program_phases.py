@@ -39,6 +39,8 @@ _PROGRAMS = """
 SELECT p.id AS program_id, p.patient_id, p.episode_id, p.status, local_day($3, t.zone) AS today, v.number,
   EXISTS (SELECT FROM flares f WHERE f.clinic_id = $1 AND f.patient_id = p.patient_id AND f.episode_id = p.episode_id
           AND f.closed_at IS NULL) AS flaring,
+  EXISTS (SELECT FROM program_versions n WHERE n.clinic_id = $1 AND n.program_id = p.id
+          AND lower(n.in_force) > local_day($3, t.zone)) AS planned,
   (SELECT json_agg(json_build_object('held_from', lower(w.in_force), 'starts_on', w.starts_on, 'phases', (
             SELECT json_agg(json_build_object('id', h.id, 'position', h.position, 'name', h.name, 'kind', h.kind,
                                               'weeks', h.weeks, 'entry', h.entry, 'exit', h.exit) ORDER BY h.position)
@@ -88,14 +90,16 @@ class Standing:
     patient_id: UUID
     number: int | None
     held_by: Literal["not_in_use", "flare"] | None
+    planned: bool
+    """Whether a version is written that begins on a day to come: the therapist has moved on already."""
     place: Place | None
     exit: Sequence[Judged]
     entry: Sequence[Judged]
 
     @property
     def ready(self) -> bool:
-        """Whether all is met that is asked for, and nothing holds the program."""
-        return self.held_by is None and met([*self.exit, *self.entry])
+        """Whether all is met that is asked for, nothing holds the program, and nobody has planned what comes."""
+        return self.held_by is None and not self.planned and met([*self.exit, *self.entry])
 
 
 async def get(session: AsyncSession, actor: Actor, program_id: UUID, *, at: datetime) -> ProgramPhases:
@@ -202,10 +206,10 @@ async def _look(
     ready = [one for one in found if one.ready]
     before = await _kept(session, clinic_id, ids)
     new = [one for one in ready if before.get(one.program_id) != _known(one)]
-    if not dry_run:
-        await _keep(session, clinic_id, new, at)
-        await _forget(session, clinic_id, before.keys() - {one.program_id for one in ready})
-    return len(new)
+    if dry_run:
+        return len(new)
+    await _forget(session, clinic_id, before.keys() - {one.program_id for one in ready})
+    return await _keep(session, clinic_id, new, at)
 
 
 async def _kept(session: AsyncSession, clinic_id: UUID, ids: Collection[UUID]) -> dict[UUID, tuple[int, date]]:
@@ -219,9 +223,10 @@ def _known(standing: Standing) -> tuple[int, date]:
     return standing.place.current["position"], standing.place.began_on
 
 
-async def _keep(session: AsyncSession, clinic_id: UUID, ready: Sequence[Standing], at: datetime) -> None:
+async def _keep(session: AsyncSession, clinic_id: UUID, ready: Sequence[Standing], at: datetime) -> int:
+    """Keep that these are ready; give of how many nobody has been told."""
     if not ready:
-        return
+        return 0
     rows = [
         {
             "clinic_id": clinic_id,
@@ -234,10 +239,12 @@ async def _keep(session: AsyncSession, clinic_id: UUID, ready: Sequence[Standing
     ]
     statement = insert(cast("Table", PhaseReadiness.__table__))
     anew = {name: statement.excluded[name] for name in ("position", "began_on", "since")}
-    statement = statement.on_conflict_do_update(index_elements=["clinic_id", "program_id"], set_=anew)
-    await session.execute(statement, rows)
-    subjects = [(one.program_id, one.patient_id) for one in ready]
+    other = or_(*(getattr(PhaseReadiness, name) != statement.excluded[name] for name in ("position", "began_on")))
+    statement = statement.on_conflict_do_update(index_elements=["clinic_id", "program_id"], set_=anew, where=other)
+    told = statement.returning(PhaseReadiness.program_id, PhaseReadiness.patient_id)
+    subjects = [(row[0], row[1]) for row in await session.execute(told, rows)]  # a run beside this one was not faster
     await audit.record_many(session, clinic_id, None, "program.phase_ready", "program", subjects, at=at)
+    return len(subjects)
 
 
 async def _forget(session: AsyncSession, clinic_id: UUID, ids: Collection[UUID]) -> None:
@@ -266,6 +273,7 @@ async def standings(
                 patient_id=row["patient_id"],
                 number=row["number"],
                 held_by=cast("Literal['not_in_use', 'flare'] | None", held),
+                planned=row["planned"],
                 place=place,
                 exit=[judge(Criterion.of(one), observed[key]) for one in leave],
                 entry=[judge(Criterion.of(one), observed[key]) for one in enter],
@@ -281,13 +289,18 @@ def _place(row: Row) -> Place | None:
     if current is None:
         return None
     began_on = current["began_on"]
+    last = row["today"]
     for version in versions:
-        same = _phase_on(version, max(began_on, date.fromisoformat(version["held_from"])))
-        if same is None or any(same[name] != current[name] for name in ("position", "name", "kind", "began_on")):
+        first = max(began_on, date.fromisoformat(version["held_from"]))
+        if first > last or any(_differs(_phase_on(version, day), current) for day in {first, last}):
             break
-        since = max(began_on, date.fromisoformat(version["held_from"]))
+        since, last = first, first - timedelta(days=1)
     following = [one for one in versions[0]["phases"] if one["position"] > current["position"]]
     return Place(current, following[0] if following else None, since)
+
+
+def _differs(phase: Mapping[str, Any] | None, current: Mapping[str, Any]) -> bool:
+    return phase is None or any(phase[name] != current[name] for name in ("position", "name", "kind", "began_on"))
 
 
 def _phase_on(version: Mapping[str, Any], day: date) -> dict[str, Any] | None:

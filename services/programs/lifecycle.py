@@ -38,7 +38,8 @@ async def activate(session: AsyncSession, actor: Actor, program_id: UUID, *, ver
     """
     program, patient = await locked(session, actor, program_id, version, at=at)
     step(program.status, ProgramAction.ACTIVATE)
-    await require_ready(session, actor, program, [await _newest_version(session, program)], patient, at=at)
+    newest = await _newest_version(session, program)
+    await require_ready(session, actor, program, [newest], patient, at=at)
     others = select(Program).where(
         Program.clinic_id == program.clinic_id, Program.episode_id == program.episode_id, Program.status.in_(IN_USE)
     )

@@ -154,6 +154,29 @@ async def test_what_was_known_before_a_phase_began_tells_nothing_and_a_new_dose_
     assert new.current.begins_on == on(6)
 
 
+async def test_a_phase_that_is_brought_back_begins_on_the_day_of_that(here: Care) -> None:
+    first = {**OPEN[0], "weeks": 1}
+    program = await here.running(phases=[first, OPEN[1]])
+    await reach_all(here, program)
+    assert await review(here, 4) == 1
+    assert [len(await told(here, day)) for day in (6, 7)] == [1, 0], "the calendar has moved on"
+    program = await write(here, program, 9, reason="Pain rose", phases=[{**first, "weeks": None}])
+    back = await stand(here, program, 9)
+    assert back.current is not None
+    assert (back.current.begins_on, back.ready_for_next) == (on(9), False)
+
+
+async def test_who_has_written_what_comes_is_not_told_that_it_may(here: Care) -> None:
+    program = await here.running(phases=OPEN)
+    await reach_all(here, program)
+    assert sorted(await asyncio.gather(*(review(here, 4) for _ in range(2)))) == [0, 1], "told once"
+    assert (await here.actions()).count("program.phase_ready") == 1
+    day = on(9).isoformat()
+    program = await write(here, program, 5, reason="Next", effective_on=day, restart_phases=True, phases=[OPEN[1]])
+    assert (await review(here, 5), await told(here, 5)) == (0, [])
+    assert (await stand(here, program, 5)).ready_for_next is False
+
+
 async def test_a_version_that_is_being_written_is_waited_for(here: Care) -> None:
     program = await here.running(phases=OPEN)
     await reach_all(here, program)
