@@ -123,12 +123,12 @@ async def give_back(manager: JobManager) -> None:
 
 
 async def _catch_up(app: App) -> None:
-    """Do at once what comes every minute: a worker that starts has time to make up for.
+    """Do at once what comes several times an hour: a worker that starts has time to make up for.
 
     But for the watch: it would report as late what the others are about to do.
     """
     for entry in TIMETABLE:
-        if entry.cron == EVERY_MINUTE and entry.job != "jobs.watch":
+        if entry.cron.startswith("*") and entry.job != "jobs.watch":
             try:
                 await app.tasks[entry.job].defer_async(timestamp=int(clock.now().timestamp()))
             except AlreadyEnqueued:

@@ -50,7 +50,7 @@ async def test_the_worker_catches_up_at_once_sends_mail_and_stops_within_ten_sec
     await stage.plan()  # of March 2026: days of mornings to make up for
     worker = await _start(fresh_database, tmp_path)
     owner = await asyncpg.connect(fresh_database.superuser.replace("+asyncpg", ""))
-    wanted = {"check-ins.dispatch", "check-ins.close", "alerts.escalate", "notifications.deliver"}
+    wanted = {"check-ins.dispatch", "check-ins.close", "alerts.escalate", "notifications.deliver", "flares.review"}
     deadline = time.monotonic() + 40
     done: set[str] = set()
     while not wanted <= done and time.monotonic() < deadline:
