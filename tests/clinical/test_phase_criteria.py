@@ -46,13 +46,15 @@ def observed(
     pain: dict[int, int] | None = None,
     done: dict[int, bool] | None = None,
     scores: tuple[int, ...] = (),
+    off_plan: tuple[int, ...] = (),
 ) -> Observed:
-    """What is known on a day of the phase, counted from 0."""
+    """What is known on a day of the phase, counted from 0. off_plan: days on which one was done that nobody asked for."""
     return Observed(
         began_on=BEGAN,
         today=on(day),
         answers={"pain_now": {on(each): Decimal(value) for each, value in (pain or {}).items()}},
         sessions=[(on(each), PlannedSession(2, 2 * kept)) for each, kept in (done or {}).items()],
+        done=[on(each) for each in [*(day for day, kept in (done or {}).items() if kept), *off_plan]],
         scores={"rmdq24": [Decimal(score) for score in scores]},
     )
 
@@ -78,6 +80,8 @@ DAYS: dict[str, Any] = {"measure": "days_in_phase", "op": "gte", "value": 10, "o
         (COUNT, observed(done={1: True, 2: False, 10: True}), State.MET, 2),
         (COUNT | {"over": {"days": 2}}, observed(done={8: True, 9: True}), State.NOT_MET, 1),
         (COUNT, observed(), State.NOT_MET, 0),
+        (COUNT, observed(done={1: True, 2: False}, off_plan=(1,)), State.MET, 2),
+        (KEPT, observed(done={8: False, 9: False}, off_plan=(8, 9)), State.NOT_MET, 0),
         (KEPT, observed(done={5: False, 6: True, 9: False, 10: False}), State.MET, 50),
         (KEPT, observed(), State.NO_DATA, None),
         (KEPT | {"over": {"days": 11}}, observed(done={9: True}), State.NO_DATA, None),

@@ -154,6 +154,20 @@ async def test_what_was_known_before_a_phase_began_tells_nothing_and_a_new_dose_
     assert new.current.begins_on == on(6)
 
 
+async def test_a_session_on_a_day_without_one_is_done_too(here: Care) -> None:
+    assert START.isoweekday() == 1
+    tuesdays = [{**item, "weekdays": [2]} for item in MOBILITY["items"]]
+    kept = KEPT | {"value": 100}
+    program = await here.running(phases=[{**MOBILITY, "items": tuesdays, "exit": [DONE | {"value": 3}, kept]}])
+    for day in (1, 2, 3):
+        await exercised(here, program, on(day))
+    for day, done in ((3, 2), (4, 0)):
+        await exercised(here, program, on(day), done=done, slot=2)
+    found = await stand(here, program, 4)
+    assert found.current is not None
+    assert [one.seen for one in found.current.criteria] == [4, 50], "of two that were planned one was done"
+
+
 async def test_a_version_that_is_being_written_is_waited_for(here: Care) -> None:
     program = await here.running(phases=OPEN)
     await reach_all(here, program)
