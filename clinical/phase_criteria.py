@@ -168,13 +168,15 @@ class Observed:
     """What is known of a patient since the phase that is in force began, up to his local day.
 
     answers: by question, the value of each answered day. sessions: what was planned and what came of it, in any order,
-    today's only where it was done. scores: by instrument, the oldest first. Nothing in it is older than `began_on`.
+    today's only where it was done. done: the day of each session that was completed, planned or not. scores: by
+    instrument, the oldest first. Nothing in it is older than `began_on`.
     """
 
     began_on: date
     today: date
     answers: Mapping[str, Mapping[date, Decimal]]
     sessions: Sequence[tuple[date, PlannedSession]]
+    done: Sequence[date]
     scores: Mapping[str, Sequence[Decimal]]
 
     @property
@@ -198,7 +200,7 @@ def judge(criterion: Criterion, observed: Observed) -> Judged:
         return _compare(criterion, [Decimal(observed.days)], 1)
     if measure is Measure.SESSIONS_DONE:
         first = observed.began_on if criterion.days is None else observed.today - (criterion.days - 1) * DAY
-        done = sum(one.completed for day, one in observed.sessions if first <= day <= observed.today)
+        done = sum(first <= day <= observed.today for day in observed.done)
         return _compare(criterion, [Decimal(done)], 1)
     if measure is Measure.ADHERENCE_PERCENT:
         window = _window(criterion, observed)

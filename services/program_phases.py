@@ -54,7 +54,8 @@ WHERE p.clinic_id = $1 AND p.id = ANY ($2::uuid[])
 ORDER BY p.id
 """
 _DONE = """
-SELECT s.program_id, s.local_date, s.slot, max(s.items_done)::int AS items_done, max(s.dose_done)::int AS dose_done
+SELECT s.program_id, s.local_date, s.slot, max(s.items_prescribed)::int AS items_prescribed,
+  max(s.items_done)::int AS items_done, max(s.dose_done)::int AS dose_done
 FROM unnest($2::uuid[], $3::uuid[], $4::date[], $5::date[]) AS asked(patient_id, program_id, first, last)
 JOIN exercise_sessions s ON s.clinic_id = $1 AND s.patient_id = asked.patient_id AND s.program_id = asked.program_id
   AND s.local_date BETWEEN asked.first AND asked.last
@@ -344,7 +345,8 @@ async def _observed(
             began_on=begun[row["program_id"]],
             today=row["today"],
             answers={code: daily_measures.by_day(given) for code, given in answers.get(row["program_id"], {}).items()},
-            sessions=sessions.get(row["program_id"], ()),
+            sessions=sessions[row["program_id"]][0] if row["program_id"] in sessions else (),
+            done=sessions[row["program_id"]][1] if row["program_id"] in sessions else (),
             scores=scores.get(row["program_id"], {}),
         )
         for row in rows
@@ -353,8 +355,11 @@ async def _observed(
 
 async def _sessions(
     session: AsyncSession, clinic_id: UUID, rows: Sequence[Row], begun: Mapping[UUID, date]
-) -> dict[UUID, list[tuple[date, PlannedSession]]]:
-    """Give by program the planned sessions since its phase began, and what came of them; today's only if done."""
+) -> dict[UUID, tuple[list[tuple[date, PlannedSession]], list[date]]]:
+    """Give by program the planned sessions since its phase began, and what came of them; today's only if done.
+
+    And the day of each that was completed: what nobody had planned is measured by itself.
+    """
     if not rows:
         return {}
     spans: dict[UUID, tuple[date, date]] = {}
@@ -372,7 +377,15 @@ async def _sessions(
         key = row["program_id"]
         mine = [one for one in planned[row["patient_id"]] if one.program_id == key and one.on >= begun[key]]
         slots = measuring.slots(mine, done.get(key, ()), row["today"])
-        found[key] = [(slot.on, slot.session) for slot in slots]
+        due = {(one.on, one.slot) for one in mine}
+        days = [slot.on for slot in slots if slot.session.completed]
+        days += [
+            one["local_date"]
+            for one in done.get(key, ())
+            if (one["local_date"], one["slot"]) not in due
+            and PlannedSession(one["items_prescribed"], one["items_done"]).completed
+        ]
+        found[key] = [(slot.on, slot.session) for slot in slots], days
     return found
 
 

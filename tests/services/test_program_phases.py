@@ -177,6 +177,20 @@ async def test_who_has_written_what_comes_is_not_told_that_it_may(here: Care) ->
     assert (await stand(here, program, 5)).ready_for_next is False
 
 
+async def test_a_session_on_a_day_without_one_is_done_too(here: Care) -> None:
+    assert START.isoweekday() == 1
+    tuesdays = [{**item, "weekdays": [2]} for item in MOBILITY["items"]]
+    kept = KEPT | {"value": 100}
+    program = await here.running(phases=[{**MOBILITY, "items": tuesdays, "exit": [DONE | {"value": 3}, kept]}])
+    for day in (1, 2, 3):
+        await exercised(here, program, on(day))
+    for day, done in ((3, 2), (4, 0)):
+        await exercised(here, program, on(day), done=done, slot=2)
+    found = await stand(here, program, 4)
+    assert found.current is not None
+    assert [one.seen for one in found.current.criteria] == [4, 50], "of two that were planned one was done"
+
+
 async def test_a_version_that_is_being_written_is_waited_for(here: Care) -> None:
     program = await here.running(phases=OPEN)
     await reach_all(here, program)

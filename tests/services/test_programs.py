@@ -1,11 +1,14 @@
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from pydantic import BaseModel
 from sqlalchemy import select, text, update
 
 from clinical.program_life import ProgramNotInState, ProgramStatus
@@ -23,8 +26,14 @@ from schemas.episodes import EpisodeCreate, EpisodeReason
 from schemas.exercises import ExerciseCreate, ExerciseMerge
 from schemas.pages import Page
 from schemas.programs import (
+    CriterionIn,
+    CriterionRead,
     ProgramCreate,
+    ProgramItemIn,
+    ProgramItemRead,
     ProgramPauseIn,
+    ProgramPhaseIn,
+    ProgramPhaseRead,
     ProgramRead,
     ProgramReason,
     ProgramVersionCreate,
@@ -173,11 +182,16 @@ async def test_what_a_program_shows_may_be_sent_back_as_its_next_version(session
     """Whoever lowers the program's ceiling lowers it for all exercises, although he sends back what he has read."""
     world = await care(sessions)
     squat = {"exercise_code": "hp_goblet_squat", "load_kg": 8, "pain_ceiling": 3}
-    program = await world.running(phases=[{**STRENGTH, "items": [squat, *MOBILITY["items"]]}])
+    leave = [{"measure": "pain_now", "op": "lte", "value": 3, "over": {"last_n": 2}}]
+    enter = [{"measure": "days_in_phase", "op": "gte", "value": 7}]
+    first = {**STRENGTH, "items": [squat, *MOBILITY["items"]], "exit": leave}
+    program = await world.running(phases=[first, {**STRENGTH, "entry": enter}])
     assert program.shown is not None
     read = program.shown.model_dump(mode="json", include={"phases"})["phases"]
     for phase in read:
         del phase["id"], phase["position"], phase["begins_on"]
+        for criterion in (*phase["entry"], *phase["exit"]):
+            del criterion["text"]
         for item in phase["items"]:
             del item["id"], item["position"], item["exercise"], item["accepted_contraindications"]
     edited = await _edit(world, program, effective_on=None, pain_ceiling=4, phases=read)
@@ -189,6 +203,17 @@ async def test_what_a_program_shows_may_be_sent_back_as_its_next_version(session
     assert [(one.field, one.before, one.after) for one in changes] == [("pain_ceiling", 5, 4)]
     assert [item.pain_ceiling for item in edited.shown.phases[0].items][:2] == [3, None]
     assert edited.shown.phases[0].items[0].load_label is None, "words about another load"
+
+
+@pytest.mark.parametrize(
+    ("read", "sent"),
+    [(ProgramPhaseRead, ProgramPhaseIn), (CriterionRead, CriterionIn), (ProgramItemRead, ProgramItemIn)],
+)
+def test_the_recipe_names_all_that_is_shown_and_cannot_be_sent(read: type[BaseModel], sent: type[BaseModel]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "program-templates.md").read_text()
+    recipe = page.split("## Changing a program")[1].split("##")[0]
+    shown_only = read.model_fields.keys() - sent.model_fields.keys()
+    assert shown_only <= set(re.findall("`([a-z_]+)`", recipe))
 
 
 async def test_everything_wrong_with_a_draft_is_told_at_once(sessions: Sessions) -> None:
