@@ -6,7 +6,7 @@ on which the therapist is told is rule ES06's.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from math import ceil
@@ -202,8 +202,8 @@ def _inputs(standing: Standing, answered: Sequence[Day], sessions: Sequence[Trai
         "hours": standing.hours,
         "screened": standing.cleared and not standing.symptom_waits,
         "pain_limit": _limit(standing),
-        "days": [{**asdict(day), "on": day.on.isoformat()} for day in days],
-        "sessions": [{**asdict(each), "on": each.on.isoformat()} for each in sessions],
+        "days": [{**vars(day), "on": day.on.isoformat()} for day in days],
+        "sessions": [{**vars(each), "on": each.on.isoformat()} for each in sessions],
     }
 
 
