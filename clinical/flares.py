@@ -107,11 +107,11 @@ def next_step(standing: Standing, days: Sequence[Day], sessions: Sequence[Traine
         step, reason = _from_three_quarters(standing, answered, sessions)
     else:
         step, reason = FlareStep.FULL, "over"
-    going, unsettled = step is not FlareStep.FULL, step is FlareStep.REDUCED
+    going = step is not FlareStep.FULL
     return Decision(
         step=step,
         reasons=(reason,),
-        contact=() if standing.contacted or not unsettled else tuple(escalation.long_flare(standing.opened_on, today)),
+        contact=() if standing.contacted or not going else tuple(escalation.long_flare(standing.opened_on, today)),
         reassess=going and not standing.reassessing and _needs_assessment(standing, days, today),
         rule_version=load().flares.version,
         inputs=_inputs(standing, answered, sessions),

@@ -258,7 +258,7 @@ class Model:
             self.since, self.sessions = today, {}
         if self.step == "full":
             return
-        self.called |= today >= 7 and self.step == "reduced"
+        self.called |= today >= 7
         low = [limited for day, (_, limited, _) in sorted(self.told.items()) if day >= 3][-2:]
         down = self.usual is not None and len(low) == 2 and min(low) >= 5  # of 8 left before, 5.6 is 30 % less
         self.assessed |= today >= 14 or down
