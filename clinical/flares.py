@@ -6,7 +6,7 @@ on which the therapist is told is rule ES06's.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from math import ceil
@@ -107,11 +107,11 @@ def next_step(standing: Standing, days: Sequence[Day], sessions: Sequence[Traine
         step, reason = _from_three_quarters(standing, answered, sessions)
     else:
         step, reason = FlareStep.FULL, "over"
-    going, unsettled = step is not FlareStep.FULL, step is FlareStep.REDUCED
+    going = step is not FlareStep.FULL
     return Decision(
         step=step,
         reasons=(reason,),
-        contact=() if standing.contacted or not unsettled else tuple(escalation.long_flare(standing.opened_on, today)),
+        contact=() if standing.contacted or not going else tuple(escalation.long_flare(standing.opened_on, today)),
         reassess=going and not standing.reassessing and _needs_assessment(standing, days, today),
         rule_version=load().flares.version,
         inputs=_inputs(standing, answered, sessions),
@@ -202,8 +202,8 @@ def _inputs(standing: Standing, answered: Sequence[Day], sessions: Sequence[Trai
         "hours": standing.hours,
         "screened": standing.cleared and not standing.symptom_waits,
         "pain_limit": _limit(standing),
-        "days": [{**asdict(day), "on": day.on.isoformat()} for day in days],
-        "sessions": [{**asdict(each), "on": each.on.isoformat()} for each in sessions],
+        "days": [{**vars(day), "on": day.on.isoformat()} for day in days],
+        "sessions": [{**vars(each), "on": each.on.isoformat()} for each in sessions],
     }
 
 

@@ -154,6 +154,16 @@ def advice(level: Level, *, country: str) -> Advice:
     return Advice(level, title, text, actions, number)
 
 
+def new_nerve_symptom(*, country: str) -> str:
+    """Return what stands beside an exercise that new weakness, numbness or tingling stopped, for one who is in `country`."""
+    return (
+        "Stop this exercise: new weakness, numbness or tingling came up with it. Tell your therapist today; do not wait for "
+        "your next session or appointment. If the weakness or numbness grows, if you feel numb around the seat (between "
+        "your legs, around genitals or back passage), or if you lose control of bladder or bowel, call "
+        f"{_call(country)} at once."
+    )
+
+
 def crisis_advice(country: str, *, kept: bool = True) -> Advice:
     """Return what to tell a patient who may think of harming himself and who is in `country` (ISO 3166-1) now.
 

@@ -46,7 +46,10 @@ STOPPED = (
     "Leave this exercise out until your therapist has looked at it; he has been told. Go on with the others as long as they"
     " feel all right."
 )
-"""What stands beside an exercise that the rules have stopped."""
+"""What stands beside an exercise that the rules have stopped for pain; a new symptom of nerves has words of its own."""
+
+NERVES = "new_neurological_symptom"
+"""The reason of a suggestion for which an exercise was stopped after new weakness, numbness or tingling."""
 
 SUSPENDED = "suspended_red_flag"
 """The status of a program that a red flag keeps stopped."""
@@ -54,7 +57,8 @@ SUSPENDED = "suspended_red_flag"
 # $1 the clinic, $2 the patient, $3 the moment, $4 days that symptoms look back, $5 questions by region, $6 pain that stops
 # an exercise. A screen is complete for the region under which it was sent: it counts when it asked what all his problems in
 # treatment must answer.
-_DAY = """
+_DAY = (
+    """
 WITH me AS MATERIALIZED (
   SELECT p.id, p.zone, local_day($3, p.zone) AS today
   FROM patients p WHERE p.clinic_id = $1 AND p.id = $2
@@ -112,13 +116,18 @@ SELECT day.*, program.id AS program_id, program.title, program.status, program.h
   (SELECT coalesce(jsonb_agg(s.slot), '[]') FROM exercise_sessions s
     WHERE s.clinic_id = $1 AND s.patient_id = $2 AND s.local_date = day.today AND s.program_id = program.id
       AND NOT EXISTS (SELECT FROM exercise_sessions n WHERE n.clinic_id = $1 AND n.supersedes_id = s.id)) AS done,
-  (SELECT coalesce(jsonb_agg(DISTINCT u.exercise_code), '[]') FROM suggestions u
-    WHERE u.clinic_id = $1 AND u.program_id = program.id AND u.status = 'open' AND u.outcome = 'stop') AS stopped,
+  (SELECT coalesce(jsonb_object_agg(o.code, o.nerves), '{}') FROM (
+     SELECT u.exercise_code AS code, bool_or('{nerves}' = ANY (u.reasons)) AS nerves FROM suggestions u
+     WHERE u.clinic_id = $1 AND u.program_id = program.id AND u.status = 'open' AND u.outcome = 'stop'
+     GROUP BY 1) o) AS stopped,
   (SELECT coalesce(jsonb_agg(DISTINCT u.exercise_code), '[]') FROM suggestions u
     WHERE u.clinic_id = $1 AND u.program_id = program.id AND u.status = 'accepted' AND u.outcome = 'stop') AS taken_out
 FROM day LEFT JOIN program ON true LEFT JOIN version ON version.program_id = program.id
 ORDER BY program.place
-""".replace("{instruments}", instrument_plans.DUE).replace("{symptoms}", symptoms.TOLD_AT)
+""".replace("{instruments}", instrument_plans.DUE)
+    .replace("{symptoms}", symptoms.TOLD_AT)
+    .replace("{nerves}", NERVES)
+)
 
 
 async def get(session: AsyncSession, actor: Actor, *, at: datetime) -> Today:
@@ -152,7 +161,7 @@ async def get(session: AsyncSession, actor: Actor, *, at: datetime) -> Today:
 
 
 def _program(row: asyncpg.Record, country: str) -> TodayProgram:
-    phase, sessions, stopped = (None, [], []) if row["version_id"] is None else _sessions(row, row["today"])
+    phase, sessions, stopped = (None, [], []) if row["version_id"] is None else _sessions(row, country)
     suspended = row["status"] == SUSPENDED
     level = Level(row["open_level"]) if row["open_level"] else Level.URGENT_SAME_DAY
     return TodayProgram(
@@ -176,7 +185,7 @@ def _note(halted_by: str | None) -> str:
     return CONSENT if halted_by in {programs.CONSENT_WITHDRAWN, programs.CONSENT_EXPIRED} else UNTREATED
 
 
-def _sessions(row: asyncpg.Record, today: date) -> tuple[str | None, list[TodaySession], list[StoppedItem]]:
+def _sessions(row: asyncpg.Record, country: str) -> tuple[str | None, list[TodaySession], list[StoppedItem]]:
     """Give the name of the phase, today's sessions, and what is left out of them until a human has decided."""
     phases = {one["id"]: one for one in row["phases"] or ()}
     items = {one["id"]: one for one in row["items"] or ()}
@@ -185,8 +194,8 @@ def _sessions(row: asyncpg.Record, today: date) -> tuple[str | None, list[TodayS
         item = PlannedItem(key, tuple(one["weekdays"]), one["sessions_per_day"])
         planned.setdefault(phases[one["phase_id"]]["position"], []).append(item)
     weeks = {one["position"]: one["weeks"] for one in phases.values()}
-    position, slots = slots_on(weeks, planned, row["starts_on"], today)
-    done, stopped = set(row["done"]), set(row["stopped"])
+    position, slots = slots_on(weeks, planned, row["starts_on"], row["today"])
+    done, stopped = set(row["done"]), row["stopped"]
     step, kinds = _step(row), row["kinds"] or {}
     held = {key: one for key, one in items.items() if one["exercise_code"] in stopped}
     left_out = sorted({key for slot in slots for key in slot.items} & held.keys())
@@ -214,7 +223,7 @@ def _sessions(row: asyncpg.Record, today: date) -> tuple[str | None, list[TodayS
                 item_id=held[key]["id"],
                 exercise_code=held[key]["exercise_code"],
                 name=held[key]["exercise"]["name"],
-                note=STOPPED,
+                note=red_flags.new_nerve_symptom(country=country) if stopped[held[key]["exercise_code"]] else STOPPED,
             )
             for key in left_out
         ],

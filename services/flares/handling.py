@@ -1,5 +1,6 @@
 """Flare-ups as people handle them: reported, looked at, steered by a therapist, closed."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from clinical import escalation
 from clinical.escalation import CheckInContext
 from core.errors import Conflict, Invalid, NotFound, Problem, Stale
 from models.episodes import Episode, EpisodeStatus
-from models.flares import Flare, FlareEnd, FlareEvent, FlareOpener, FlareStep
+from models.flares import Flare, FlareEnd, FlareEvent, FlareOpener, FlareStep, FlareTrigger
 from models.identity import Role
 from schemas.flares import FlareChange, FlareClose, FlareCreate, FlareDetail, FlareEventRead, FlareRead
 from schemas.pages import Page, Paged, fetch
@@ -43,12 +44,13 @@ class FlareRefused(Invalid):
 async def create(session: AsyncSession, actor: Actor, patient_id: UUID, form: FlareCreate, *, at: datetime) -> Flare:
     """Begin a flare-up of the newest episode, or of the one that is named; a patient's own raises ES05, too.
 
-    Raises NotFound, EpisodeClosed, FlareWithoutEpisode, FlareStands.
+    Raises NotFound, EpisodeClosed, FlareWithoutEpisode, FlareStands, FlareRefused.
     """
     await access.patient(session, actor, Action.REPORT_FLARES, patient_id, at=at)
+    triggers = _triggers(form.triggers)
     episode = await _episode(session, actor, patient_id, form.episode_id)
     via = FlareOpener.PATIENT if actor.role is Role.PATIENT else FlareOpener.THERAPIST
-    flare = await beginning.begin(session, actor, patient_id, episode.id, via, triggers=form.triggers, at=at)
+    flare = await beginning.begin(session, actor, patient_id, episode.id, via, triggers=triggers, at=at)
     if flare is None:
         episode_gate.require_open(episode)  # it was read anew: a discharge may have been faster
         raise FlareStands
@@ -121,7 +123,7 @@ async def close(
     if why is FlareEnd.PLAN_CHANGED and actor.role is Role.PATIENT:
         raise FlareRefused(Problem("/reason", "reason_refused", "Only a therapist changes the plan."))
     if form.triggers is not None:
-        flare.triggers = [each.value for each in form.triggers]
+        flare.triggers = _triggers(form.triggers)
     await end(session, flare, why, await records.day_of(session, flare, at), actor=actor, at=at)
     return flare
 
@@ -136,6 +138,13 @@ async def _open(
     if flare.closed_at is not None:
         raise FlareClosed
     return flare
+
+
+def _triggers(given: Sequence[FlareTrigger]) -> list[str]:
+    """Give the codes of what came before it. Raises FlareRefused when one is named twice."""
+    if len(set(given)) != len(given):
+        raise FlareRefused(Problem("/triggers", "repeated", "A trigger is named twice."))
+    return [each.value for each in given]
 
 
 async def _episode(session: AsyncSession, actor: Actor, patient_id: UUID, wanted: UUID | None) -> Episode:

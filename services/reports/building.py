@@ -51,7 +51,7 @@ TITLES = {
     "ES03": "High pain",
     "ES04": "Rising pain",
     "ES05": "Flare-up reported",
-    "ES06": "Flare-up not settled after a week",
+    "ES06": "Flare-up still open after a week",
     "ES08": "Three check-ins missed in a row",
     "ES09": "Five check-ins missed in a row",
     "ES10": "Fewer than half of the sessions done in two weeks",

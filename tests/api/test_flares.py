@@ -19,6 +19,9 @@ async def test_a_flare_up_is_reported_steered_and_closed(desk: Desk) -> None:
     path = f"{desk.patient}/flares"
     refused(await desk.ask("alice", "POST", path, {}), 409, "flare_without_episode")
     episode = (await desk.episode())["id"]
+    twice = ["stress", "long_drive", "stress"]
+    named = ("/triggers", "repeated")
+    refused(await desk.ask("alice", "POST", path, {"triggers": twice}), 422, "flare_refused", named)
     answer = await desk.ask("alice", "POST", path, {"triggers": ["long_drive"]})
     made = answer.json()
     flare = f"/v1/flares/{made['id']}"
@@ -48,6 +51,8 @@ async def test_a_flare_up_is_reported_steered_and_closed(desk: Desk) -> None:
 
     mine = await desk.ask("alice", "POST", f"{flare}/close", {"reason": "plan_changed"}, version=2)
     refused(mine, 422, "flare_refused", ("/reason", "reason_refused"))
+    mine = await desk.ask("alice", "POST", f"{flare}/close", {"reason": "over", "triggers": twice}, version=2)
+    refused(mine, 422, "flare_refused", named)
     closed = await desk.post("alice", f"{flare}/close", {"reason": "over", "triggers": ["stress"]}, version=2)
     assert (closed["step"], closed["close_reason"], closed["triggers"]) == ("full", "over", ["stress"])
     refused(await desk.ask("bob", "PATCH", flare, step, version=3), 409, "flare_closed")

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import product
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from clinical import flares
 from clinical.flare_rules import FlareExample
@@ -76,6 +77,48 @@ def test_after_good_sessions_a_new_symptom_waits_for_its_screen() -> None:
     waiting = replace(FRESH, step=THREE_QUARTERS, symptom_waits=True)
     found = decide(waiting, [Day(on(3), 1, 1, flare=False)], GOOD, on(4))
     assert (found.step, found.reasons) == (THREE_QUARTERS, ("screen_missing",))
+
+
+def test_before_three_quarters_a_new_symptom_waits_for_its_screen() -> None:
+    calm = [Day(on(number), 0, 0, flare=False) for number in range(4)]
+    found = decide(replace(FRESH, symptom_waits=True), calm, [], on(3))
+    assert (found.step, found.reasons) == (REDUCED, ("screen_missing",))
+
+
+CALM = Day(on(1), 3, 2, flare=False)
+
+
+@pytest.mark.parametrize(
+    ("unknown", "settled"),
+    [
+        (Day(on(2), None, 2, flare=False), False),  # no pain told is not no pain
+        (Day(on(2), None, 2, flare=True), False),
+        (Day(on(2), 3, 2, flare=None), True),
+        (Day(on(2), None, 2, flare=None), False),  # nothing that counts: the day before stands alone
+    ],
+)
+def test_what_is_not_known_of_a_day_raises_no_dose(unknown: Day, settled: bool) -> None:
+    found = decide(FRESH, [CALM, unknown], [], on(2))
+    assert found.step is (THREE_QUARTERS if settled else REDUCED)
+    days = [CALM, replace(unknown, on=on(3))]
+    full = decide(replace(FRESH, step=THREE_QUARTERS), days, GOOD, on(3))
+    assert full.step is (FULL if settled else THREE_QUARTERS)
+
+
+def test_a_day_of_which_only_the_flare_up_is_known_is_a_day() -> None:
+    days = [CALM, replace(CALM, on=on(2)), Day(on(3), None, None, flare=True)]
+    assert decide(FRESH, days[:2], [], on(3)).step is THREE_QUARTERS
+    assert decide(FRESH, days, [], on(3)).reasons == ("not_settled",)
+    worse = [*days[2:], replace(days[2], on=on(4))]
+    assert decide(replace(FRESH, step=THREE_QUARTERS), worse, GOOD, on(4)).reasons == ("days_worse",)
+
+
+def test_a_session_of_which_the_pain_is_not_known_raises_no_dose() -> None:
+    after = [Day(on(3), 3, 2, flare=False)]
+    for unknown in range(2):
+        sessions = [replace(one, pain=None) if number == unknown else one for number, one in enumerate(GOOD)]
+        found = decide(replace(FRESH, step=THREE_QUARTERS), after, sessions, on(3))
+        assert (found.step, found.reasons) == (THREE_QUARTERS, ("sessions_missing",))
 
 
 def test_what_a_therapist_holds_stays_until_his_day_is_over() -> None:
@@ -169,62 +212,91 @@ def test_no_step_asks_for_more_than_its_share(
 
 
 # ------------------------------------------------------------------ long stories
+Said = tuple[int | None, int, bool | None]
+"""Pain, limitation, and the word of a flare-up; None where it was left out."""
+Did = tuple[bool, int | None]
+"""A session: whether it was done, and its highest pain."""
+
+# All that a day may hold, the usual more often: one draw for each is far quicker than one for each part of it.
+SAID: list[Said | None] = [None, *product((None, *range(9)), (0, 2, 4, 5, 6, 10), (False, False, False, None, True))]
+ONCE: list[Did] = list(product((True, True, True, False), (2, 3, 4, 5, 6, None)))
+DONE: list[list[Did]] = [[], *([one] for one in ONCE), *([one, other] for one in ONCE[::5] for other in ONCE[::7])]
+
+
 @dataclass
 class Model:
-    """The protocol written down as plainly as it is read to a patient."""
+    """The protocol written down as plainly as it is read to a patient. usual: the pain before it; None for unknown."""
 
+    usual: int | None
     step: str = "reduced"
     since: int = 0
     screened: bool = False
+    symptom: bool = False
     held: int = -1
-    told: dict[int, tuple[int, int, bool]] = field(default_factory=dict)
-    sessions: dict[int, list[tuple[bool, int]]] = field(default_factory=dict)
+    told: dict[int, Said] = field(default_factory=dict)
+    sessions: dict[int, list[Did]] = field(default_factory=dict)
     called: bool = False
     assessed: bool = False
 
     def night(self, today: int) -> None:
         """Decide at the end of a day."""
-        after = self.since + 1 if self.step == "reduced" else self.since
-        lately = [self.told[day] for day in sorted(self.told) if day >= after][-2:]
-        calm = [pain <= 4 and not flare for pain, _, flare in lately]
         before = self.step
         if today > self.held:
             if not self.screened:
                 self.step = "reduced"
             elif self.step == "reduced":
-                if today - self.since >= 2 and calm == [True, True]:
+                lately = self.lately(self.since + 1)
+                if today - self.since >= 2 and len(lately) == 2 and all(map(self.calm, lately)) and not self.symptom:
                     self.step = "three_quarters"
-            elif calm == [False, False]:
-                self.step = "reduced"
-            elif calm[-1:] == [True] and self.trained_well():
-                self.step = "full"
+            else:
+                lately = self.lately(self.since)
+                if len(lately) == 2 and all(map(self.bad, lately)):
+                    self.step = "reduced"
+                elif lately and self.calm(lately[-1]) and self.trained_well() and not self.symptom:
+                    self.step = "full"
         if self.step != before:
             self.since, self.sessions = today, {}
         if self.step == "full":
             return
-        self.called |= today >= 7 and self.step == "reduced"
+        self.called |= today >= 7
         low = [limited for day, (_, limited, _) in sorted(self.told.items()) if day >= 3][-2:]
-        self.assessed |= today >= 14 or (len(low) == 2 and min(low) >= 5)  # of 8 left before, 5.6 is 30 % less
+        down = self.usual is not None and len(low) == 2 and min(low) >= 5  # of 8 left before, 5.6 is 30 % less
+        self.assessed |= today >= 14 or down
+
+    def lately(self, first: int) -> list[Said]:
+        """Give the last two days from `first` on of which anything is known."""
+        return [said for day, said in sorted(self.told.items()) if day >= first and (said[0], said[2]) != (None, None)][
+            -2:
+        ]
+
+    def calm(self, said: Said) -> bool:
+        """Tell whether a day is known to be calm."""
+        return said[0] is not None and said[0] <= (2 if self.usual is None else self.usual) + 1 and said[2] is not True
+
+    def bad(self, said: Said) -> bool:
+        """Tell whether a day is known to be worse."""
+        return said[2] is True or (said[0] is not None and not self.calm(said))
 
     def trained_well(self) -> bool:
         """Tell whether on two days all went well, and on all days since; the last answer must lie after those two."""
-        last = max(self.told)
-        trained = [(day, [done and pain <= 5 for done, pain in self.sessions[day]]) for day in sorted(self.sessions)]
-        before = [went for day, went in trained if day < last][-2:]
-        since = [went for day, went in trained if day >= last]
-        return len(before) == 2 and all(all(went) for went in before + since)
+        last = max(day for day, said in self.told.items() if (said[0], said[2]) != (None, None))
+        trained = [
+            (day, all(done and pain is not None and pain <= 5 for done, pain in self.sessions[day]))
+            for day in sorted(self.sessions)
+        ]
+        before = [well for day, well in trained if day < last][-2:]
+        return before == [True, True] and all(well for day, well in trained if day >= last)
 
 
 class Stories(RuleBasedStateMachine):
     """Flare-ups day by day: what is answered and done, what a therapist decides, and silence; one after the other."""
 
-    def __init__(self) -> None:
+    @initialize(usual=st.sampled_from([3, None]))
+    def begin(self, usual: int | None) -> None:
         """Begin with a flare-up of which nobody has screened anything yet."""
-        super().__init__()
-        self.begin()
-
-    def begin(self) -> None:
-        self.model, self.standing = Model(), replace(FRESH, cleared=False)
+        self.model = Model(usual)
+        limitation = None if usual is None else 2
+        self.standing = replace(FRESH, cleared=False, baseline_pain=usual, baseline_limitation=limitation)
         self.days: list[Day] = []
         self.sessions: list[Trained] = []
         self.today = 0
@@ -248,20 +320,22 @@ class Stories(RuleBasedStateMachine):
         )
         self.today += 1
         if self.standing.step is FULL:
-            self.begin()
+            self.begin(self.model.usual)
 
-    @rule(
-        said=st.none() | st.tuples(st.integers(0, 8), st.integers(0, 10), st.sampled_from([False, False, False, True])),
-        done=st.lists(st.tuples(st.sampled_from([True, True, True, False]), st.integers(2, 6)), max_size=2),
-    )
-    def day(self, said: tuple[int, int, bool] | None, done: list[tuple[bool, int]]) -> None:
+    @rule(said=st.sampled_from(SAID), done=st.sampled_from(DONE))
+    def day(self, said: Said | None, done: list[Did]) -> None:
         self.live(said, done)
 
     @rule(pain=st.integers(0, 4), limited=st.integers(0, 10))
     def good_day(self, pain: int, limited: int) -> None:
         self.live((pain, limited, False), [(True, pain)])
 
-    def live(self, said: tuple[int, int, bool] | None, done: list[tuple[bool, int]]) -> None:
+    @rule(said=st.sampled_from([(None, 2, False), (None, 2, True), (None, 2, None), (3, 2, None)]), pain=st.booleans())
+    def half_told(self, said: Said, pain: bool) -> None:
+        """Live a day of which something was left out: an answer, or the pain of a session."""
+        self.live(said, [(True, 3 if pain else None)])
+
+    def live(self, said: Said | None, done: list[Did]) -> None:
         if said is not None:
             pain, limited, flare = said
             self.days.append(Day(on(self.today), pain, limited, flare))
@@ -276,9 +350,11 @@ class Stories(RuleBasedStateMachine):
         for _ in range(days):
             self.night()
 
-    @rule(cleared=st.sampled_from([True, True, False]))
-    def screen(self, cleared: bool) -> None:
-        self.standing, self.model.screened = replace(self.standing, cleared=cleared), cleared
+    @rule(cleared=st.sampled_from([True, True, False]), symptom=st.sampled_from([False, False, True]))
+    def screen(self, cleared: bool, symptom: bool) -> None:
+        """Screen, or tell of a new symptom since."""
+        self.standing = replace(self.standing, cleared=cleared, symptom_waits=symptom)
+        self.model.screened, self.model.symptom = cleared, symptom
 
     @rule(step=st.sampled_from([REDUCED, THREE_QUARTERS]), until=st.integers(0, 2))
     def therapist_decides(self, step: FlareStep, until: int) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from clinical.levels import AlertLevel, Level
 from clinical.library import load
-from clinical.red_flags import InvalidAnswers, advice, crisis_advice, required_questions, screen
+from clinical.red_flags import InvalidAnswers, advice, crisis_advice, new_nerve_symptom, required_questions, screen
 from clinical.rulebook import FlagExample
 
 RULES = load().red_flags
@@ -105,6 +105,7 @@ def test_the_number_is_the_one_of_the_patients_country(country: str, number: str
     assert line.crisis_line == crisis
     assert crisis in line.text
     assert number in line.text
+    assert f"call {number} at once" in new_nerve_symptom(country=country)
 
 
 EU = [
@@ -149,6 +150,7 @@ def test_where_no_number_of_the_country_is_known_the_text_says_so(level: Level) 
     for country, known in (("JP", False), ("", False), ("DE", True), ("us", True)):
         assert (hedge in advice(level, country=country).text) is not known
         assert (hedge in crisis_advice(country).text) is not known
+        assert (hedge in new_nerve_symptom(country=country)) is not known
 
 
 @pytest.mark.parametrize("country", ["ZZ", "", "us", "Nowhere at all"])

@@ -291,6 +291,18 @@ async def test_of_two_that_begin_at_once_one_is_there(stage: Scene) -> None:
     assert await asked_on(stage) == [date(2026, 3, 3) + DAY]  # a plan of its own
 
 
+async def test_one_that_is_open_after_a_week_calls_for_the_therapist_at_three_quarters_too(stage: Scene) -> None:
+    await say(stage, berlin(3, 9), **FLARING)
+    await stage.care.screen(trigger="flare", at=berlin(3, 11))
+    for number in (4, 5):
+        await say(stage, berlin(number, 9), **CALM)
+    assert await review(stage, berlin(5, 12)) == 1
+    assert await review(stage, berlin(9, 12)) == 0
+    assert await review(stage, berlin(10, 12)) == 1
+    assert ((await only(stage)).step, (await only(stage)).reasons) == (FlareStep.THREE_QUARTERS, ["sessions_missing"])
+    assert [one.rule_id for one in await stage.alerts()] == ["ES05", "ES06"]
+
+
 async def test_while_the_episode_is_on_hold_nothing_is_decided(stage: Scene) -> None:
     await say(stage, berlin(3, 9), **FLARING)
     async with stage.sessions.begin() as session:

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import update
 
-from clinical.red_flags import required_questions
+from clinical.red_flags import new_nerve_symptom, required_questions
 from core.database import Sessions, bind_clinic
 from core.errors import Forbidden, NotFound
 from models.check_ins import CheckIn, CheckInStatus
@@ -25,6 +25,7 @@ from services.access import Actor
 from tests.factories import NOW, locate
 from tests.services.caring import DAY, MOBILITY, STRENGTH, Care, care
 from tests.services.histories import check_in
+from tests.services.test_suggestions import BRIDGE, PHASE, TILT, follow_up, night, train
 
 HOUR = timedelta(hours=1)
 
@@ -327,6 +328,20 @@ async def test_a_new_neurological_symptom_in_a_session_asks_for_a_screen(alices:
     assert (await day(alices, at=NOW + HOUR)).screen_reasons == ["new_symptom"]
     await alices.screen(at=NOW + 2 * HOUR, trigger="new_symptom")
     assert (await day(alices, at=NOW + 3 * HOUR)).screen_reasons == []
+
+
+async def test_an_exercise_stopped_for_a_new_neurological_symptom_has_words_of_its_own(alices: Care) -> None:
+    items = [{**one, "weekdays": [1, 2, 3, 4, 5, 6, 7]} for one in (BRIDGE, TILT)]
+    program = await alices.running(phases=[{**PHASE, "items": items}])
+    await train(alices, program, 1, pains={"hp_bridge": 9}, asked=False)
+    await train(alices, program, 2, without=["hp_bridge"], new_neurological_symptom=True, asked=False)
+    await follow_up(alices, 3)
+    seen = (await day(alices, at=night(3) + 8 * HOUR)).program
+    assert seen is not None
+    told = {one.exercise_code: one.note for one in seen.stopped}
+    assert told == {"hp_bridge": today.STOPPED, "lb_pelvic_tilt": new_nerve_symptom(country="DE")}
+    assert "feel all right" not in told["lb_pelvic_tilt"]
+    assert "112 at once" in told["lb_pelvic_tilt"]
 
 
 async def test_a_screen_that_unlocks_must_have_asked_about_every_problem_in_treatment(alices: Care) -> None:
