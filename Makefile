@@ -28,8 +28,11 @@ test: $(DEV)  ## Run all tests, against a PostgreSQL of their own
 
 .PHONY: check
 check: $(DEV)  ## Everything CI runs: lint, types, imports, migrations, tests, coverage
-	@$(MAKE) --no-print-directory lint imports squawk
-	@$(MAKE) --no-print-directory -j 2 cover types
+	@$(MAKE) --no-print-directory -j 2 cover static
+
+.PHONY: static
+static: $(DEV)  ## All that looks at the code without running it: lint, imports, squawk, types
+	@$(MAKE) --no-print-directory -j 1 lint imports squawk types
 
 .PHONY: lint
 lint: $(DEV)  ## Style, by ruff
