@@ -88,7 +88,7 @@ def create_app(
     app.router.routes.extend(openapi.routes_of(routers))
     app.router.middleware_stack = at_once(app.routes, app.router.middleware_stack)  # type: ignore[assignment]
     check(app, complete=COMPLETE and routers is ROUTERS)
-    document = functools.cache(lambda: openapi.document(app.routes))
+    document = openapi.of_house if routers is ROUTERS else functools.cache(lambda: openapi.document(app.routes))
     app.openapi = document  # type: ignore[method-assign]
 
     async def read_docs(_request: Request) -> HTMLResponse:

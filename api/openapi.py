@@ -3,6 +3,7 @@
 `python -m api.openapi` writes it to docs/openapi.json, which is committed; a test compares.
 """
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -213,6 +214,14 @@ def routes_of(routers: Sequence[APIRouter]) -> list[BaseRoute]:
     return [route for router in routers for route in router.routes]
 
 
+@functools.cache
+def of_house() -> Document:
+    """Give the document of the house's routes: made once, for all who only read it."""
+    from api.routers import ROUTERS  # noqa: PLC0415 - the concepts stand above this module
+
+    return document(routes_of(ROUTERS))
+
+
 def rendered(made: Document) -> str:
     """Write the document as it is committed."""
     return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
@@ -220,9 +229,7 @@ def rendered(made: Document) -> str:
 
 def write(file: Path = FILE) -> None:
     """Write the document of the house's routes."""
-    from api.routers import ROUTERS  # noqa: PLC0415 - the concepts stand above this module
-
-    file.write_text(rendered(document(routes_of(ROUTERS))), encoding="utf-8")
+    file.write_text(rendered(of_house()), encoding="utf-8")
 
 
 if __name__ == "__main__":

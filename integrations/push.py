@@ -5,6 +5,7 @@ token is OAuth 2.0 for service accounts (RFC 7523): a token that we sign is chan
 """
 
 import asyncio
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -86,6 +87,7 @@ class ServiceAccount:
     token_url: str
 
 
+@functools.lru_cache(maxsize=2)  # looking a key through takes a processor 40 ms, and there is one account
 def read_service_account(text: str) -> ServiceAccount:
     """Read the JSON file that Google gives for a service account. Raises ValueError without a word of it."""
     try:

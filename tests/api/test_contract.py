@@ -9,7 +9,6 @@ from fastapi import APIRouter
 from api import openapi
 from api.app import NotWired, create_app
 from api.errors import STATUS, status_of
-from api.routers import ROUTERS
 from api.routes import PUBLIC, Router
 from core.errors import Refusal
 from services import access
@@ -18,7 +17,7 @@ from tests.api import things
 
 @pytest.fixture(scope="module")
 def house() -> dict[str, Any]:
-    return openapi.document(openapi.routes_of(ROUTERS))
+    return openapi.of_house()
 
 
 def operations(made: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
