@@ -15,7 +15,7 @@ from api import idempotency
 from api.front import CALLER_IS_KNOWN
 from api.state import state_of
 from core import clock
-from core.database import begin_bound, idle
+from core.database import begin_bound, idle, lend
 from core.errors import Unauthenticated, Unavailable
 from services import access, authentication
 
@@ -53,20 +53,16 @@ class in_line:  # noqa: N801 - reads as a phrase: async with in_line(request)
 async def open_session(request: Request) -> AsyncSession:
     """Open the request's one session; its connection is there, its transaction begins with the caller or first use.
 
-    Raises Unavailable, and what the pool raises when it is full.
+    `give_back` ends it. Raises Unavailable, and what the pool raises when it is full.
     """
     sessions = state_of(request).sessions
     if sessions is None:
         raise Unavailable
     session = sessions()
     try:
-        await idle(session)
+        await lend(session)
     except OSError as error:  # the socket is not there; every other failure carries PostgreSQL's reason
-        await session.close()
         raise Unavailable from error
-    except BaseException:
-        await session.close()
-        raise
     request.scope["state"]["session"] = session
     return session
 

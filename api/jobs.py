@@ -19,6 +19,7 @@ from api.dependencies import Caller, Now, Session, in_line
 from api.pages import Page
 from api.routes import Router
 from api.state import state_of
+from core.database import give_back
 from integrations.channels import Channels, open_channels
 from schemas.base import Listing
 from schemas.jobs import DeadLetter, DeadLetterKind, JobList, JobRunOut, RunIn
@@ -87,7 +88,7 @@ async def apart(request: Request, session: AsyncSession, actor: Actor, now: date
     """
     kept, gate = request.scope["state"], state_of(request).gate
     kept["claim"] = None
-    await session.rollback()
+    await give_back(session)
     gate.release()
     try:
         yield

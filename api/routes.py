@@ -1,6 +1,5 @@
 """What every route of ours does around its endpoint: strict input, one effect per Idempotency-Key, 304."""
 
-import asyncio
 import functools
 import inspect
 from collections import defaultdict
@@ -20,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api import bodies, etags, idempotency
 from api.dependencies import caller_of, in_line, moment_of, open_session, session_of
 from api.errors import problem
-from core.database import commit
+from core.database import commit, give_back
 from core.errors import Invalid, Problem, Refusal, Unauthenticated
 
 GIVEN = frozenset({session_of, caller_of, moment_of})
@@ -167,8 +166,7 @@ async def _in_transaction(
         try:
             return await _committed(inner, request, session, asks_caller=asks_caller)
         finally:
-            if session.sync_session.in_transaction():
-                await asyncio.shield(session.close())
+            await give_back(session)
 
 
 async def _committed(
@@ -190,7 +188,7 @@ async def _committed(
             claim = request.scope["state"].get("claim")
             if claim is not None and not refusal.retryable:  # what has an effect has it once, and the same answer
                 await idempotency.keep(claim, problem(refusal, request))
-            await session.commit()
+            await commit(session)
         raise
     claim = request.scope["state"].get("claim")
     if claim is not None:

@@ -1,11 +1,30 @@
+import asyncio
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import revisions
-from core.database import asyncpg_url, idle, libpq_url, make_engine, make_sessions
+from core.database import (
+    Sessions,
+    asyncpg_url,
+    begin_bound,
+    bind_clinic,
+    commit,
+    fetch,
+    fetchrow,
+    give_back,
+    idle,
+    lend,
+    libpq_url,
+    make_engine,
+    make_sessions,
+)
 from jobs.worker import conninfo
 from tests.conftest import Database
 
@@ -52,3 +71,117 @@ async def test_a_connection_that_died_while_nobody_used_it_is_replaced(database:
     async with sessions() as session:
         assert await (await idle(session)).fetchval("SELECT 2") == 2
     await engine.dispose()
+
+
+# ------------------------------------------------------------------ a connection that is lent
+
+BOUND = "SELECT current_setting('app.clinic_id', true) AS clinic, pg_current_xact_id()::text AS transaction"
+
+
+@pytest.fixture
+async def alone(database: Database) -> AsyncIterator[Sessions]:
+    """Sessions that share one connection: what is not given back stops the next one."""
+    engine = make_engine(database.api, pool_size=1, pool_timeout=0.2)
+    yield make_sessions(engine)
+    await engine.dispose()
+
+
+async def bound(session: AsyncSession) -> UUID | None:
+    found = (await session.execute(text(BOUND))).one()
+    return UUID(found.clinic) if found.clinic else None
+
+
+async def test_the_driver_and_the_session_work_in_one_bound_transaction(alone: Sessions) -> None:
+    session, clinic = alone(), uuid4()
+    await lend(session)
+    assert await (await idle(session)).fetchval("SELECT 1") == 1
+    await begin_bound(session, clinic)
+    first = await fetchrow(session, BOUND)
+    assert first is not None
+    second = (await session.execute(text(BOUND))).one()
+    assert tuple(first) == tuple(second)
+    assert UUID(second.clinic) == clinic
+    await commit(session)
+    await give_back(session)
+
+
+@pytest.mark.parametrize("driver_first", [True, False])
+async def test_a_lent_connection_is_bound_whichever_way_its_transaction_begins(
+    alone: Sessions, *, driver_first: bool
+) -> None:
+    session, clinic = alone(), uuid4()
+    await lend(session)
+    if driver_first:
+        await fetch(session, "SELECT 1")
+        assert await bound(session) is None
+    await bind_clinic(session, clinic)
+    assert [UUID(row["clinic"]) for row in await fetch(session, BOUND)] == [clinic]
+    assert await bound(session) == clinic
+    await commit(session)
+    assert await bound(session) == clinic  # a later transaction too
+    await give_back(session)
+
+
+@pytest.mark.parametrize("by_session", [True, False])
+async def test_what_was_not_committed_is_rolled_back_when_the_connection_is_given_back(
+    alone: Sessions, *, by_session: bool
+) -> None:
+    session = alone()
+    await lend(session)
+    await begin_bound(session, uuid4(), "lock_timeout = '7s'")
+    if by_session:
+        await session.execute(text("SELECT pg_advisory_xact_lock(20261122)"))
+    else:
+        await fetch(session, "SELECT pg_advisory_xact_lock(20261122)")
+    await give_back(session)
+    await give_back(session)  # twice does no harm
+    async with alone() as other:
+        assert await bound(other) is None
+        assert await other.scalar(text("SELECT count(*) FROM pg_locks WHERE objid = 20261122")) == 0
+        assert await other.scalar(text("SHOW lock_timeout")) != "7s"
+
+
+async def test_a_task_that_is_cut_off_gives_its_connection_back(alone: Sessions) -> None:
+    async def work() -> None:
+        session = alone()
+        await lend(session)
+        try:
+            await begin_bound(session, uuid4())
+            await fetch(session, "SELECT pg_sleep(30)")
+        finally:
+            await give_back(session)
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with alone() as other:
+        assert await bound(other) is None
+
+
+async def test_a_lent_connection_that_dies_is_replaced(alone: Sessions, database: Database) -> None:
+    session = alone()
+    await lend(session)
+    await begin_bound(session, uuid4())
+    number = await (await idle(session)).fetchval("SELECT pg_backend_pid()")
+    owner = await asyncpg.connect(database.superuser.replace("+asyncpg", ""))
+    assert await owner.fetchval("SELECT pg_terminate_backend($1, 5000)", number) is True
+    await owner.close()
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+        await fetch(session, "SELECT 1")
+    await give_back(session)
+    async with alone() as other:
+        assert await bound(other) is None
+
+
+async def test_where_nobody_knows_what_became_of_a_commit_the_connection_is_not_lent_again(alone: Sessions) -> None:
+    session = alone()
+    await lend(session)
+    await begin_bound(session, uuid4())
+    (await idle(session)).terminate()
+    with pytest.raises(asyncpg.InterfaceError):
+        await commit(session)
+    await give_back(session)
+    async with alone() as other:
+        assert await bound(other) is None
