@@ -64,7 +64,8 @@ class CheckInPlan(Identified, Versioned, Base):
         check("remind_after_hours", "remind_after_hours BETWEEN 1 AND 48"),
         check("reminders_per_week", "reminders_per_week BETWEEN 0 AND 14"),
         check("flare_only", "NOT flare_only OR flare_id IS NOT NULL"),
-        index("ix_check_in_plans_episode_id", "episode_id"),
+        # A plan is moved on with every check-in: entries packed together would be pulled apart each time.
+        index("ix_check_in_plans_episode_id", "episode_id", postgresql_with={"deduplicate_items": "off"}),
         index("ix_check_in_plans_after_session", "patient_id", postgresql_where=text("frequency = 'after_session'")),
         index("ix_check_in_plans_due", "next_due_at", postgresql_where=text("status = 'active'")),
     )
