@@ -192,9 +192,8 @@ async def review(
     if after is not None:
         query = query.where(Program.id > after)
     ids = list(await session.scalars(query.order_by(Program.id).limit(AT_ONCE)))
-    if not dry_run:  # whoever changes one of them goes first, and whoever comes after that waits: as with the rules
-        held = select(Program.id).where(Program.clinic_id == clinic_id, Program.id.in_(ids)).order_by(Program.id)
-        await session.execute(held.with_for_update(read=True, key_share=True))
+    if not dry_run:
+        await programs.hold_still(session, clinic_id, ids)
     count = await _look(session, clinic_id, ids, at=at, dry_run=dry_run)
     return count, ids[-1] if len(ids) == AT_ONCE else None
 

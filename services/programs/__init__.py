@@ -7,7 +7,7 @@ from services.programs.comparing import compare
 from services.programs.halting import CONSENT_EXPIRED, CONSENT_WITHDRAWN, halt, rest, review
 from services.programs.lifecycle import activate, complete, pause, require_ready, resume
 from services.programs.reading import browse, criterion, get
-from services.programs.records import lock_patient
+from services.programs.records import hold_still, lock_patient
 from services.programs.suspension import suspend
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "criterion",
     "get",
     "halt",
+    "hold_still",
     "lock_patient",
     "pause",
     "planned",

@@ -1,6 +1,6 @@
 """Rows that every change of a program goes through: locked in one order, and changed as `clinical.program_life` says."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -42,6 +42,15 @@ async def lock_patient(session: AsyncSession, clinic_id: UUID, patient_id: UUID)
     if patient is None:
         raise NotFound
     return patient
+
+
+async def hold_still(session: AsyncSession, clinic_id: UUID, program_ids: Collection[UUID]) -> None:
+    """Wait for whoever is changing one of these programs, and let whoever comes after that wait.
+
+    One of several may be locked by somebody who waits for another of them, so all lock them in the order of their ids.
+    """
+    held = select(Program.id).where(Program.clinic_id == clinic_id, Program.id.in_(program_ids)).order_by(Program.id)
+    await session.execute(held.with_for_update(read=True, key_share=True))
 
 
 @dataclass(frozen=True)

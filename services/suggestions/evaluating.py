@@ -26,6 +26,7 @@ from core.crypto import new_id
 from models.programs import Program
 from models.suggestions import EvaluationOwed, Suggestion, SuggestionOutcome, SuggestionStatus
 from services import audit
+from services.programs.records import hold_still
 from services.suggestions.prescribed import Done, Item, Prescription, answered_within, done, prescriptions
 
 AT_ONCE = 250
@@ -77,7 +78,7 @@ async def follow_up(session: AsyncSession, clinic_id: UUID, *, at: datetime, dry
         fresh = frozenset(await session.scalars(select(EvaluationOwed.session_id).where(*theirs)))
         made = await evaluate(session, clinic_id, programs, at=at, dry_run=True, fresh=fresh)
     else:
-        await _hold(session, clinic_id, programs)  # whoever stops one of them just now is waited for
+        await hold_still(session, clinic_id, programs)  # whoever stops one of them just now is waited for
         gone = delete(EvaluationOwed).where(*theirs).returning(EvaluationOwed.session_id, EvaluationOwed.program_id)
         taken = {
             row.session_id: row.program_id
@@ -87,12 +88,6 @@ async def follow_up(session: AsyncSession, clinic_id: UUID, *, at: datetime, dry
         left = {one: program_id for one, program_id in taken.items() if program_id not in made.looked}
         await _put_off(session, clinic_id, left, at)
     return made if len(programs) == AT_ONCE and not dry_run else replace(made, last=None)
-
-
-async def _hold(session: AsyncSession, clinic_id: UUID, program_ids: Collection[UUID]) -> None:
-    """Wait for whoever is changing one of these programs, and let whoever comes after that wait."""
-    held = select(Program.id).where(Program.clinic_id == clinic_id, Program.id.in_(program_ids)).order_by(Program.id)
-    await session.execute(held.with_for_update(read=True, key_share=True))
 
 
 async def _put_off(session: AsyncSession, clinic_id: UUID, left: Mapping[UUID, UUID], at: datetime) -> None:
@@ -141,7 +136,7 @@ async def evaluate(
     suggestion, and none is made for a version that is on its way out. Sessions are logged all the while.
     """
     if not dry_run:
-        await _hold(session, clinic_id, program_ids)
+        await hold_still(session, clinic_id, program_ids)
     found = await prescriptions(session, clinic_id, program_ids, at=at)
     current = [(each, item) for each in found for item in each.items if item.phase == each.phase]
     sessions = await done(session, clinic_id, current, at=at, fresh=fresh)
