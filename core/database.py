@@ -111,6 +111,7 @@ async def lend(session: AsyncSession) -> None:
     """
     engine = session.sync_session.bind
     assert isinstance(engine, Engine)
+    assert LENT not in session.info
     session.info[LENT] = await greenlet_spawn(engine.connect)
 
 
@@ -145,7 +146,7 @@ def _is_idle(connection: Connection) -> bool:
 def _bind(session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
     """Bind every transaction of a bound session to its clinic; an unbound one can read no tenant row."""
     clinic_id = session.info.get(CLINIC)
-    if clinic_id is not None and DRIVER not in session.info:  # else `begin_bound` has begun it
+    if clinic_id is not None and DRIVER not in session.info:  # else the driver has begun it, bound
         connection.exec_driver_sql(_set_clinic(clinic_id))
 
 
@@ -154,6 +155,12 @@ def _forget_driver(session: Session, transaction: SessionTransaction) -> None:
     if transaction.parent is None:
         session.info.pop(DRIVER, None)
         session.info.pop(POOLED, None)
+
+
+@event.listens_for(Session, "after_rollback")
+def _forget_lost(session: Session) -> None:
+    """Keep the driver from going on where a flush that failed has ended the transaction."""
+    session.info.pop(DRIVER, None)
 
 
 def _set_clinic(clinic_id: UUID) -> str:
@@ -195,7 +202,11 @@ async def driver(session: AsyncSession) -> "asyncpg.Connection[Any]":
         kept = pooled.driver_connection
         if not kept.is_in_transaction():
             # SQLAlchemy begins with its own first statement only; asking it directly spares a round trip.
-            await pooled.dbapi_connection._start_transaction()  # noqa: SLF001
+            try:
+                await pooled.dbapi_connection._start_transaction()  # noqa: SLF001
+            except BaseException:
+                pooled.invalidate()  # nobody knows whether it has begun
+                raise
         session.info[DRIVER] = kept
     return cast("asyncpg.Connection[Any]", kept)
 
@@ -213,6 +224,7 @@ async def begin_bound(session: AsyncSession, clinic_id: UUID, *settings: str) ->
     session.info[CLINIC] = clinic_id
     pooled = await _pooled(session)
     connection = pooled.driver_connection
+    assert pooled.dbapi_connection._transaction is None, "a transaction is bound when it begins"  # noqa: SLF001
     pooled.dbapi_connection._transaction = _Begun(connection)  # noqa: SLF001 - SQLAlchemy ends it as one of its own
     await connection.execute("; ".join(("BEGIN", _set_clinic(clinic_id), *(f"SET LOCAL {each}" for each in settings))))
     session.info[DRIVER] = connection
@@ -225,7 +237,9 @@ class _Begun:
         self._connection = connection
 
     async def commit(self) -> None:
-        await self._connection.execute("COMMIT")
+        """End the transaction. Raises where a statement in it has failed: PostgreSQL would take it back without a word."""
+        if await self._connection.execute("COMMIT") == "ROLLBACK":
+            raise asyncpg.InFailedSQLTransactionError("a statement of this transaction has failed: nothing was kept")
 
     async def rollback(self) -> None:
         await self._connection.execute("ROLLBACK")
@@ -236,6 +250,8 @@ async def commit(session: AsyncSession) -> None:
     sync = session.sync_session
     kept = session.info.get(DRIVER)
     if kept is None or sync.identity_map or sync.new or sync.deleted:
+        if kept is not None:
+            await session.connection()  # a session that was asked nothing yet would commit nothing
         await session.commit()
         return
     pooled = await _pooled(session)
@@ -248,9 +264,10 @@ async def commit(session: AsyncSession) -> None:
     except BaseException:
         pooled.invalidate()  # nobody knows what became of it
         raise
-    if sync.in_transaction():
-        sync.close()  # nothing is left to wait for
-    session.info.pop(DRIVER, None)
+    finally:
+        if sync.in_transaction():
+            sync.close()  # nothing is left to wait for
+        session.info.pop(DRIVER, None)
 
 
 async def _pooled(session: AsyncSession) -> Any:

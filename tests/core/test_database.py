@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import revisions
@@ -26,7 +27,9 @@ from core.database import (
     make_sessions,
 )
 from jobs.worker import conninfo
+from models.clinics import Clinic
 from tests.conftest import Database
+from tests.factories import make_clinic
 
 SPELLINGS = [
     "postgresql://role:se%2Fcret@db.example:5433/physio?sslmode=verify-full",
@@ -185,3 +188,90 @@ async def test_where_nobody_knows_what_became_of_a_commit_the_connection_is_not_
     await give_back(session)
     async with alone() as other:
         assert await bound(other) is None
+
+
+@pytest.mark.parametrize("turns", range(1, 7))
+async def test_a_task_that_is_cut_off_while_its_transaction_begins_leaves_none_behind(
+    alone: Sessions, turns: int
+) -> None:
+    async def work() -> None:
+        session = alone()
+        await lend(session)
+        try:
+            await fetch(session, "SELECT 1")
+        finally:
+            await give_back(session)
+
+    await work()  # so that the connection is there
+    task = asyncio.create_task(work())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    session = alone()
+    await lend(session)
+    assert not (await idle(session)).is_in_transaction()
+    await begin_bound(session, uuid4())
+    await session.execute(text("SELECT 1"))
+    await commit(session)
+    assert not (await idle(session)).is_in_transaction()
+    await give_back(session)
+
+
+async def written(sessions: Sessions, clinic_id: UUID) -> str | None:
+    """Give the clinic's name as others read it."""
+    async with sessions() as other:
+        await bind_clinic(other, clinic_id)
+        found: str | None = await other.scalar(text("SELECT name FROM clinics WHERE id = :id"), {"id": clinic_id})
+        return found
+
+
+RENAME = "UPDATE clinics SET name = $1 WHERE id = $2"
+
+
+async def test_each_of_two_transactions_keeps_what_the_driver_wrote(alone: Sessions, sessions: Sessions) -> None:
+    async with sessions.begin() as before:
+        clinic = await make_clinic(before)
+    session = alone()
+    await lend(session)
+    for name in ("First", "Second"):
+        await begin_bound(session, clinic.id)
+        if name == "First":
+            await session.get_one(Clinic, clinic.id)
+        await fetch(session, RENAME, name, clinic.id)
+        await commit(session)
+        assert await written(sessions, clinic.id) == name
+    await give_back(session)
+
+
+async def test_after_a_flush_that_failed_the_driver_writes_nothing(alone: Sessions, sessions: Sessions) -> None:
+    async with sessions.begin() as before:
+        clinic = await make_clinic(before)
+    session = alone()
+    await lend(session)
+    await begin_bound(session, clinic.id)
+    session.add(Clinic(id=clinic.id, name="Twin", country="DE", zone="Europe/Berlin"))
+    with pytest.raises(IntegrityError):
+        await session.flush()
+    with pytest.raises(PendingRollbackError):
+        await fetch(session, RENAME, "Outside of any transaction", clinic.id)
+    await give_back(session)
+    assert await written(sessions, clinic.id) == clinic.name
+
+
+async def test_a_transaction_in_which_something_failed_is_not_said_to_be_kept(
+    alone: Sessions, sessions: Sessions
+) -> None:
+    async with sessions.begin() as before:
+        clinic = await make_clinic(before)
+    session = alone()
+    await lend(session)
+    await begin_bound(session, clinic.id)
+    await fetch(session, RENAME, "Lost", clinic.id)
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await fetch(session, "SELECT 1 / 0")
+    with pytest.raises(asyncpg.InFailedSQLTransactionError):
+        await commit(session)
+    await give_back(session)
+    assert await written(sessions, clinic.id) == clinic.name
