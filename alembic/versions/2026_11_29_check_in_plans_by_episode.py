@@ -1,8 +1,7 @@
 """The index of check-in plans by episode keeps its entries apart.
 
 Every check-in moves its plan on, which writes the plan's row anew, and with it an entry of this index that says the same as
-before. Entries that share a key are packed together when a page is full, only to be pulled apart by the next move: for a
-million plans that took a sixth of the time in which their check-ins are made.
+before. Entries that share a key would be packed together when a page is full, only to be pulled apart by the next move.
 """
 
 from alembic import op
