@@ -49,7 +49,7 @@ def materialize(bench: Bench) -> list[Result]:
 
 def materialize_a_million(bench: Bench) -> list[Result]:
     """Measure the same over 2 000 clinics with ten times as many, and whether that is as quick per row."""
-    few, quick, _ = _in_a_database(bench, bench.plan.sweep_plans, MANY_CLINICS, 1)
+    few, quick, _ = _in_a_database(bench, bench.plan.sweep_plans, MANY_CLINICS, bench.plan.rounds)
     many, ours, plain = _in_a_database(bench, 10 * bench.plan.sweep_plans, MANY_CLINICS, 1)
     name = f"materializing {_count(many)} check-ins of many clinics"
     return [

@@ -35,53 +35,60 @@ It must end well within the role's time, and whoever answers a check-in that it 
 
 _NEXT = "p.next_on + p.steps[extract(isodow FROM p.next_on)::int]"
 
-# {these} names the plans, {those} joins them, {condition} must still hold when the row is locked.
+# (A difference of hours and minutes is immutable arithmetic on UTC only.)
+_MOVED = "(old.next_due_at AT TIME ZONE 'UTC' {}) AT TIME ZONE 'UTC'"
+
+# {which} says which plans, and must still hold when the row is locked.
 _MATERIALIZE_WHERE = f"""
-WITH {{these}} due AS (
+WITH due AS (
   UPDATE check_in_plans p SET
     next_on = CASE WHEN p.ends_on IS NULL OR {_NEXT} <= p.ends_on THEN {_NEXT} END,
     next_due_at = CASE WHEN p.ends_on IS NULL OR {_NEXT} <= p.ends_on
                        THEN wall_instant({_NEXT} + p.local_time, z.walls, z.offsets) END
-  FROM time_zones z{{those}}
-  WHERE z.name = p.zone AND {{condition}}
-  RETURNING p.clinic_id, p.id, p.patient_id, p.episode_id, p.question_set, p.zone, old.next_on AS local_date,
-            old.next_due_at AS due_at, old.next_due_at AT TIME ZONE 'UTC' AS due, p.local_time,
-            wall_time(old.next_due_at, z.changes, z.offsets) AS wall,
-            make_interval(mins => p.opens_minutes) AS opens, make_interval(mins => p.closes_minutes) AS closes,
-            make_interval(mins => p.closes_minutes + p.late_minutes) AS late,
-            make_interval(hours => p.remind_after_hours) AS remind,
+  FROM time_zones z
+  WHERE z.name = p.zone AND {{which}}
+  RETURNING p.clinic_id, p.patient_id, p.episode_id, p.id, old.next_on AS local_date, p.question_set, p.zone,
+            old.next_due_at AS due_at, {_MOVED.format("- make_interval(mins => p.opens_minutes)")} AS opens_at,
+            {_MOVED.format("+ make_interval(mins => p.closes_minutes)")} AS closes_at,
+            {_MOVED.format("+ make_interval(mins => p.closes_minutes + p.late_minutes)")} AS late_until,
+            {_MOVED.format("+ make_interval(hours => p.remind_after_hours)")} AS remind_at,
             coalesce(new.next_due_at AT TIME ZONE 'UTC' - make_interval(mins => p.opens_minutes)
-                     <= $1 AT TIME ZONE 'UTC', false) AS passed
+                     <= $1 AT TIME ZONE 'UTC', false) AS passed,
+            wall_time(old.next_due_at, z.changes, z.offsets) - p.local_time < old.next_on + interval '12 hours' AS lived
 )
 INSERT INTO check_ins (clinic_id, patient_id, episode_id, plan_id, local_date, question_set, zone, status, opens_at,
                        due_at, closes_at, late_until, remind_at, excused_reason)
 SELECT clinic_id, patient_id, episode_id, id, local_date, question_set, zone,
-       CASE WHEN passed OR (due + closes) AT TIME ZONE 'UTC' <= $1 THEN 'excused' ELSE 'due' END,
-       (due - opens) AT TIME ZONE 'UTC', due_at, (due + closes) AT TIME ZONE 'UTC', (due + late) AT TIME ZONE 'UTC',
-       (due + remind) AT TIME ZONE 'UTC',
-       CASE WHEN passed OR (due + closes) AT TIME ZONE 'UTC' <= $1 THEN 'outage' END
+       CASE WHEN passed OR closes_at <= $1 THEN 'excused' ELSE 'due' END,
+       opens_at, due_at, closes_at, late_until, remind_at,
+       CASE WHEN passed OR closes_at <= $1 THEN 'outage' END
 FROM due
-WHERE wall - local_time < local_date + interval '12 hours'  -- else the zone never lived that day
+WHERE lived  -- else the zone never had that day
 """  # noqa: S608 - built of constants
 
 _UNLESS_THERE = "ON CONFLICT ON CONSTRAINT uq_check_ins_occurrence DO NOTHING"
 """What is there already stays as it is: a plan that was changed may come to a day for the second time."""
 
-# (Written as the statuses that are left alone, the condition keeps the partial index out of the look-up by the key.)
+_DUE = "p.status = 'active' AND p.next_due_at <= $2"
 _MATERIALIZE = _MATERIALIZE_WHERE.format(
-    these="""next AS MATERIALIZED (
-  SELECT clinic_id, id FROM check_in_plans WHERE status = 'active' AND next_due_at <= $2
-  ORDER BY clinic_id, next_due_at LIMIT $3
-),""",
-    those=", next n",
-    condition="p.clinic_id = n.clinic_id AND p.id = n.id AND p.status NOT IN ('paused', 'ended') AND p.next_due_at <= $2",
+    which=f"{_DUE} AND (p.clinic_id, p.next_due_at) <= ($3, $4)"
+    " AND ((p.clinic_id, p.next_due_at) < ($3, $4) OR p.id <= $5)"
 )
 _MATERIALIZE_ONE = (
-    _MATERIALIZE_WHERE.format(
-        these="", those="", condition="p.status = 'active' AND p.clinic_id = $2 AND p.id = $3 AND p.next_on <= $4"
-    )
+    _MATERIALIZE_WHERE.format(which="p.status = 'active' AND p.clinic_id = $2 AND p.id = $3 AND p.next_on <= $4")
     + _UNLESS_THERE
 )
+
+_LAST = """
+SELECT * FROM (
+  SELECT clinic_id, next_due_at, id FROM check_in_plans WHERE status = 'active' AND next_due_at <= $1
+  ORDER BY clinic_id, next_due_at, id LIMIT $2
+) first ORDER BY clinic_id DESC, next_due_at DESC, id DESC LIMIT 1
+"""
+"""Of the next plans that are due, so many, the last: the batch is a stretch of the index up to there.
+
+So it is walked through twice, which costs less than looking up each plan that a first walk has named.
+"""
 
 _BY_KEY = "; ".join(f"SET LOCAL enable_{way} = off" for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin"))
 """A batch is found by the index of what is due and joined by its keys, however large a part of all that may be.
@@ -92,7 +99,6 @@ Else the planner, which is right about a single batch, would go over the whole t
 MATERIALIZING, CLOSING = 7_450_801, 7_450_802
 """Keys of advisory locks: workers that start the same sweep take turns, and the second finds nothing left to do."""
 
-_WAITING = "SELECT EXISTS (SELECT FROM check_in_plans WHERE status = 'active' AND next_due_at <= $1) AS waiting"
 _WAITING_ONE = """
 SELECT EXISTS (SELECT FROM check_in_plans
                WHERE clinic_id = $1 AND id = $2 AND status = 'active' AND next_on <= $3) AS waiting
@@ -202,8 +208,9 @@ async def materialize(session: AsyncSession, *, at: datetime, limit: int = AT_ON
     made = 0
     await take_turns(session, MATERIALIZING)
     await (await driver(session)).execute(_BY_KEY)
-    while made < limit and await _waits(session, _WAITING, at + HORIZON):
-        made += await _make(session, at, at + HORIZON, limit - made)
+    until = at + HORIZON
+    while made < limit and (last := await fetchrow(session, _LAST, until, limit - made)):
+        made += await _make(session, at, until, *last)
     return made
 
 
@@ -218,7 +225,7 @@ async def _make(session: AsyncSession, *args: Any) -> int:
 
 async def materialize_plan(session: AsyncSession, clinic_id: UUID, plan_id: UUID, until: date, *, at: datetime) -> None:
     """Make one plan's check-ins up to and on the local day `until`, before the plan changes."""
-    while await _waits(session, _WAITING_ONE, clinic_id, plan_id, until):
+    while (row := await fetchrow(session, _WAITING_ONE, clinic_id, plan_id, until)) and row["waiting"]:
         await _count(session, _MATERIALIZE_ONE, at, clinic_id, plan_id, until)
 
 
@@ -262,12 +269,6 @@ async def backlog(session: AsyncSession, clinic_id: UUID, *, at: datetime) -> tu
 async def _count(session: AsyncSession, sql: str, *args: Any) -> int:
     status = await (await driver(session)).execute(sql, *args)
     return int(status.rsplit(" ", 1)[-1])
-
-
-async def _waits(session: AsyncSession, sql: str, *args: Any) -> bool:
-    row = await fetchrow(session, sql, *args)
-    assert row is not None
-    return bool(row["waiting"])
 
 
 async def _streaks(session: AsyncSession, missed: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:

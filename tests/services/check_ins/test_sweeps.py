@@ -1,7 +1,7 @@
 from dataclasses import astuple
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import select, update
@@ -224,6 +224,24 @@ def roles(fresh_database: Database) -> dict[str, Sessions]:
         role: make_sessions(make_engine(getattr(fresh_database, role), pool_size=2))
         for role in ("api", "sweeper", "worker")
     }
+
+
+async def test_a_batch_ends_amid_plans_that_are_due_at_the_same_instant(roles: dict[str, Sessions]) -> None:
+    scenes = [await scene(roles["api"], name=name) for name in ("Riverside", "Hillside")]
+    for each in scenes:
+        for _ in range(5):
+            await each.plan(at=berlin(2, 7))
+    made = [3]
+    while made[-1] == 3:
+        async with roles["sweeper"].begin() as session:
+            made.append(await check_ins.materialize(session, at=berlin(3, 7), limit=3))
+    assert made == [3] + [3] * 6 + [2]  # two days of ten plans
+    for each in scenes:
+        days: dict[UUID, list[int]] = {}
+        for row in await each.rows():
+            assert row.plan_id is not None
+            days.setdefault(row.plan_id, []).append(row.local_date.day)
+        assert sorted(map(tuple, days.values())) == [(2, 3)] * 5
 
 
 async def test_the_sweeper_does_for_all_clinics_what_a_clinic_does_for_itself(roles: dict[str, Sessions]) -> None:
