@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import clock
 from core.crypto import Key
-from core.database import Sessions, begin_bound, commit
+from core.database import Sessions, begin_bound, commit, lending
 from core.errors import TooMany, Unavailable
 from schemas.events import LiveEvent
 from services import authentication, events
@@ -398,12 +398,8 @@ class Live:
         async with asyncio.timeout(LINE_SECONDS):
             await self._gate.acquire()
         try:
-            session = sessions()
-            try:
-                await session.connection()
+            async with lending(sessions) as session:
                 yield session
-            finally:
-                await asyncio.shield(session.close())
         finally:
             self._gate.release()
 

@@ -22,10 +22,6 @@ CLINIC = "clinic_id"
 DRIVER = "driver"
 """Key of `session.info` under which the driver's connection stands while a transaction lasts."""
 
-
-POOLED = "pooled"
-"""Key of `session.info` under which the pool's connection stands while the session has one."""
-
 LENT = "lent"
 """Key of `session.info` under which the connection stands that `lend` took from the pool, until `give_back`."""
 
@@ -125,6 +121,17 @@ async def give_back(session: AsyncSession) -> None:
         lent.close()  # nothing is left to wait for
 
 
+@asynccontextmanager
+async def lending(sessions: Sessions) -> AsyncIterator[AsyncSession]:
+    """Open a session that has a connection lent to it for as long as the block lasts."""
+    session = sessions()
+    await lend(session)
+    try:
+        yield session
+    finally:
+        await give_back(session)
+
+
 async def _abandon(session: AsyncSession, lent: Connection | None) -> None:
     try:
         await session.close()
@@ -154,7 +161,6 @@ def _bind(session: Session, _transaction: SessionTransaction, connection: Connec
 def _forget_driver(session: Session, transaction: SessionTransaction) -> None:
     if transaction.parent is None:
         session.info.pop(DRIVER, None)
-        session.info.pop(POOLED, None)
 
 
 @event.listens_for(Session, "after_rollback")
@@ -272,14 +278,10 @@ async def commit(session: AsyncSession) -> None:
 
 async def _pooled(session: AsyncSession) -> Any:
     lent = session.info.get(LENT)
-    if lent is not None:
-        return lent.connection
-    kept = session.info.get(POOLED)
-    if kept is None:
-        connection = (await session.connection()).sync_connection
-        assert connection is not None
-        kept = session.info[POOLED] = connection.connection
-    return kept
+    if lent is None:
+        lent = (await session.connection()).sync_connection
+        assert lent is not None
+    return lent.connection
 
 
 async def fetch(session: AsyncSession, sql: str, *args: Any) -> list[asyncpg.Record]:
