@@ -1,16 +1,14 @@
 """Wires the HTTP side; the only place that does."""
 
 import asyncio
-import functools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import HTMLResponse
 
 from api import docs, errors, openapi
 from api.front import Front, Limiter
@@ -76,6 +74,7 @@ def create_app(
     app = FastAPI(
         title=openapi.TITLE,
         version=openapi.VERSION,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -88,13 +87,7 @@ def create_app(
     app.router.routes.extend(openapi.routes_of(routers))
     app.router.middleware_stack = at_once(app.routes, app.router.middleware_stack)  # type: ignore[assignment]
     check(app, complete=COMPLETE and routers is ROUTERS)
-    document = openapi.of_house if routers is ROUTERS else functools.cache(lambda: openapi.document(app.routes))
-    app.openapi = document  # type: ignore[method-assign]
-
-    async def read_docs(_request: Request) -> HTMLResponse:
-        return HTMLResponse(docs.page(document()), headers={"Content-Security-Policy": docs.POLICY})
-
-    app.add_route("/docs", read_docs, include_in_schema=False)
+    docs.install(app, openapi.of_house if routers is ROUTERS else lambda: openapi.document(app.routes))
     errors.install(app)
     return app
 

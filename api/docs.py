@@ -1,9 +1,14 @@
-"""The contract as one page to read: no scripts, nothing loaded from elsewhere."""
+"""The contract for programs, and as one page to read: no scripts, nothing loaded from elsewhere."""
 
+import asyncio
+import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html import escape
 from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, JSONResponse
 
 Document = dict[str, Any]
 
@@ -18,6 +23,28 @@ details{border-bottom:1px solid #eceff1}td{padding:.1rem 1rem .1rem 0;vertical-a
 @media(prefers-color-scheme:dark){body{background:#12181d;color:#dfe7ec}pre{background:#1c252c}b{color:#4db6ac}
 h2,details{border-color:#2b3740}a{color:#80cbc4}}
 """
+
+
+def install(app: FastAPI, document: Callable[[], Document]) -> None:
+    """Serve the document at `/openapi.json` and its page at `/docs`.
+
+    It takes a second or two to make, so that is done once and beside the loop, whoever asks first.
+    """
+    made = functools.cache(document)
+    app.openapi = made  # type: ignore[method-assign]
+    turn = asyncio.Lock()
+
+    async def read_document(_request: Request) -> JSONResponse:
+        async with turn:
+            return await asyncio.to_thread(lambda: JSONResponse(made()))
+
+    async def read_page(_request: Request) -> HTMLResponse:
+        async with turn:
+            content = await asyncio.to_thread(lambda: page(made()))
+        return HTMLResponse(content, headers={"Content-Security-Policy": POLICY})
+
+    app.add_route("/openapi.json", read_document, include_in_schema=False)
+    app.add_route("/docs", read_page, include_in_schema=False)
 
 
 def page(document: Document) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import threading
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 from pydantic import SecretStr
 
+from api import docs
 from api.app import NotWired, create_app
 from api.front import Limiter
 from api.state import of
@@ -94,6 +96,27 @@ async def test_the_document_and_its_pages_are_public(client: AsyncClient) -> Non
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
     assert "script-src" not in page.headers["content-security-policy"]
+
+
+async def test_others_are_answered_while_the_document_is_made() -> None:
+    made: list[dict[str, Any]] = []
+    begun, go = threading.Event(), threading.Event()
+
+    def make() -> dict[str, Any]:
+        begun.set()
+        assert go.wait(10)
+        made.append({"openapi": "3.1.0"})
+        return made[-1]
+
+    app = FastAPI(openapi_url=None)
+    docs.install(app, make)
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
+        first, second = (asyncio.create_task(client.get("/openapi.json")) for _ in range(2))
+        assert await asyncio.to_thread(begun.wait, 10)
+        assert (await client.get("/nothing")).status_code == 404
+        go.set()
+        assert [(await each).json() for each in (first, second)] == made * 2
+    assert len(made) == 1
 
 
 # ------------------------------------------------------------------ pace
