@@ -100,6 +100,8 @@ def trouble_with_database(error: Exception) -> str | None:
     cause: BaseException = (error.orig or error) if isinstance(error, DBAPIError) else error
     if getattr(cause, "sqlstate", None) in {"42P01", "3F000"}:
         return "the database has no tables yet: `physio db migrate` (make migrate, or make run) makes them."
+    if getattr(cause, "sqlstate", None) in {"55P03", "57014", "40P01"}:
+        return "somebody else held for too long what this needs. What it had just begun is taken back: try again."
     unreachable = isinstance(cause, psycopg.OperationalError | ConnectionError | TimeoutError | socket.gaierror)
     if unreachable or getattr(cause, "sqlstate", None) in {"28P01", "28000", "3D000"}:
         said = str(cause.__cause__ or cause).strip()

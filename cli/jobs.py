@@ -77,10 +77,15 @@ def run(
 ) -> None:
     """Run a job now, over all clinics; safe to repeat, and beside a worker."""
     from services import jobs as service  # noqa: PLC0415
+    from services.isolation import ClinicsFailed  # noqa: PLC0415
 
     if job not in service.JOBS:
         raise typer.BadParameter(f"no such job: {job}. There are {', '.join(service.JOBS)}", param_hint="JOB")
-    done = _ask(lambda reach, at: service.run(job, reach, at=at, dry_run=dry_run))
+    try:
+        done = _ask(lambda reach, at: service.run(job, reach, at=at, dry_run=dry_run))
+    except ClinicsFailed as failed:
+        done_all_the_same = ", ".join(f"{name}={number}" for name, number in failed.counts.items())
+        raise SystemExit(f"physio: some clinics failed, the first with {failed.first} ({done_all_the_same})") from None
     if json:
         typer.echo(done.model_dump_json(indent=2))
     else:

@@ -114,6 +114,30 @@ def test_a_job_that_is_none_and_an_id_that_is_none_are_refused(jobs: Run) -> Non
     assert jobs("replay", "queue-17").returncode == 1
 
 
+def test_a_job_that_somebody_holds_up_says_so_in_a_sentence(jobs: Run, fresh_database: Database) -> None:
+    with psycopg.connect(fresh_database.superuser.replace("+asyncpg", "")) as owner:
+        owner.execute("LOCK TABLE consents")
+        held = jobs("run", "consents.expire")
+    assert (held.returncode, "Traceback" in held.stderr) == (1, False), held.stderr
+    assert "physio: somebody else held for too long what this needs" in held.stderr
+    assert read(fresh_database, "SELECT status FROM job_runs") == [("failed",)]
+
+
+def test_a_run_in_which_a_clinic_failed_says_so_in_a_sentence(jobs: Run, fresh_database: Database) -> None:
+    owe(fresh_database, late=timedelta(minutes=1))
+    read(
+        fresh_database,
+        """CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''anything''; END';
+        CREATE TRIGGER fail BEFORE UPDATE ON notifications FOR EACH ROW EXECUTE FUNCTION fail()""",
+    )
+    failed = jobs("run", "notifications.deliver")
+    assert (failed.returncode, "Traceback" in failed.stderr, "anything" in failed.stderr) == (1, False, False), (
+        failed.stderr
+    )
+    assert "physio: some clinics failed, the first with " in failed.stderr
+    assert "clinics_failed=1" in failed.stderr
+
+
 def test_dead_letters_are_seen_and_tried_again_without_anybodys_address(jobs: Run, fresh_database: Database) -> None:
     clinic_id = owe(fresh_database, late=timedelta())
     read(fresh_database, "UPDATE notifications SET status = 'dropped', attempts = 8, last_error = '451'")
