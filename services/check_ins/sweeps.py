@@ -1,10 +1,10 @@
 """What time does to check-ins: plans make them, they open, they close.
 
-Each sweep is one set-based statement, the same for all clinics (as the sweeper) and for one (bound by its policies),
-and may run twice or on several workers at once: a plan is moved on and its check-in inserted by the same statement,
-under the plan's row lock and the key (plan, local date, slot). Arithmetic inside is immutable, so that a sharded
-database can push it down to where the plans are. What is much, as after an outage, is done by batches, each in a
-transaction of its own.
+Each sweep is one set-based statement (making check-ins asks first where its batch ends), the same for all clinics (as the
+sweeper) and for one (bound by its policies), and may run twice or on several workers at once: a plan is moved on and its
+check-in inserted by the same statement, under the plan's row lock and the key (plan, local date, slot). Arithmetic inside
+is immutable, so that a sharded database can push it down to where the plans are. What is much, as after an outage, is
+done by batches, each in a transaction of its own.
 """
 
 from collections.abc import Sequence
@@ -80,14 +80,14 @@ _MATERIALIZE_ONE = (
 )
 
 _LAST = """
-SELECT * FROM (
+SELECT clinic_id, next_due_at, id FROM (
   SELECT clinic_id, next_due_at, id FROM check_in_plans WHERE status = 'active' AND next_due_at <= $1
   ORDER BY clinic_id, next_due_at, id LIMIT $2
 ) first ORDER BY clinic_id DESC, next_due_at DESC, id DESC LIMIT 1
 """
 """Of the next plans that are due, so many, the last: the batch is a stretch of the index up to there.
 
-So it is walked through twice, which costs less than looking up each plan that a first walk has named.
+A full batch is walked through twice that way, which costs less than looking up each plan that a first walk has named.
 """
 
 _BY_KEY = "; ".join(f"SET LOCAL enable_{way} = off" for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin"))
@@ -192,7 +192,7 @@ async def dispatch(session: AsyncSession, *, at: datetime, limit: int = AT_ONCE)
     are made. Safe to repeat; repeat it as long as there is `more`.
     """
     made = await materialize(session, at=at, limit=limit)
-    left = limit - made
+    left = max(0, limit - made)
     opening = await reminders.open_due(session, at=at, limit=left)
     left -= opening.taken
     waiting = await reminders.remind_waiting(session, at=at, limit=left)
@@ -203,7 +203,8 @@ async def dispatch(session: AsyncSession, *, at: datetime, limit: int = AT_ONCE)
 async def materialize(session: AsyncSession, *, at: datetime, limit: int = AT_ONCE) -> int:
     """Make the check-ins that are due within the next 24 hours and move their plans on; give how many are new.
 
-    Clinic by clinic the oldest come first, `limit` of them: go on as long as there are so many.
+    Clinic by clinic the oldest come first, `limit` of them: go on as long as there are so many. What comes into a batch
+    after its end was found is made with it, beyond the limit.
     """
     made = 0
     await take_turns(session, MATERIALIZING)

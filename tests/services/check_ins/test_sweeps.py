@@ -1,12 +1,14 @@
+import asyncio
 from dataclasses import astuple
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import Range
 
+from clinical import recurrence
 from clinical.program_life import ProgramStatus
 from core.database import Sessions, bind_clinic, make_engine, make_sessions
 from models.alerts import AlertLevel
@@ -14,9 +16,11 @@ from models.check_ins import CheckInPlan, CheckInStatus
 from models.episodes import Episode, EpisodeStatus
 from models.events import Event
 from models.programs import Program, ProgramPause
+from schemas.check_ins import PlanIn
 from services import check_ins
-from services.check_ins import Closed, Dispatched
+from services.check_ins import Closed, Dispatched, plans
 from tests.conftest import Database
+from tests.services.caring import waiting_for_a_lock
 from tests.services.check_ins.scene import DAY, Scene, berlin, scene
 
 
@@ -242,6 +246,54 @@ async def test_a_batch_ends_amid_plans_that_are_due_at_the_same_instant(roles: d
             assert row.plan_id is not None
             days.setdefault(row.plan_id, []).append(row.local_date.day)
         assert sorted(map(tuple, days.values())) == [(2, 3)] * 5
+
+
+@pytest.mark.parametrize("limit", [1, 2, 4, 5])
+async def test_a_batch_that_goes_round_makes_no_more_than_its_limit(roles: dict[str, Sessions], limit: int) -> None:
+    stage = await scene(roles["api"], name="Riverside")
+    for _ in range(3):
+        await stage.plan(at=berlin(2, 7))
+    made = [limit]
+    while made[-1] == limit:
+        async with roles["sweeper"].begin() as session:
+            made.append(await check_ins.materialize(session, at=berlin(5, 7), limit=limit))
+    assert max(made) == limit
+    assert sum(made[1:]) == 12  # four days of three plans
+
+
+async def test_a_plan_that_comes_into_a_batch_is_made_with_it(roles: dict[str, Sessions]) -> None:
+    stage = await scene(roles["api"], name="Riverside")
+    for _ in range(2):
+        await stage.plan(at=berlin(2, 7))
+
+    async def sweep() -> list[Dispatched]:
+        done = [Dispatched(0, 0, more=True)]
+        while done[-1].more:
+            async with roles["sweeper"].begin() as session:
+                done.append(await check_ins.dispatch(session, at=berlin(2, 7), limit=2))
+        return done[1:]
+
+    async with roles["api"].begin() as session:
+        await bind_clinic(session, stage.clinic_id)
+        await session.execute(text("LOCK TABLE check_in_plans IN SHARE MODE"))  # a batch may be found, but not made
+        sweeping = asyncio.create_task(sweep())
+        await waiting_for_a_lock(session)
+        form = PlanIn.model_validate({"question_set": "daily", "frequency": "daily", "local_time": "07:30"})
+        await plans.create(session, stage.care.bob, stage.care.episode_id, form, at=berlin(2, 7))
+    assert await sweeping == [Dispatched(3, 0, more=True), Dispatched(0, 0)]
+    assert len(await stage.rows()) == 3
+
+
+async def test_a_day_that_the_zone_never_had_is_not_asked_about(stage: Scene) -> None:
+    plan = await stage.plan(at=berlin(2, 7), zone="Pacific/Apia")
+    first = date(2011, 12, 29)
+    async with stage.sessions.begin() as session:
+        await bind_clinic(session, stage.clinic_id)
+        due = recurrence.instant(first, plan.local_time, plan.zone)
+        back = update(CheckInPlan).where(CheckInPlan.id == plan.id)
+        await session.execute(back.values(next_on=first, next_due_at=due))
+    await stage.dispatch(datetime(2011, 12, 31, tzinfo=UTC))
+    assert [row.local_date.day for row in await stage.rows()] == [29, 31, 1]  # there was no 30th
 
 
 async def test_the_sweeper_does_for_all_clinics_what_a_clinic_does_for_itself(roles: dict[str, Sessions]) -> None:
