@@ -235,7 +235,7 @@ def refusal_of(error: Exception) -> Refusal:
     """Say what an error of the database means to the client; an `InternalError` if it is our mistake."""
     state = sqlstate(error)
     gone = (
-        # asyncpg's InternalClientError: the server died while its answer was on the way
+        # InternalClientError: the server died while its answer was on the way
         isinstance(error, sqlalchemy.exc.TimeoutError | OSError | asyncpg.InternalClientError)
         or (isinstance(error, sqlalchemy.exc.DBAPIError) and error.connection_invalidated)
         or (isinstance(error, asyncpg.InterfaceError) and "clos" in str(error))

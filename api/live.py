@@ -16,14 +16,13 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import asyncpg
-import sqlalchemy.exc
 import structlog
 from fastapi.sse import format_sse_event
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import clock
 from core.crypto import Key
-from core.database import Sessions, begin_bound, commit, lending
+from core.database import TROUBLE, Sessions, begin_bound, commit, lending
 from core.errors import TooMany, Unavailable
 from schemas.events import LiveEvent
 from services import authentication, events
@@ -57,14 +56,6 @@ PAGE = 100
 LINE_SECONDS = 1.5
 
 _READS = ("transaction_read_only = on", "statement_timeout = '2s'")
-_TROUBLE = (
-    OSError,
-    TimeoutError,
-    sqlalchemy.exc.SQLAlchemyError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-)
 
 log = structlog.get_logger(__name__)
 
@@ -237,7 +228,7 @@ class Live:
                     for stream in self._streams:
                         stream.lose()
                     await asyncio.sleep(AGAIN_SECONDS)
-                except _TROUBLE as error:
+                except TROUBLE as error:
                     self._unsettle()
                     if not failing:
                         log.warning("live_updates_wait", reason=type(error).__name__)

@@ -5,7 +5,6 @@ import time
 from enum import StrEnum
 from typing import Annotated, Literal
 
-import asyncpg
 import sqlalchemy.exc
 from fastapi import Query, Request, Response
 from sqlalchemy import text
@@ -13,6 +12,7 @@ from sqlalchemy import text
 from api.routes import Router
 from api.state import State, state_of
 from core import clock
+from core.database import TROUBLE
 from schemas.base import Out
 from services import backlogs
 
@@ -95,7 +95,7 @@ async def _ask_about_jobs(state: State) -> str | None:
     try:
         async with asyncio.timeout(PING_SECONDS), state.sessions() as session:
             return await backlogs.punctuality(session, at=clock.now())
-    except (OSError, sqlalchemy.exc.SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except TROUBLE:
         return None
 
 
@@ -119,6 +119,6 @@ async def _look(state: State) -> str | None:
             present = await session.scalar(text("SELECT version_num FROM alembic_version"))
     except sqlalchemy.exc.ProgrammingError:
         return Reason.MIGRATIONS  # there is no such table yet
-    except (OSError, sqlalchemy.exc.SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except TROUBLE:
         return Reason.DATABASE
     return None if present == state.head else Reason.MIGRATIONS

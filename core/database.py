@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 from uuid import UUID
 
 import asyncpg
 from sqlalchemy import URL, event, make_url, text
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.util import greenlet_spawn
@@ -24,6 +24,10 @@ DRIVER = "driver"
 
 LENT = "lent"
 """Key of `session.info` under which the connection stands that `lend` took from the pool, until `give_back`."""
+
+
+TROUBLE = (OSError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What a statement raises when the database, or the way to it, fails; the last: it died while its answer was under way."""
 
 
 def asyncpg_url(url: str) -> URL:
@@ -98,6 +102,25 @@ class _Session(Session):
         lent = self.info.get(LENT)
         return super().get_bind(*args, **options) if lent is None else cast("Connection", lent)
 
+    def commit(self) -> None:
+        self._join()
+        super().commit()
+
+    def rollback(self) -> None:
+        self._join()
+        super().rollback()
+
+    def begin_nested(self) -> SessionTransaction:
+        self._join()
+        nested = super().begin_nested()
+        self.connection()  # sets the savepoint now: what runs on the driver alone must come behind it
+        return nested
+
+    def _join(self) -> None:
+        """Take part in the transaction that the driver is in: a session that was asked nothing yet knows of none."""
+        if DRIVER in self.info:
+            self.connection()
+
 
 async def lend(session: AsyncSession) -> None:
     """Take a connection from the pool, for `idle` and `begin_bound`; `give_back` must follow, whatever happens.
@@ -134,12 +157,21 @@ async def lending(sessions: Sessions) -> AsyncIterator[AsyncSession]:
 
 async def _abandon(session: AsyncSession, lent: Connection | None) -> None:
     try:
-        await session.close()
+        _write_off(lent)
+        with suppress(DBAPIError):  # what cannot be rolled back is gone with its connection, and hides no other error
+            await session.close()
     finally:
         if lent is not None:
-            if not lent.invalidated and lent.connection.is_valid and lent.connection.driver_connection.is_closed():  # type: ignore[union-attr]
-                lent.invalidate()
+            _write_off(lent)
             await greenlet_spawn(lent.close)
+
+
+def _write_off(lent: Connection | None) -> None:
+    """Have the pool replace the connection when it is dead: nothing can be rolled back on it."""
+    if lent is not None and not lent.invalidated and lent.connection.is_valid:
+        driver_connection: Any = lent.connection.driver_connection
+        if driver_connection.is_closed():
+            lent.invalidate()
 
 
 def _is_idle(connection: Connection) -> bool:
@@ -190,8 +222,13 @@ async def as_identity(session: AsyncSession) -> AsyncIterator[None]:
     connection = await driver(session)
     await session.flush()
     await connection.execute("SET LOCAL ROLE physio_identity")
-    yield  # after an error the transaction is lost, and the role goes with it
-    await session.flush()
+    try:
+        yield
+        await session.flush()
+    except Exception:
+        with suppress(*TROUBLE):  # where the transaction is lost the role goes with it
+            await connection.execute("RESET ROLE")
+        raise
     await connection.execute("RESET ROLE")
 
 
@@ -218,14 +255,14 @@ async def driver(session: AsyncSession) -> "asyncpg.Connection[Any]":
 
 
 async def idle(session: AsyncSession) -> "asyncpg.Connection[Any]":
-    """Give the driver's own connection before the transaction begins: what runs on it is committed at once."""
+    """Give the driver's own connection, as it is: what runs on it before a transaction begins is committed at once."""
     return cast("asyncpg.Connection[Any]", (await _pooled(session)).driver_connection)
 
 
 async def begin_bound(session: AsyncSession, clinic_id: UUID, *settings: str) -> None:
     """Begin the session's transaction, bound to the clinic and with these `name = value` settings: one round trip.
 
-    Only for a session of which nothing but `idle` was used yet.
+    Only for a session that has a connection lent to it, and of which nothing but `idle` was used yet.
     """
     session.info[CLINIC] = clinic_id
     pooled = await _pooled(session)
@@ -256,8 +293,6 @@ async def commit(session: AsyncSession) -> None:
     sync = session.sync_session
     kept = session.info.get(DRIVER)
     if kept is None or sync.identity_map or sync.new or sync.deleted:
-        if kept is not None:
-            await session.connection()  # a session that was asked nothing yet would commit nothing
         await session.commit()
         return
     pooled = await _pooled(session)

@@ -10,12 +10,11 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
-import asyncpg
 from pydantic import BaseModel
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical import escalation, red_flags
+from core.database import TROUBLE
 from core.errors import Refusal
 from schemas.advice import Advice
 from services import alerts, places
@@ -87,7 +86,7 @@ async def _country(session: AsyncSession, clinic_id: UUID, patient_id: UUID) -> 
     """Give where he is, or nothing where a refusal has left a transaction that answers no more."""
     try:
         return await places.country_of(session, clinic_id, patient_id)
-    except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except TROUBLE:
         return ""
 
 

@@ -12,15 +12,14 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical import escalation, recurrence, red_flags
 from clinical.levels import Level
 from clinical.library import load
 from clinical.red_flags import Screening
+from core.database import TROUBLE
 from core.errors import Conflict, Invalid, Problem, Refusal, Stale, Unavailable
 from models.episodes import Episode
 from models.identity import Role
@@ -92,7 +91,7 @@ async def create(
     except Refusal as refusal:
         refusal.extras = {**refusal.extras, "advice": advice}
         raise
-    except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except TROUBLE as error:
         raise ScreenNotSaved(advice) from error
 
 

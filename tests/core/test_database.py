@@ -12,7 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import revisions
 from core.database import (
+    TROUBLE,
     Sessions,
+    as_identity,
     asyncpg_url,
     begin_bound,
     bind_clinic,
@@ -22,6 +24,7 @@ from core.database import (
     give_back,
     idle,
     lend,
+    lending,
     libpq_url,
     make_engine,
     make_sessions,
@@ -275,3 +278,83 @@ async def test_a_transaction_in_which_something_failed_is_not_said_to_be_kept(
         await commit(session)
     await give_back(session)
     assert await written(sessions, clinic.id) == clinic.name
+
+
+# ------------------------------------------------------------------ savepoints, and what fails inside a block
+
+
+@pytest.mark.parametrize("how", ["begin_bound", "driver", "session"])
+@pytest.mark.parametrize("inside", [True, False])
+async def test_a_savepoint_takes_back_what_the_driver_did_in_it_and_nothing_else(
+    alone: Sessions, sessions: Sessions, how: str, *, inside: bool
+) -> None:
+    async with sessions.begin() as before:
+        clinic = await make_clinic(before)
+    async with lending(alone) as session:
+        await (begin_bound if how == "begin_bound" else bind_clinic)(session, clinic.id)
+        if how == "session":
+            await session.execute(text("SELECT 1"))
+        await fetch(session, RENAME, "Before", clinic.id)
+        with suppress(ValueError):
+            async with session.begin_nested():
+                if inside:
+                    await fetch(session, RENAME, "Inside", clinic.id)
+                raise ValueError
+        await commit(session)
+    assert await written(sessions, clinic.id) == "Before"
+
+
+async def test_a_savepoint_is_left_after_a_statement_of_the_driver_that_failed(
+    alone: Sessions, sessions: Sessions
+) -> None:
+    async with sessions.begin() as before:
+        clinic = await make_clinic(before)
+    async with lending(alone) as session:
+        await begin_bound(session, clinic.id)
+        await fetch(session, RENAME, "Before", clinic.id)
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            async with session.begin_nested():
+                await fetch(session, "SELECT 1 / 0")
+        await fetch(session, RENAME, "After", clinic.id)
+        await commit(session)
+    assert await written(sessions, clinic.id) == "After"
+
+
+async def test_a_session_that_was_asked_nothing_rolls_back_and_commits_what_the_driver_did(
+    alone: Sessions, sessions: Sessions
+) -> None:
+    async with sessions.begin() as before:
+        clinic = await make_clinic(before)
+    async with lending(alone) as session:
+        await begin_bound(session, clinic.id)
+        await fetch(session, RENAME, "Kept", clinic.id)
+        await session.commit()
+        await fetch(session, RENAME, "Taken back", clinic.id)
+        await session.rollback()
+        await commit(session)
+    assert await written(sessions, clinic.id) == "Kept"
+
+
+async def test_a_connection_that_dies_hides_no_other_error(alone: Sessions) -> None:
+    async def fail() -> None:
+        async with lending(alone) as session:
+            await begin_bound(session, uuid4())
+            await session.execute(text("SELECT 1"))
+            (await idle(session)).terminate()
+            try:
+                await fetch(session, "SELECT 1")
+            except TROUBLE as error:
+                raise ValueError("with the advice") from error
+
+    with pytest.raises(ValueError, match="with the advice"):
+        await fail()
+    async with lending(alone) as session:
+        assert await (await idle(session)).fetchval("SELECT 1") == 1
+
+
+async def test_an_identity_is_put_off_when_the_block_fails(alone: Sessions) -> None:
+    async with lending(alone) as session:
+        with suppress(ValueError):
+            async with as_identity(session):
+                raise ValueError
+        assert await session.scalar(text("SELECT current_user")) == "physio_api"
