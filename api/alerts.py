@@ -44,6 +44,14 @@ async def list_alerts(
     )
 
 
+@router.get("/{alert_id}", response_model=AlertOut)
+async def get_alert(alert_id: UUID, response: Response, session: Session, actor: Caller, now: Now) -> Alert:
+    """Give one alert, as events, messages and the worklist name it."""
+    row = await alerts.get(session, actor, alert_id, at=now)
+    etag(response, row.version)
+    return row
+
+
 @router.post("/{alert_id}/acknowledge", response_model=AlertOut)
 async def acknowledge_alert(
     alert_id: UUID, if_match: IfMatch, response: Response, session: Session, actor: Caller, now: Now
@@ -58,7 +66,7 @@ async def acknowledge_alert(
 async def assign_alert(
     alert_id: UUID, form: Assignment, if_match: IfMatch, response: Response, session: Session, actor: Caller, now: Now
 ) -> Alert:
-    """Give an alert to a therapist of the care team."""
+    """Give an alert to a therapist of the care team, who is told from level `high` on; an open one is acknowledged by it."""
     row = await alerts.assign(session, actor, alert_id, form.therapist_id, version=if_match, at=now)
     etag(response, row.version)
     return row

@@ -278,6 +278,7 @@ OPERATIONS: Mapping[str, Action] = {
     "update_adverse_event": Action.COMPLETE_ADVERSE_EVENTS,
     "review_adverse_event": Action.REVIEW_ADVERSE_EVENTS,
     "list_alerts": Action.READ_ALERTS,
+    "get_alert": Action.READ_ALERTS,
     "acknowledge_alert": Action.HANDLE_ALERTS,
     "assign_alert": Action.HANDLE_ALERTS,
     "resolve_alert": Action.HANDLE_ALERTS,

@@ -664,6 +664,7 @@ STEPS: tuple[Step, ...] = (
     Step("create_worklist_view", keep={"view_id": "id"}),
     Step("list_worklist_views"),
     Step("update_worklist_view"),
+    Step("get_alert"),
     Step("acknowledge_alert"),
     Step("assign_alert", change=lambda walk, _body: {"therapist_id": str(walk.cast.therapist.id)}),
     Step("close_red_flag_screen"),

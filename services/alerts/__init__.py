@@ -12,6 +12,7 @@ from services.alerts.handling import (
     acknowledge,
     assign,
     browse,
+    get,
     reopen,
     resolve,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "assign",
     "browse",
     "escalate",
+    "get",
     "mark_overdue",
     "raise_alert",
     "raise_many",

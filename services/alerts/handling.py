@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, literal, select
+from sqlalchemy import ColumnElement, and_, exists, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clinical.library import load
@@ -13,11 +13,12 @@ from models.alerts import Alert, AlertEvent, AlertLevel, AlertOutcome, AlertStat
 from models.base import Json
 from models.care_team import CareLink
 from models.red_flag_screens import RedFlagLevel, RedFlagScreen, ScreenStatus
+from models.therapists import Therapist
 from schemas.pages import Page, Paged
 from schemas.pages import fetch as fetch_page
 from services import access, audit
 from services.access import Action, Actor
-from services.alerts.raising import RED_FLAG, About, deadlines, stands, tell
+from services.alerts.raising import RED_FLAG, About, deadlines, stands, tell, tell_owner
 
 
 class AlertNotAcknowledged(Conflict):
@@ -83,6 +84,13 @@ async def browse(
     return await fetch_page(session, query.where(*narrowed), page, keys=(Alert.respond_by, Alert.id))
 
 
+async def get(session: AsyncSession, actor: Actor, alert_id: UUID, *, at: datetime) -> Alert:
+    """One alert. Raises Forbidden, NotFound."""
+    alert = await access.subject(session, actor, Action.READ_ALERTS, Alert, alert_id, at=at)
+    await audit.record(session, actor, "alert.read", subject=("alert", alert.id), patient_id=alert.patient_id, at=at)
+    return alert
+
+
 async def acknowledge(session: AsyncSession, actor: Actor, alert_id: UUID, *, version: int, at: datetime) -> Alert:
     """Say that somebody has seen it: it is his, until he gives it away. Raises NotFound, Stale, AlertNotOpen."""
     alert = await _changing(session, actor, alert_id, version, at)
@@ -97,26 +105,34 @@ async def acknowledge(session: AsyncSession, actor: Actor, alert_id: UUID, *, ve
 async def assign(
     session: AsyncSession, actor: Actor, alert_id: UUID, therapist_id: UUID, *, version: int, at: datetime
 ) -> Alert:
-    """Give it to a therapist who treats the patient; whoever assigns has seen it.
+    """Give it to a therapist who treats the patient, and owe him word of it; whoever assigns has seen it.
 
     Raises NotFound, Stale, AlertNotOpen, AssigneeNotLinked.
     """
     alert = await _changing(session, actor, alert_id, version, at)
     if alert.status is AlertStatus.RESOLVED:
         raise AlertNotOpen
-    linked = exists().where(
-        CareLink.clinic_id == actor.clinic_id,
-        CareLink.patient_id == alert.patient_id,
-        CareLink.therapist_id == therapist_id,
-        CareLink.during.op("@>")(literal(at)),
+    linked = (
+        select(Therapist.account_id)
+        .join(CareLink, and_(CareLink.clinic_id == Therapist.clinic_id, CareLink.therapist_id == Therapist.id))
+        .where(
+            CareLink.clinic_id == actor.clinic_id,
+            CareLink.patient_id == alert.patient_id,
+            CareLink.therapist_id == therapist_id,
+            CareLink.during.op("@>")(literal(at)),
+        )
     )
-    if not await session.scalar(select(linked)):
+    found = (await session.execute(linked)).first()
+    if found is None:
         raise AssigneeNotLinked(Problem("/therapist_id", "assignee_not_linked", "Choose somebody of the care team."))
     if alert.status is AlertStatus.OPEN:
         alert.acknowledged_at, alert.acknowledged_by = at, actor.account_id
     alert.status = AlertStatus.ASSIGNED
     alert.owner_id = therapist_id
-    return await _changed(session, actor, alert, "assigned", at)
+    changed = await _changed(session, actor, alert, "assigned", at)
+    if found.account_id is not None and found.account_id != actor.account_id:
+        await tell_owner(session, _about(alert), found.account_id, at, version=changed.version)
+    return changed
 
 
 async def resolve(
@@ -180,9 +196,12 @@ async def reopen(
     alert.overdue_at = alert.escalate_at = None
     alert.escalations = 0
     changed = await _changed(session, actor, alert, "reopened", at, inputs=ended, note=reason)
-    about = About(alert.clinic_id, alert.patient_id, alert.id, alert.rule_id, alert.level)
-    await tell(session, "alert_raised", [about], at, again=True)
+    await tell(session, "alert_raised", [_about(alert)], at, again=True)
     return changed
+
+
+def _about(alert: Alert) -> About:
+    return About(alert.clinic_id, alert.patient_id, alert.id, alert.rule_id, alert.level)
 
 
 async def _changing(session: AsyncSession, actor: Actor, alert_id: UUID, version: int, at: datetime) -> Alert:

@@ -315,6 +315,24 @@ async def tell(
     )
 
 
+async def tell_owner(session: AsyncSession, alert: About, account_id: UUID, at: datetime, *, version: int) -> None:
+    """Owe word of an alert to the therapist whom it was given to, once per version of it."""
+    if ORDER.index(alert.level) < ORDER.index(TOLD_FROM):
+        return
+    letter = {
+        "clinic_id": alert.clinic_id,
+        "template": "alert_raised",
+        **loudness(alert.level, alert.rule_id),
+        "dedupe_key": f"alert_raised:{alert.alert_id}:{alert.level.value}:{version}{notifications.TO}{account_id}",
+        "due_at": at,
+        "account_id": account_id,
+        "address": None,
+        "patient_id": None,
+        "parameters": {"alert_id": str(alert.alert_id)},
+    }
+    await notifications.owe_many(session, [letter])
+
+
 def loudness(level: AlertLevel, rule_id: str) -> Mapping[str, Any]:
     """Begin with what rings where it is urgent, and by e-mail otherwise; the policy of the category goes on from there.
 

@@ -42,10 +42,11 @@ async def update(
     first = insert(NotificationPreference).values(clinic_id=actor.clinic_id, account_id=actor.account_id)
     await session.execute(first.on_conflict_do_nothing())
     row = (await session.scalars(_mine(actor).with_for_update().execution_options(populate_existing=True))).one()
-    channels = {category: dict(chosen) for category, chosen in row.channels.items()}
-    for category, chosen in (changes.pop("categories", None) or {}).items():
-        kept = channels.setdefault(category, {})
-        kept.update({name: on for name, on in (chosen or {}).items() if on is not None})
+    asked = changes.pop("categories", {})
+    channels = {} if asked is None else {category: dict(chosen) for category, chosen in row.channels.items()}
+    for category, chosen in (asked or {}).items():
+        kept = {} if chosen is None else channels.get(category, {}) | chosen  # null takes a choice back
+        channels[category] = {name: on for name, on in kept.items() if on is not None}
     row.channels = channels
     for name, value in changes.items():
         setattr(row, name, value)
@@ -62,8 +63,10 @@ def _mine(actor: Actor) -> Any:
 
 def _check(changes: Mapping[str, Any]) -> None:
     problems = []
-    if (changes.get("quiet_from") is None) != (changes.get("quiet_until") is None):
-        problems.append(Problem("/quiet_until", "quiet_hours", "Quiet hours have a beginning and an end"))
+    ends = ("quiet_from", "quiet_until")
+    wanting = [name for name in ends if name not in changes] or [name for name in ends if changes[name] is None]
+    if len(wanting) == 1:
+        problems.append(Problem(f"/{wanting[0]}", "quiet_hours", "Quiet hours have a beginning and an end: give both"))
     for category, chosen in (changes.get("categories") or {}).items():
         if policy.RULES[NotificationCategory(category)].mandatory:
             problems.extend(

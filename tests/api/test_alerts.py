@@ -18,6 +18,9 @@ async def test_an_alert_is_seen_assigned_and_resolved_with_if_match(client: Asyn
     (listed,) = (await client.get("/v1/alerts?level=high&rule_id=ES03", headers=bob)).json()["items"]
     assert (listed["id"], listed["status"], listed["inputs"]) == (str(alert.id), "open", {"pain_now": 8})
     path = f"/v1/alerts/{alert.id}"
+    one = await client.get(path, headers=bob)
+    assert (one.json(), one.headers["ETag"]) == (listed, '"1"')
+    assert (await client.get(path, headers=ward.world.headers["carol"])).status_code == 404
     assert (await client.post(f"{path}/acknowledge", headers=bob)).status_code == 428
     carol = ward.world.headers["carol"] | {"If-Match": '"1"'}
     assert (await client.post(f"{path}/acknowledge", headers=carol)).status_code == 404

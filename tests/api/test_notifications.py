@@ -169,10 +169,44 @@ async def test_what_concerns_safety_cannot_be_switched_off(desk: Desk) -> None:
         ("/categories/red_flag/push", "mandatory"),
         ("/categories/security/email", "mandatory"),
     )
-    half = {"quiet_from": "22:00"}
-    refused(
-        await desk.ask("bob", "PATCH", PREFERENCES, half), 422, "preferences_refused", ("/quiet_until", "quiet_hours")
-    )
+
+
+@pytest.mark.parametrize(
+    ("half", "wanting"),
+    [
+        ({"quiet_from": "22:00"}, "/quiet_until"),
+        ({"quiet_from": None}, "/quiet_until"),
+        ({"quiet_until": None}, "/quiet_from"),
+        ({"quiet_from": "22:00", "quiet_until": None}, "/quiet_until"),
+    ],
+)
+async def test_quiet_hours_come_and_go_as_a_pair(desk: Desk, half: dict[str, Any], wanting: str) -> None:
+    await desk.ask("bob", "PATCH", PREFERENCES, {"quiet_from": "21:00", "quiet_until": "07:00"})
+    refused(await desk.ask("bob", "PATCH", PREFERENCES, half), 422, "preferences_refused", (wanting, "quiet_hours"))
+    gone = await desk.ask("bob", "PATCH", PREFERENCES, {"quiet_from": None, "quiet_until": None})
+    assert (gone.status_code, gone.json()["quiet_from"]) == (200, None)
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        {"categories": None},
+        {"categories": {"check_in": None}},
+        {"categories": {"check_in": {"email": None, "push": None}}},
+    ],
+)
+async def test_null_takes_a_choice_about_a_category_back(desk: Desk, back: dict[str, Any]) -> None:
+    async def channels(change: dict[str, Any]) -> dict[str, Any]:
+        answer = await desk.ask("alice", "PATCH", PREFERENCES, change)
+        assert answer.status_code == 200
+        found = {each["category"]: each["channels"] for each in answer.json()["categories"]}["check_in"]
+        assert isinstance(found, dict)
+        return found
+
+    usual = await channels({})
+    chosen = await channels({"categories": {"check_in": {"email": False, "push": False}}})
+    assert (chosen["email"], chosen["push"]) == (False, False)
+    assert await channels(back) == usual
 
 
 # ------------------------------------------------------------------ devices

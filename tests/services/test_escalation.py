@@ -208,6 +208,18 @@ async def test_an_acknowledged_alert_goes_no_further_and_belongs_to_whoever_took
     assert given.owner_id == ward.world.bob.id
 
 
+@pytest.mark.parametrize(("level", "told"), [("high", 1), ("routine", 0)])
+async def test_whom_an_alert_is_given_to_is_told_unless_he_took_it_himself(ward: Care, level: str, told: int) -> None:
+    await cover(ward)
+    alert = await raise_(ward, level=level)
+    before = len(await letters(ward, "alert_raised"))
+    given = await do(ward, alerts.assign, alert, ward.world.carol.id)
+    kept = await do(ward, alerts.assign, given, ward.world.bob.id)
+    await do(ward, alerts.assign, kept, ward.world.carol.id, by="carol")
+    new = (await letters(ward, "alert_raised"))[before:]
+    assert [letter.account_id for letter in new] == [ward.world.actors["carol"].account_id] * told
+
+
 async def test_a_level_that_rises_starts_the_steps_anew(ward: Care) -> None:
     await cover(ward)
     alert = await raise_(ward, level="high")
