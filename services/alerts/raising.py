@@ -316,14 +316,17 @@ async def tell(
 
 
 async def tell_owner(session: AsyncSession, alert: About, account_id: UUID, at: datetime, *, version: int) -> None:
-    """Owe word of an alert to the therapist whom it was given to, once per version of it."""
+    """Owe word of an alert to the therapist whom it was given to, once per version of it.
+
+    An occasion of its own: that he was told of it stands for no word of the alert being raised, or raised again.
+    """
     if ORDER.index(alert.level) < ORDER.index(TOLD_FROM):
         return
     letter = {
         "clinic_id": alert.clinic_id,
         "template": "alert_raised",
         **loudness(alert.level, alert.rule_id),
-        "dedupe_key": f"alert_raised:{alert.alert_id}:{alert.level.value}:{version}{notifications.TO}{account_id}",
+        "dedupe_key": f"alert_given:{alert.alert_id}:{version}{notifications.TO}{account_id}",
         "due_at": at,
         "account_id": account_id,
         "address": None,

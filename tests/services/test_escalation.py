@@ -218,6 +218,7 @@ async def test_whom_an_alert_is_given_to_is_told_unless_he_took_it_himself(ward:
     await do(ward, alerts.assign, kept, ward.world.carol.id, by="carol")
     new = (await letters(ward, "alert_raised"))[before:]
     assert [letter.account_id for letter in new] == [ward.world.actors["carol"].account_id] * told
+    assert all(letter.dedupe_key.startswith("alert_given:") for letter in new), "an occasion of its own"
 
 
 async def test_a_level_that_rises_starts_the_steps_anew(ward: Care) -> None:
